@@ -1,0 +1,50 @@
+# make demo   set up .venv, fetch the weights, dub the bundled sample
+# make test   set up .venv, run the tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LANGS ?= es,fr,ja
+OUT ?= out
+comma := ,
+
+.PHONY: demo test dub lint bench setup models lock
+
+demo: models
+	$(BIN)/counterdub dub tests/sample/sample.mp4 $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
+
+dub: models
+	@test -n "$(VIDEO)" || { echo 'usage: make dub VIDEO=film.mp4 LANGS=es,fr [OUT=folder]'; exit 2; }
+	$(BIN)/counterdub dub "$(VIDEO)" $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out "$(OUT)"
+
+test: models $(VENV)/test
+	$(BIN)/python -m pytest
+
+bench: models $(VENV)/test
+	$(BIN)/python -m pytest -m bench -s tests/benchmarks
+
+lint: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+setup: $(VENV)/run
+
+models: $(VENV)/run
+	$(BIN)/counterdub models pull
+
+# Everything is pinned with hashes, wheels only: no package's set-up code runs.
+$(VENV)/run: requirements/run.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/test: $(VENV)/run requirements/test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps --require-hashes -r requirements/test.txt
+	@touch $@
+
+# Needs uv; run it to take in new releases.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade --extra cpu --extra espeak --extra build -o requirements/run.txt pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade --extra test --extra lint -c requirements/run.txt -o requirements/test.txt pyproject.toml

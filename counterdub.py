@@ -1,0 +1,56 @@
+"""Counterdub for notebooks and scripts.
+
+>>> import counterdub
+>>> counterdub.dub(["film.mp4"], ["es", "fr"], "out")
+>>> for row in counterdub.open_pairs("out"): ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shared.pipeline.run import RunSummary
+
+__all__ = ["dub", "open_pairs"]
+
+
+def dub(
+    paths: str | PathLike[str] | Sequence[str | PathLike[str]],
+    languages: Sequence[str],
+    out: str | PathLike[str],
+    *,
+    profile: str = "cpu",
+    jobs: int = 1,
+    **settings: Any,
+) -> RunSummary:
+    """Dub videos and lay the pairs out below ``out``.
+
+    Args:
+        paths: A video, or videos, folders and globs.
+        languages: Target languages, ISO 639-1.
+        out: Output folder; running again goes on from what is there.
+        settings: Sections of the settings as dicts, such as ``dubbing={"seed": 3}``.
+
+    Returns:
+        What was done; rows are read with :func:`open_pairs`.
+
+    Raises:
+        shared.errors.CounterdubError: With a code and a message; what was finished is kept.
+    """
+    from shared.pipeline import request
+    from shared.settings import settings_from
+
+    names = [paths] if isinstance(paths, str | PathLike) else list(paths)
+    return request.dub([str(name) for name in names], languages, Path(out), settings_from(profile, settings), jobs=jobs)
+
+
+def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[str, Any]]:
+    """Rows of ``pairs.parquet`` (or ``rejects.parquet``) as dicts; columns in ``docs/output.md``."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(Path(out) / ("rejects.parquet" if rejects else "pairs.parquet"))
+    return table.to_pylist()

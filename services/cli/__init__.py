@@ -1,0 +1,1 @@
+"""The command line: the same requests as the REST interface, on one machine."""

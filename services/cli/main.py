@@ -1,0 +1,185 @@
+"""``counterdub``: commands and their options. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, reported, say_json
+
+app = typer.Typer(
+    name="counterdub",
+    help="Turn video into counterfactual audiovisual pairs: same picture and background sound, speech in other languages.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+models = typer.Typer(help="Fetch, list and verify model weights.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Jobs = Annotated[int, typer.Option(min=1, max=64, help="Tasks at a time; engines use several threads each.")]
+Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as dubbing.seed=3.")]
+
+
+@app.callback()
+def options(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False) -> None:
+    """Options of every command."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+
+
+@app.command()
+def dub(
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT…", help="Videos, folders or globs.")],
+    lang: Annotated[list[str], typer.Option("--lang", "-l", help="Target language (es, fr, …); repeat for more.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
+    profile: Annotated[str, typer.Option(help="Engines and defaults: cpu or gpu.")] = "cpu",
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+    transcript: Annotated[Path | None, typer.Option(help="SRT, VTT or JSON with the source text of the video.")] = None,
+    jobs: Jobs = 1,
+    fresh: Annotated[
+        bool, typer.Option("--fresh/--resume", help="Do the work again, or go on from what is there.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Dub videos into other languages and lay out the pairs.
+
+    Exit codes: 0 done, 1 some titles or languages failed, 2 bad usage, 3 failed, 130 interrupted.
+    """
+    with reported(json):
+        from services.cli.progress import Bars
+        from shared.pipeline import request
+        from shared.settings import load_settings
+
+        settings = load_settings(profile, config, set_)
+        with Bars(errors, quiet=json) as bars:
+            summary = request.dub(
+                inputs, lang, out, settings, transcript=transcript, jobs=jobs, fresh=fresh, listener=bars
+            )
+        finish(summary, json)
+
+
+@app.command()
+def redub(
+    out: Annotated[Path, typer.Argument(help="Output folder of an earlier run.")],
+    utterance: Annotated[str, typer.Option(help="Id of the line, such as u0003.")],
+    lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the new text.")],
+    text: Annotated[str, typer.Option(help="What shall be said.")],
+    title: Annotated[str | None, typer.Option(help="Which title, when the folder holds several.")] = None,
+    jobs: Jobs = 1,
+    json: Json = False,
+) -> None:
+    """Give one line another text and redo what depends on it, nothing else."""
+    with reported(json):
+        from services.cli.progress import Bars
+        from shared.pipeline import request
+
+        with Bars(errors, quiet=json) as bars:
+            summary = request.redub(out, utterance, lang, text, title=title, jobs=jobs, listener=bars)
+        finish(summary, json)
+
+
+def finish(summary: Any, as_json: bool) -> None:
+    """Print a run's summary and leave with its exit code."""
+    if as_json:
+        say_json(summary.to_dict())
+    else:
+        for title in summary.titles:
+            mark = "[green]done[/]" if title["state"] == "done" else "[red]failed[/]"
+            console.print(f"{mark}  {title['title']}  {' '.join(title['tracks'])}", highlight=False)
+        console.print(
+            f"{summary.accepted} pair rows accepted, {summary.rejected} rejected; "
+            f"{summary.computed_tasks} tasks done, {summary.cached_tasks} found; {summary.seconds:.1f} s",
+            highlight=False,
+        )
+        console.print(f"tracks  {summary.out}/<title>/tracks\nreport  {summary.report}", highlight=False, soft_wrap=True)
+    if summary.titles and all(title["state"] == "failed" for title in summary.titles):
+        raise typer.Exit(FAILED)
+    raise typer.Exit(DONE if summary.all_done else SOME_REJECTED)
+
+
+@app.command()
+def report(out: Annotated[Path, typer.Argument(help="Output folder of an earlier run.")], json: Json = False) -> None:
+    """Rebuild the tables and the HTML report of an output folder."""
+    with reported(json):
+        from shared.pipeline import request
+
+        path = request.rebuild_report(out)
+        say_json({"report": str(path)}) if json else console.print(str(path), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A video.")],
+    shots: Annotated[bool, typer.Option(help="Look for the shots too.")] = False,
+    json: Json = False,
+) -> None:
+    """Show what a video holds, as the pipeline will see it."""
+    with reported(json):
+        from services.cli.tables import probe_table
+        from services.ingest.inspect import inspect as look
+
+        found = look(file, shots=shots)
+        say_json(found) if json else console.print(probe_table(found))
+
+
+@app.command()
+def engines(json: Json = False) -> None:
+    """List the engines of every stage with their licences."""
+    with reported(json):
+        from services.cli.tables import engine_rows, engine_table
+
+        rows = engine_rows()
+        say_json({"engines": rows}) if json else console.print(engine_table(rows))
+
+
+@models.command("list")
+def models_list(json: Json = False) -> None:
+    """List known models: licence, size, whether they are here."""
+    with reported(json):
+        from services.cli.tables import model_table
+        from shared.weights import catalog
+
+        rows = catalog()
+        say_json({"models": rows}) if json else console.print(model_table(rows))
+
+
+@models.command("pull")
+def models_pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Models; all of the profile when none is named.")] = None,
+    profile: Annotated[str, typer.Option(help="Whose models: cpu or gpu.")] = "cpu",
+    json: Json = False,
+) -> None:
+    """Fetch and verify weights. What is here and fits is kept."""
+    with reported(json):
+        from services.cli.tables import pull_with_bars
+
+        pulled = pull_with_bars(names or None, profile, quiet=json)
+        say_json({"pulled": pulled}) if json else console.print(f"{len(pulled)} models are here and verified")
+
+
+@models.command("verify")
+def models_verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Models; all that are here when none is named.")] = None,
+    json: Json = False,
+) -> None:
+    """Hash the weights that are here against the registry."""
+    with reported(json):
+        from shared.weights import verify
+
+        results = verify(names or None)
+        if json:
+            say_json({"verified": results})
+        else:
+            for name, state in results.items():
+                console.print(f"{state:8} {name}", highlight=False)
+        if any(state == "damaged" for state in results.values()):
+            raise typer.Exit(FAILED)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,1 @@
+"""Pure functions for sound: float32 numpy arrays in, float32 numpy arrays out."""

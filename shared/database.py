@@ -1,0 +1,137 @@
+"""What was asked for and what became of it: jobs, titles, stage runs, edits and events.
+
+SQLite (WAL) when embedded; the same tables serve a server. The artifact store holds the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, create_engine, event, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+from shared.store import storage_errors
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Base(DeclarativeBase):
+    type_annotation_map = {dict[str, Any]: JSON, list[str]: JSON}
+
+
+class Job(Base):
+    """One request: a list of titles, languages, settings."""
+
+    __tablename__ = "job"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    created: Mapped[datetime] = mapped_column(default=now)
+    finished: Mapped[datetime | None]
+    state: Mapped[str] = mapped_column(String(16), default="running")
+    settings: Mapped[dict[str, Any]]
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Title(Base):
+    """One submitted video. Its name is a safe folder name, unique in the output."""
+
+    __tablename__ = "title"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    source: Mapped[str]
+    transcript: Mapped[str | None]
+    languages: Mapped[list[str]]
+    position: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(16), default="waiting")
+    error: Mapped[dict[str, Any] | None]
+
+
+class Edit(Base):
+    """A line that a person wrote: it replaces the machine's translation."""
+
+    __tablename__ = "edit"
+    __table_args__ = (UniqueConstraint("title_id", "language", "utterance"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title_id: Mapped[int] = mapped_column(ForeignKey("title.id"))
+    language: Mapped[str] = mapped_column(String(16))
+    utterance: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str]
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class StageRun(Base):
+    """One task done (or found done) within a job."""
+
+    __tablename__ = "stage_run"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    title: Mapped[str] = mapped_column(String(200))
+    task: Mapped[str] = mapped_column(String(200))
+    stage: Mapped[str] = mapped_column(String(32))
+    language: Mapped[str | None] = mapped_column(String(16))
+    key: Mapped[str | None] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16))
+    cached: Mapped[bool] = mapped_column(default=False)
+    started: Mapped[datetime] = mapped_column(default=now)
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    engine_seconds: Mapped[float] = mapped_column(default=0.0)
+    counters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[dict[str, Any] | None]
+
+
+class Event(Base):
+    """Append-only log of what happened, in order."""
+
+    __tablename__ = "event"
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
+    at: Mapped[datetime] = mapped_column(default=now)
+    kind: Mapped[str] = mapped_column(String(32))
+    data: Mapped[dict[str, Any]]
+
+
+class Database:
+    """Sessions on one database file."""
+
+    def __init__(self, path: Path) -> None:
+        with storage_errors("the state database"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        event.listen(self._engine, "connect", _sqlite_pragmas)
+        Base.metadata.create_all(self._engine)
+        self._sessions = sessionmaker(self._engine, expire_on_commit=False)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A transaction: committed at the end, rolled back on error."""
+        with self._sessions.begin() as session:
+            yield session
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _sqlite_pragmas(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def titles(session: Session) -> list[Title]:
+    """All titles of an output folder in the order they were first given."""
+    return list(session.scalars(select(Title).order_by(Title.position, Title.id)))
+
+
+def edits(session: Session, title_id: int) -> dict[str, dict[str, str]]:
+    """``{language: {utterance id: text}}`` of one title."""
+    result: dict[str, dict[str, str]] = {}
+    for edit in session.scalars(select(Edit).where(Edit.title_id == title_id)):
+        result.setdefault(edit.language, {})[edit.utterance] = edit.text
+    return result

@@ -1,0 +1,274 @@
+"""The in-process executor: drives the planner's tasks with a few threads.
+
+A finished task is in the artifact store before anything else hears of it, so a run that dies is continued by running
+the same command again. A failed language is left out, a failed title does not stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shared.errors import Cancelled, CounterdubError
+from shared.pipeline.events import Listener, RunEvent
+from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, plan, task_language
+from shared.pipeline.stage import Stage, stage
+from shared.pipeline.work import EnginePool, TaskWork, hashed_settings
+from shared.settings import Settings
+from shared.store import Blob, Store, digest, file_digest, storage_error
+
+log = logging.getLogger(__name__)
+
+FATAL = {"disk_full", "not_writable", "cancelled"}
+"""Errors after which no other task can do better."""
+
+
+@dataclass
+class Done:
+    """A finished task."""
+
+    key: str
+    outputs: dict[str, Blob]
+    cached: bool
+    seconds: float = 0.0
+    engine_seconds: float = 0.0
+    counters: dict[str, float] = field(default_factory=dict)
+    engines: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class TitleRun:
+    """How far one title has come."""
+
+    request: TitleRequest
+    done: dict[str, Done] = field(default_factory=dict)
+    failed: dict[str, CounterdubError] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    plan: Plan = field(default_factory=lambda: Plan(()))
+    ended: bool = False
+
+    @property
+    def lost(self) -> CounterdubError | None:
+        """The failure that no language can do without."""
+        return next((error for task, error in self.failed.items() if task_language(task) is None), None)
+
+    @property
+    def complete(self) -> bool:
+        return self.plan.complete and all(task.id in self.done for task in self.plan.tasks)
+
+
+class Executor:
+    """Runs titles to their end.
+
+    Args:
+        jobs: Tasks at a time. Engines use several threads themselves, so few are enough.
+        fresh: Do the work again even where the store has it.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        pool: EnginePool,
+        settings: Settings,
+        listener: Listener,
+        jobs: int = 1,
+        fresh: bool = False,
+    ) -> None:
+        self.store = store
+        self.cancelled = threading.Event()
+        self._pool = pool
+        self._settings = settings
+        self._tell = listener
+        self._jobs = jobs
+        self._fresh = fresh
+        self._digests: dict[Path, str] = {}
+
+    def run(self, requests: Sequence[TitleRequest]) -> list[TitleRun]:
+        """Run all titles; errors of titles and languages are kept in their :class:`TitleRun`.
+
+        Raises:
+            CounterdubError: When nothing more can be done: cancelled, disk full, not writable.
+        """
+        titles = {request.name: TitleRun(request) for request in requests}
+        futures: dict[Future[Done], tuple[TitleRun, Task]] = {}
+        fatal: CounterdubError | None = None
+        with ThreadPoolExecutor(self._jobs, thread_name_prefix="task") as threads:
+            try:
+                while True:
+                    if fatal is None:
+                        self._submit(titles, threads, futures)
+                    if not futures:
+                        break
+                    finished, _ = wait(futures, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        title, task = futures.pop(future)
+                        error = self._collect(title, task, future)
+                        if error is not None and error.code in FATAL:
+                            fatal = fatal or error
+                            self.cancelled.set()
+            except KeyboardInterrupt:
+                self.cancelled.set()
+                fatal = Cancelled()
+        if fatal is not None:
+            raise fatal
+        return list(titles.values())
+
+    def execute(self, title: str, task: Task, inputs: Mapping[str, Path | Blob]) -> Done:
+        """Do one task, or find that it has been done.
+
+        Args:
+            inputs: Name → file given by the user, or stored output of another task.
+        """
+        kind = stage(task.stage)
+        section = kind.settings(self._settings)
+        uses = dict(kind.engines(self._settings, task.scope))
+        identities = {role: self._pool.identity(use) for role, use in uses.items()}
+        key = digest(
+            {
+                "stage": kind.name,
+                "version": kind.version,
+                "scope": asdict(task.scope),
+                "settings": hashed_settings(section),
+                "engines": identities,
+                "inputs": {
+                    name: value.sha256 if isinstance(value, Blob) else self._digest(value)
+                    for name, value in inputs.items()
+                },
+            }
+        )
+        found = None if self._fresh else self.store.find(key)
+        if found is not None:
+            return Done(key, found, cached=True, engines=identities)
+        files = {name: self.store.fetch(value) if isinstance(value, Blob) else value for name, value in inputs.items()}
+        spent: list[float] = []
+        began = time.perf_counter()
+        with self.store.workspace() as folder:
+            report = self._reporter(title, task, kind)
+            work = TaskWork(kind, task, self.store, folder, identities, self.cancelled, report, self._fresh)
+            work.progress(0.0)
+            engines = {role: self._pool.get(use, spent.append) for role, use in uses.items()}
+            outputs = kind.run(task.scope, files, section, engines, work)
+            kept = self.store.put(key, outputs)
+        seconds = time.perf_counter() - began
+        return Done(key, kept, False, seconds, sum(spent), work.counters, identities)
+
+    def _submit(
+        self,
+        titles: Mapping[str, TitleRun],
+        threads: ThreadPoolExecutor,
+        futures: dict[Future[Done], tuple[TitleRun, Task]],
+    ) -> None:
+        """Start ready tasks, earlier titles first, while threads are free."""
+
+        def known(name: str, task: str, output: str) -> Path | None:
+            done = titles[name].done.get(task) if name in titles else None
+            return self.store.fetch(done.outputs[output]) if done and output in done.outputs else None
+
+        for title in titles.values():
+            if title.ended or title.lost:
+                self._settle(title)
+                continue
+            before = titles.get(title.request.previous or "")
+            fresh = plan(title.request, self._settings, known, set(title.failed), cast_ready(before))
+            if len(fresh.tasks) != len(title.plan.tasks):
+                self._tell(RunEvent("plan_grew", title.request.name, planned=len(fresh.tasks)))
+            title.plan = fresh
+            for task in fresh.tasks:
+                if len(futures) >= self._jobs:
+                    return
+                ready = task.needs <= title.done.keys()
+                if ready and task.id not in title.done.keys() | title.running | title.failed.keys():
+                    title.running.add(task.id)
+                    futures[threads.submit(self._guarded, title, task)] = (title, task)
+            self._settle(title)
+
+    def _guarded(self, title: TitleRun, task: Task) -> Done:
+        """:meth:`execute` with every failure turned into a CounterdubError that names its stage."""
+        name = title.request.name
+        self._tell(RunEvent("task_started", name, task.id, task.stage, task_language(task.id)))
+        try:
+            inputs = {
+                key: title.done[value.task].outputs[value.output] if isinstance(value, Ref) else value
+                for key, value in task.inputs.items()
+            }
+            return self.execute(name, task, inputs)
+        except CounterdubError as error:
+            error.stage = error.stage or task.stage
+            raise
+        except OSError as error:
+            failure = storage_error(error, "a result")
+            failure.stage = task.stage
+            raise failure from error
+        except Exception as error:
+            log.exception("task %s of %s failed", task.id, name)
+            raise CounterdubError(
+                f"Unexpected {type(error).__name__} in {task.stage}: {error}", code="internal_error", stage=task.stage
+            ) from error
+
+    def _collect(self, title: TitleRun, task: Task, future: Future[Done]) -> CounterdubError | None:
+        """Book a finished task."""
+        title.running.discard(task.id)
+        event: dict[str, Any] = {
+            "title": title.request.name,
+            "task": task.id,
+            "stage": task.stage,
+            "language": task_language(task.id),
+        }
+        error = future.exception()
+        if error is None:
+            done = future.result()
+            title.done[task.id] = done
+            self._tell(
+                RunEvent(
+                    "task_done", **event, cached=done.cached, seconds=done.seconds, engine_seconds=done.engine_seconds
+                )
+            )
+            return None
+        if not isinstance(error, CounterdubError):
+            raise error
+        if error.code not in FATAL:
+            title.failed[task.id] = error
+        self._tell(RunEvent("task_failed", **event, error=error.to_dict()))
+        return error
+
+    def _settle(self, title: TitleRun) -> None:
+        """Decide whether a title has come to its end."""
+        if title.ended or title.running or not (title.lost or title.complete):
+            return
+        title.ended = True
+        error = title.lost.to_dict() if title.lost else None
+        self._tell(RunEvent("title_failed" if error else "title_done", title.request.name, error=error))
+
+    def _reporter(self, title: str, task: Task, kind: Stage) -> Any:
+        def report(share: float) -> None:
+            self._tell(RunEvent("task_progress", title, task.id, kind.name, task_language(task.id), share=share))
+
+        return report
+
+    def _digest(self, path: Path) -> str:
+        """Hash of a file the user gave, once a run."""
+        if path not in self._digests:
+            try:
+                self._digests[path] = file_digest(path)
+            except OSError as error:
+                raise CounterdubError(
+                    f"{path.name} cannot be read: {error.strerror}.", code="unreadable", stage="ingest"
+                ) from error
+        return self._digests[path]
+
+
+def cast_ready(before: TitleRun | None) -> bool:
+    """Whether the casts of the title before are known, or never will be."""
+    if before is None or before.ended:
+        return True
+    languages = before.request.languages
+    return all(
+        f"cast/{lang}" in before.done or any(task_language(task) == lang for task in before.failed)
+        for lang in languages
+    )

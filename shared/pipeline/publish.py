@@ -1,0 +1,176 @@
+"""Laying finished artifacts out as the folder that people use (``docs/output.md``)."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.engines import engine_class
+from shared.pipeline.executor import TitleRun
+from shared.pipeline.planner import ORIG
+from shared.records import SCHEMA_VERSION
+from shared.store import Blob, Store, storage_errors
+
+
+def track_label(track: str, source_language: str | None) -> str:
+    """Name of a track in file names: LVU-M calls the original by its language, so a re-voicing needs another."""
+    if track == ORIG:
+        return source_language or ORIG
+    return f"{track}-revoiced" if track == source_language else track
+
+
+def layout(run: TitleRun) -> dict[str, Blob]:
+    """Path below OUT → blob, for everything of a title that is finished."""
+    title, language = run.request.name, run.plan.source_language
+    files: dict[str, Blob] = {}
+
+    def add(path: str, task: str, output: str) -> None:
+        done = run.done.get(task)
+        if done and output in done.outputs:
+            files[f"{title}/{path}"] = done.outputs[output]
+
+    for track in run.plan.tracks:
+        add(f"tracks/{track}.flac", f"track/{track}", "track.flac")
+        if track != ORIG:
+            add(f"stems/speech.{track}.flac", f"track/{track}", "speech.flac")
+        shots = run.done.get(f"shots/{track}")
+        for name, blob in (shots.outputs if shots else {}).items():
+            shot = int(Path(name).stem)
+            files[f"{title}/shots/{title}_{shot}_{track_label(track, language)}.mp4"] = blob
+    for stem in ("vocals", "background"):
+        add(f"stems/{stem}.flac", "track/stems", f"{stem}.flac")
+    add(f"{title}.mkv", "export", "title.mkv")
+    add(f"{title}.mp4", "export", "title.mp4")
+    if language:
+        add(f"utterances/{language}.jsonl", "speakers", "utterances.jsonl")
+    export = run.done.get("export")
+    for name, blob in (export.outputs if export else {}).items():
+        if Path(name).suffix in {".srt", ".vtt", ".jsonl"}:
+            label, suffix = Path(name).stem, Path(name).suffix
+            folder = "utterances" if suffix == ".jsonl" else "subtitles"
+            files[f"{title}/{folder}/{label}{suffix}"] = blob
+    add("quality.json", "pairs", "quality.json")
+    return files
+
+
+def internals(run: TitleRun) -> dict[str, Blob]:
+    """What later runs and the whole run's tables need of a title: file name → blob."""
+    files = {f"cast.{lang}.json": ("cast/" + lang, "cast.json") for lang in run.request.languages}
+    files |= {name: ("pairs", name) for name in ("pairs.jsonl", "rejects.jsonl", "quality.json")}
+    files |= {f"preview.{track}.json": (f"preview/{track}", "preview.json") for track in run.plan.tracks}
+    found = {}
+    for name, (task, output) in files.items():
+        done = run.done.get(task)
+        if done and output in done.outputs:
+            found[name] = done.outputs[output]
+    return found
+
+
+def title_record(run: TitleRun, store: Store, timings: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """``title.json``: probe, shots, engines with weight hashes and licences, timings, errors."""
+
+    def load(task: str, output: str) -> Any:
+        done = run.done.get(task)
+        if not done or output not in done.outputs:
+            return None
+        return json.loads(store.fetch(done.outputs[output]).read_text(encoding="utf-8"))
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "title": run.request.name,
+        "source_name": run.request.source.name,
+        "source_language": load("language", "language.json"),
+        "languages": list(run.request.languages),
+        "tracks": list(run.plan.tracks),
+        "probe": load("ingest", "probe.json"),
+        "shots": load("ingest", "shots.json"),
+        "chunks": load("ingest", "chunks.json"),
+        "level": load("level", "level.json"),
+        "cast": {lang: load(f"cast/{lang}", "cast.json") for lang in run.request.languages},
+        "engines": engines_used(run),
+        "timings": timings,
+        "counters": counters(run),
+        "failed": {task: error.to_dict() for task, error in sorted(run.failed.items())},
+    }
+
+
+def engines_used(run: TitleRun) -> list[dict[str, Any]]:
+    """Every engine behind the title's files, once, with licence and weight hashes."""
+    seen: dict[str, dict[str, Any]] = {}
+    for task, done in run.done.items():
+        for role, identity in done.engines.items():
+            licence = engine_class(identity["kind"], identity["name"]).licence
+            entry = {
+                "stage": task.partition("/")[0],
+                "role": role,
+                "kind": identity["kind"],
+                "engine": identity["name"],
+                "model": identity["model"],
+                "weights": identity["weights"],
+                "licence": licence.name,
+                "commercial_use": licence.commercial_use,
+                "note": licence.note,
+            }
+            seen.setdefault(json.dumps(entry, sort_keys=True), entry)
+    return [seen[key] for key in sorted(seen)]
+
+
+def counters(run: TitleRun) -> dict[str, float]:
+    """Sums of what the stages counted."""
+    total: dict[str, float] = {}
+    for done in run.done.values():
+        for name, amount in done.counters.items():
+            total[name] = total.get(name, 0) + amount
+    return dict(sorted(total.items()))
+
+
+def place(files: Mapping[str, Blob], store: Store, out: Path) -> None:
+    """Put blobs at their paths below ``out``, by hard link where the file system can, else by copy."""
+    with storage_errors("the output folder"):
+        for name, blob in files.items():
+            target = out / name
+            source = store.fetch(blob)
+            if target.exists() and target.samefile(source):
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_name(f".{target.name}.part")
+            partial.unlink(missing_ok=True)
+            try:
+                os.link(source, partial)
+            except OSError:
+                shutil.copyfile(source, partial)
+            partial.replace(target)
+
+
+def prune(title: str, keep: Mapping[str, Blob], out: Path) -> None:
+    """Remove what an earlier run left in the folders that belong to us and this run no longer makes."""
+    for name in ("tracks", "stems", "utterances", "subtitles", "shots"):
+        folder = out / title / name
+        for path in sorted(folder.rglob("*"), reverse=True):
+            if path.is_file() and path.relative_to(out).as_posix() not in keep:
+                path.unlink()
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in a file, None when there is no such file."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write under a temporary name, then rename."""
+    with storage_errors("the output folder"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.part")
+        partial.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+

@@ -1,0 +1,188 @@
+"""What people ask of an output folder: dub these videos, change that line.
+
+The command line, notebooks and services call these functions; :mod:`shared.pipeline.run` does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from shared import languages as codes
+from shared.database import Edit, Job, Title, titles
+from shared.engines import engine_class
+from shared.errors import UsageError
+from shared.pipeline import publish
+from shared.pipeline.events import Listener
+from shared.pipeline.executor import Executor
+from shared.pipeline.run import STATE, RunSummary, open_store, opened, run, whole_run
+from shared.pipeline.stage import Scope, stage, stage_names
+from shared.pipeline.titles import find_videos, unique_name
+from shared.pipeline.work import EnginePool
+from shared.records import Utterance, read_jsonl
+from shared.settings import Settings
+from shared.weights import WeightFolder
+
+
+def dub(
+    inputs: Sequence[str],
+    languages: Sequence[str],
+    out: Path,
+    settings: Settings,
+    *,
+    transcript: Path | None = None,
+    jobs: int = 1,
+    fresh: bool = False,
+    listener: Listener = lambda event: None,
+) -> RunSummary:
+    """Dub videos into ``languages`` and lay the pairs out below ``out``.
+
+    Titles and languages of earlier runs into the same folder stay part of the data set; ``fresh`` does the work of the
+    named inputs anew.
+
+    Raises:
+        UsageError: Unknown language, engine or input.
+        CounterdubError: The run as a whole could not go on; finished work is kept.
+    """
+    wanted = list(dict.fromkeys(codes.code(language) for language in languages))
+    if not wanted:
+        raise UsageError("Name at least one language with --lang.", code="no_language")
+    videos = find_videos(inputs)
+    if transcript is not None and len(videos) != 1:
+        raise UsageError("A transcript can be given for one video at a time.", code="transcript_needs_one_video")
+    check_engines(settings, wanted)
+    with opened(out, settings.store.lock_timeout_s) as database:
+        with database.session() as session:
+            for video in videos:
+                register(session, video, wanted, transcript, fresh)
+        return run(out, database, settings, {str(video) for video in videos}, jobs, fresh, listener)
+
+
+def redub(
+    out: Path,
+    utterance: str,
+    language: str,
+    text: str,
+    *,
+    title: str | None = None,
+    jobs: int = 1,
+    listener: Listener = lambda event: None,
+) -> RunSummary:
+    """Replace one line's translation and redo what depends on it, nothing else.
+
+    Raises:
+        UsageError: ``unknown_title``, ``unknown_utterance``, ``unknown_language`` or ``no_run``.
+    """
+    if not (out / STATE / "state.db").exists():
+        raise UsageError("This folder holds no run of counterdub.", code="no_run")
+    target = codes.code(language)
+    with opened(out) as database:
+        with database.session() as session:
+            record = chosen_title(titles(session), title)
+            if target not in record.languages:
+                raise UsageError(f"{record.name} was not dubbed into {target}.", code="unknown_language")
+            known = spoken(out, record.name)
+            if utterance not in known:
+                raise UsageError(f"{record.name} has no utterance “{utterance}”.", code="unknown_utterance")
+            session.execute(
+                delete(Edit).where(
+                    Edit.title_id == record.id, Edit.language == target, Edit.utterance == utterance
+                )
+            )
+            session.add(Edit(title_id=record.id, language=target, utterance=utterance, text=text))
+            settings = last_settings(session)
+            source = record.source
+        return run(out, database, settings, {source}, jobs, False, listener)
+
+
+def chosen_title(records: Sequence[Title], name: str | None) -> Title:
+    """The title of that name, or the only one there is."""
+    names = ", ".join(record.name for record in records)
+    if name is None and len(records) != 1:
+        raise UsageError(f"Say which title with --title: {names}.", code="unknown_title")
+    for record in records:
+        if name is None or record.name == name:
+            return record
+    raise UsageError(f"There is no title “{name}” here: {names}.", code="unknown_title")
+
+
+def spoken(out: Path, title: str) -> set[str]:
+    """Ids of a title's utterances in the source language."""
+    folder = out / title / "utterances"
+    record = publish.read_json(out / title / "title.json")
+    language = ((record or {}).get("source_language") or {}).get("language")
+    path = folder / f"{language}.jsonl"
+    return {line.id for line in read_jsonl(path, Utterance)} if path.exists() else set()
+
+
+def register(session: Session, video: Path, wanted: Sequence[str], transcript: Path | None, fresh: bool) -> None:
+    """Enter a video into the database, or add the languages to the title it already is."""
+    records = titles(session)
+    for record in records:
+        if record.source == str(video):
+            record.languages = list(wanted) if fresh else list(dict.fromkeys([*record.languages, *wanted]))
+            record.transcript = str(transcript) if transcript else record.transcript
+            return
+    name = unique_name(video.stem, [record.name for record in records])
+    session.add(
+        Title(
+            name=name,
+            source=str(video),
+            transcript=str(transcript) if transcript else None,
+            languages=list(wanted),
+            position=len(records),
+        )
+    )
+    session.flush()
+
+
+def check_engines(settings: Settings, languages: Sequence[str]) -> None:
+    """Fail before any work when an engine is unknown or its weights are not there.
+
+    Raises:
+        UsageError: ``unknown_engine`` or ``unsupported_language``.
+        EngineError: ``weights_missing``, ``engine_missing``.
+    """
+    weights = WeightFolder()
+    needed: set[str] = set()
+    for name in stage_names():
+        for language in languages:
+            for use in stage(name).engines(settings, Scope(language=language, chunk=0)).values():
+                kind = engine_class(use.kind, use.name)
+                speaks = getattr(kind, "languages_spoken", None)
+                if speaks is not None and language not in speaks(use.options):
+                    known = ", ".join(sorted(speaks(use.options)))
+                    raise UsageError(
+                        f"The engine “{use.name}” has no voice for “{language}” (it has: {known}).",
+                        code="unsupported_language",
+                        language=language,
+                    )
+                needed.update(kind.weights(use.options))
+    for entry in sorted(needed):
+        weights.path(entry)
+
+
+def rebuild_report(out: Path) -> Path:
+    """Make the tables and the report again from what the folder holds.
+
+    Raises:
+        UsageError: ``no_run``.
+    """
+    if not (out / STATE / "state.db").exists():
+        raise UsageError("This folder holds no run of counterdub.", code="no_run")
+    with opened(out) as database:
+        with database.session() as session:
+            settings = last_settings(session)
+        store = open_store(out, settings)
+        executor = Executor(store, EnginePool(WeightFolder()), settings, lambda event: None, fresh=True)
+        whole_run(out, database, executor)
+    return out / "report.html"
+
+
+def last_settings(session: Session) -> Settings:
+    """The settings of the folder's latest run."""
+    job = session.scalars(select(Job).order_by(Job.id.desc())).first()
+    return Settings.model_validate(job.settings) if job else Settings()

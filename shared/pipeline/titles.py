@@ -1,0 +1,74 @@
+"""From what a user names to titles: finding videos, safe folder names."""
+
+from __future__ import annotations
+
+import glob
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from shared.errors import InputError, UsageError
+
+VIDEO_SUFFIXES = frozenset(
+    ".mp4 .m4v .mkv .mov .webm .avi .ts .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv .vob .mxf".split()
+)
+"""What a folder is searched for; a file named directly is taken whatever its suffix."""
+
+MAX_NAME_BYTES = 120
+
+
+def find_videos(inputs: Sequence[str]) -> list[Path]:
+    """Expand files, folders (recursively, by suffix) and globs, in the order given, each file once.
+
+    Raises:
+        UsageError: ``no_input`` when something named matches nothing.
+        InputError: ``unreadable`` for a folder that cannot be listed.
+    """
+    found: dict[Path, None] = {}
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            videos = [item for item in walk(path) if item.suffix.lower() in VIDEO_SUFFIXES]
+        elif path.exists():
+            videos = [path]
+        else:
+            videos = [Path(match) for match in sorted(glob.glob(text, recursive=True)) if Path(match).is_file()]
+        if not videos:
+            raise UsageError(f"“{text}” names no video: no such file, folder or match.", code="no_input")
+        found.update((video.absolute(), None) for video in videos)
+    return list(found)
+
+
+def walk(folder: Path) -> Iterable[Path]:
+    """Files below a folder in a stable order."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise InputError(f"The folder “{folder.name}” cannot be read: {error.strerror}.", code="unreadable") from error
+    for entry in entries:
+        if entry.is_dir():
+            if not entry.is_symlink():
+                yield from walk(entry)
+        else:
+            yield entry
+
+
+def safe_name(stem: str) -> str:
+    """A folder name from a file's stem: letters, digits, ``-``, ``_``, ``.``; never empty, hidden or a path."""
+    text = unicodedata.normalize("NFC", stem)
+    text = re.sub(r"[^\w.-]+", "-", text).strip("-.")
+    while len(text.encode()) > MAX_NAME_BYTES:
+        text = text[:-1]
+    return text or "title"
+
+
+def unique_name(stem: str, taken: Iterable[str]) -> str:
+    """``clip``, or ``clip-2``, ``clip-3`` … when taken (ignoring case, as some file systems do)."""
+    used = {name.casefold() for name in taken}
+    base = safe_name(stem)
+    name, number = base, 1
+    while name.casefold() in used:
+        number += 1
+        name = f"{base}-{number}"
+    return name

@@ -1,0 +1,206 @@
+"""The records that stages hand to one another and that the output folder documents.
+
+Every file written from them carries ``schema_version``. Times are seconds on the title's own clock: 0 is where the
+earliest stream of the file starts; sample ``n`` of any track is at ``n / 48000``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+SAMPLE_RATE = 48_000
+"""Sample rate of every master, stem and track, Hz (paper supplement, A)."""
+
+
+class Record(BaseModel):
+    """Base of all records: unknown fields are an error, so that a typo cannot pass for a value."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class VideoStream(Record):
+    codec: str
+    width: int = Field(description="Pixels as stored, before rotation.")
+    height: int
+    rotation: int = Field(0, description="Degrees clockwise that a player turns the picture by.")
+    fps: float = Field(description="Average frames per second.")
+    variable_frame_rate: bool
+    start: float = Field(description="Seconds on the file's own clock.")
+    duration: float
+
+
+class AudioStream(Record):
+    codec: str
+    sample_rate: int
+    channels: int
+    layout: str
+    start: float
+    duration: float
+    language: str | None = Field(None, description="ISO 639-1 code from the container, if it names one.")
+
+
+class Probe(Record):
+    """What the container says, checked by decoding."""
+
+    container: str
+    size_bytes: int
+    duration: float = Field(description="Seconds from the earliest start to the latest end of the two streams.")
+    video: VideoStream
+    audio: AudioStream | None = Field(description="None when the file has no audio stream.")
+    sha256: str = Field(description="Of the submitted file.")
+
+
+class Shot(Record):
+    """Frames between two camera changes."""
+
+    index: int
+    start: float
+    end: float
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+
+class Chunk(Record):
+    """A run of consecutive shots, about five minutes, cut where nobody speaks: the unit of distributed work."""
+
+    index: int
+    start: int = Field(description="First sample at 48 kHz.")
+    end: int = Field(description="One past the last sample at 48 kHz.")
+
+
+class Span(Record):
+    """A stretch of time, seconds."""
+
+    start: float
+    end: float
+
+
+class Word(Record):
+    start: float
+    end: float
+    text: str
+    probability: float = 1.0
+
+
+class Utterance(Record):
+    """A stretch of speech by one speaker in the source language."""
+
+    id: str = Field(description="Stable within the title: u0001, u0002, … in order of start.")
+    start: float
+    end: float
+    speaker: str = Field("S1", description="S1, S2, … within the title.")
+    language: str
+    text: str
+    words: list[Word] = []
+    mean_logprob: float | None = Field(None, description="Recogniser's mean log-probability a token; None if given.")
+    origin: Literal["recognised", "given"] = "recognised"
+    overlapped: bool = Field(False, description="Another utterance speaks at the same time.")
+    status: Literal["ok", "dropped"] = "ok"
+    reason: str | None = Field(None, description="Why it was dropped: hallucination, no_words, too_short…")
+
+
+class Speaker(Record):
+    """One voice of a title."""
+
+    id: str
+    embedding: list[float] = Field(description="256-d, L2-normalised mean of the speaker's utterances.")
+    median_f0_hz: float | None = None
+    gender: Literal["female", "male"] | None = None
+    seconds: float = Field(description="Speech heard from this speaker.")
+
+
+class Hypothesis(Record):
+    """One candidate translation."""
+
+    text: str
+    score: float = Field(description="Higher is better; comparable within one utterance only.")
+
+
+class Translation(Record):
+    """The candidates for one utterance in one language, best first."""
+
+    utterance: str
+    hypotheses: list[Hypothesis]
+    edited: bool = Field(False, description="The text was given by a person and is taken as it is.")
+    status: Literal["ok", "failed"] = "ok"
+    reason: str | None = None
+
+
+class CastMember(Record):
+    """The synthetic voice that speaks for one speaker in one language."""
+
+    speaker: str
+    language: str
+    voice: str
+    gender: Literal["female", "male"] | None = None
+    native: bool = Field(description="The voice was trained on this language.")
+    similarity: float | None = Field(None, description="Cosine of voice and speaker embeddings.")
+    embedding: list[float] = Field([], description="The speaker's embedding, to find the same person in later titles.")
+
+
+class DubbedUtterance(Record):
+    """One line of ``utterances/<lang>.jsonl``: what was said, where, how well it fits."""
+
+    id: str
+    speaker: str
+    language: str
+    voice: str | None = None
+    source_text: str
+    text: str
+    start: float = Field(description="Where the dubbed speech starts, seconds.")
+    end: float = Field(description="Where it ends; equals start when nothing was placed.")
+    source_start: float
+    source_end: float
+    slot_start: float
+    slot_end: float
+    synthesised_seconds: float | None = Field(None, description="Trimmed length before stretching.")
+    speed: float | None = Field(None, description="Native speed asked of the synthesiser.")
+    fit_ratio: float | None = Field(None, description="Trimmed natural length ÷ length of the source utterance.")
+    stretch: float | None = Field(None, description="Tempo factor applied after synthesis; > 1 is faster.")
+    overflow_ms: float = 0.0
+    attempts: int = 0
+    loudness_lufs: float | None = None
+    source_loudness_lufs: float | None = None
+    loudness_difference_lu: float | None = None
+    round_trip_text: str | None = None
+    round_trip_cer: float | None = Field(None, description="Character error rate; in kana for Japanese.")
+    detected_language: str | None = None
+    language_confidence: float | None = None
+    speaker_similarity: float | None = Field(None, description="Cosine to the source utterance's speaker.")
+    edited: bool = False
+    status: Literal["ok", "overflow", "failed", "dropped"] = "ok"
+    reason: str | None = None
+
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+def write_jsonl(path: Path, records: Iterable[BaseModel]) -> Path:
+    """Write one JSON object a line, UTF-8, each with ``schema_version`` first."""
+    import json
+
+    with path.open("w", encoding="utf-8") as out:
+        for record in records:
+            row = {"schema_version": SCHEMA_VERSION, **record.model_dump()}
+            out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return path
+
+
+def read_jsonl(path: Path, kind: type[RecordT]) -> list[RecordT]:
+    """Read what :func:`write_jsonl` wrote."""
+    import json
+
+    rows = []
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            row.pop("schema_version", None)
+            rows.append(kind.model_validate(row))
+    return rows

@@ -1,0 +1,196 @@
+"""Content-addressed artifacts: the same work is found again by the hash of everything that went into it.
+
+Two kinds of objects lie under one root (a local folder, or any place fsspec reaches):
+
+    blobs/ab/<sha256><suffix>    file contents, never changed once written
+    keys/ab/<key>.json           key of a piece of work → the names and hashes of its outputs
+
+Files are written under a temporary name and renamed, and a key is written after its blobs: a killed process leaves
+either the whole result or none.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from shared.errors import CounterdubError, StorageError
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A stored file. ``name`` is what the stage called it."""
+
+    name: str
+    sha256: str
+    size: int
+
+    @property
+    def address(self) -> str:
+        return f"blobs/{self.sha256[:2]}/{self.sha256}{PurePosixPath(self.name).suffix}"
+
+
+Outputs = Mapping[str, Blob]
+
+
+def digest(value: Any) -> str:
+    """sha256 of a JSON value in canonical form."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def storage_errors(what: str) -> Iterator[None]:
+    """Turn the operating system's refusals into errors that say what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, what) from error
+
+
+def storage_error(error: OSError, what: str) -> CounterdubError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StorageError(
+            f"The disk is full while writing {what}. Free some space and run the same command again: "
+            "finished work is kept.",
+            code="disk_full",
+            retryable=True,
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        return StorageError(
+            f"{what[0].upper()}{what[1:]} cannot be written: {os.strerror(error.errno)}. Choose another output folder.",
+            code="not_writable",
+        )
+    return StorageError(f"Input/output error on {what}: {error.strerror or error}.", code="io_error", retryable=True)
+
+
+class Store:
+    """Artifacts under one root.
+
+    Args:
+        url: A local folder or an fsspec URL (``s3://bucket/prefix``).
+        local: Where local copies and temporary files go; for a local store, inside it.
+    """
+
+    def __init__(self, url: str, local: Path | None = None) -> None:
+        self._fs, self._root = fsspec.url_to_fs(url)
+        self._is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
+        self._local = Path(self._root) if self._is_local else (local or Path(tempfile.gettempdir()) / "counterdub-store")
+        with storage_errors("the artifact store"):
+            (self._local / "tmp").mkdir(parents=True, exist_ok=True)
+
+    def find(self, key: str) -> dict[str, Blob] | None:
+        """The outputs kept under ``key``, or None. A key whose blobs are gone counts as not there."""
+        path = f"{self._root}/keys/{key[:2]}/{key}.json"
+        try:
+            with self._fs.open(path, "rb") as file:
+                names = json.loads(file.read())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return None
+        blobs = {name: Blob(name, value["sha256"], value["size"]) for name, value in names.items()}
+        for blob in blobs.values():
+            try:
+                if self._fs.size(f"{self._root}/{blob.address}") != blob.size:
+                    return None
+            except FileNotFoundError:
+                return None
+        return blobs
+
+    def put(self, key: str, files: Mapping[str, Path]) -> dict[str, Blob]:
+        """Keep ``files`` under ``key``. The files are moved away from where they are.
+
+        Raises:
+            StorageError: ``disk_full``, ``not_writable`` or ``io_error``.
+        """
+        with storage_errors("the artifact store"):
+            blobs = {name: self.add(name, path, move=True) for name, path in files.items()}
+            body = {name: {"sha256": blob.sha256, "size": blob.size} for name, blob in blobs.items()}
+            self._write(f"keys/{key[:2]}/{key}.json", json.dumps(body, indent=1).encode())
+        return blobs
+
+    def add(self, name: str, path: Path, move: bool = False) -> Blob:
+        """Keep one file by its content."""
+        blob = Blob(name, file_digest(path), path.stat().st_size)
+        target = f"{self._root}/{blob.address}"
+        if self._is_local:
+            self._place(path, Path(target), move)
+        elif not self._fs.exists(target):
+            self._fs.put_file(str(path), target)
+        return blob
+
+    def fetch(self, blob: Blob) -> Path:
+        """A local path with the blob's content. Not to be written to."""
+        if self._is_local:
+            return Path(self._root) / blob.address
+        path = self._local / blob.address
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+            with storage_errors("a local copy"):
+                self._fs.get_file(f"{self._root}/{blob.address}", str(partial))
+                partial.replace(path)
+        return path
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A temporary folder on the store's own file system, gone afterwards."""
+        with storage_errors("a temporary folder"):
+            folder = Path(tempfile.mkdtemp(dir=self._local / "tmp"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what killed runs left in the temporary folder. Only while no other run uses the store."""
+        for left in (self._local / "tmp").iterdir():
+            shutil.rmtree(left, ignore_errors=True)
+
+    def _place(self, source: Path, target: Path, move: bool) -> None:
+        if target.exists() and target.stat().st_size == source.stat().st_size:
+            if move:
+                source.unlink()
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not move:
+            copy = Path(tempfile.mkdtemp(dir=self._local / "tmp")) / "copy"
+            shutil.copyfile(source, copy)
+            copy.replace(target)
+            copy.parent.rmdir()
+        else:
+            with source.open("rb") as file:
+                os.fsync(file.fileno())
+            source.chmod(0o444)
+            source.replace(target)
+
+    def _write(self, address: str, body: bytes) -> None:
+        if not self._is_local:
+            with self._fs.open(f"{self._root}/{address}", "wb") as file:
+                file.write(body)
+            return
+        target = Path(self._root) / address
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=self._local / "tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)

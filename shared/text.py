@@ -1,0 +1,85 @@
+"""Text compared and counted: normalisation, Japanese readings, character error rate."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+from shared.engines import missing
+
+UNSPACED = frozenset({"ja", "zh", "yue", "th", "lo", "my", "km"})
+"""Languages that are written without spaces between words."""
+
+KATAKANA_FROM_HIRAGANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
+LONG_VOWELS = str.maketrans("ヂヅヲ", "ジズオ")
+
+
+def alphanumerics(text: str) -> int:
+    """Letters and digits of any script: what is left to speak when punctuation is taken away."""
+    return sum(char.isalnum() for char in text)
+
+
+def spoken_characters(text: str) -> int:
+    """Characters that take time to speak: letters, digits and single spaces between words."""
+    return len(normalise(text))
+
+
+def normalise(text: str, language: str | None = None) -> str:
+    """Case, punctuation and width set aside, for comparing two texts.
+
+    NFKC, case folded, punctuation and symbols to spaces (apostrophes and hyphens inside words are joined), spaces
+    single, none at all for languages written without them. Accents stay: they are sounds in es, fr and it.
+    """
+    text = unicodedata.normalize("NFKC", text).casefold()
+    text = re.sub(r"(?<=\w)['’‘`ʼ\-‐‑](?=\w)", "", text)
+    kept = "".join(char if is_word_character(char) else " " for char in text)
+    spaces = "" if language in UNSPACED else " "
+    return spaces.join(kept.split())
+
+
+def is_word_character(char: str) -> bool:
+    """Letters, digits, combining marks and the Japanese long-vowel mark."""
+    return char.isalnum() or unicodedata.category(char).startswith("M") or char == "ー"
+
+
+@lru_cache
+def japanese_reader() -> Any:
+    try:
+        import pyopenjtalk
+    except ImportError as error:
+        raise missing("recognizer", "Japanese readings", error) from error
+    return pyopenjtalk
+
+
+def kana(text: str) -> str:
+    """Katakana as Japanese text is pronounced, punctuation left out: 「今日は3時」 → キョーワサンジ.
+
+    Raises:
+        EngineError: ``engine_missing`` without pyopenjtalk.
+    """
+    spoken = japanese_reader().g2p(normalise(text, "ja"), kana=True, use_sudachi_kanji_yomi=False)
+    if isinstance(spoken, list):
+        spoken = "".join(spoken)
+    return normalise(spoken, "ja").translate(KATAKANA_FROM_HIRAGANA).translate(LONG_VOWELS)
+
+
+def comparable(text: str, language: str) -> str:
+    """The form that error rates are counted on: kana for Japanese, :func:`normalise` for the rest."""
+    return kana(text) if language == "ja" else normalise(text, language)
+
+
+def character_error_rate(reference: str, heard: str, language: str) -> float | None:
+    """Edits ÷ characters of ``reference`` (jiwer), in kana for Japanese.
+
+    Digits and spelled numbers are one and the same in Japanese, where both become readings; elsewhere a number
+    written otherwise counts as errors. None when ``reference`` has nothing to pronounce.
+    """
+    import jiwer
+
+    wanted = comparable(reference, language)
+    if not wanted:
+        return None
+    got = comparable(heard, language)
+    return float(jiwer.cer(wanted, got)) if got else 1.0

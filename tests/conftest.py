@@ -1,0 +1,52 @@
+"""Fixtures shared by all tests: real material and real weights, or a skip that says why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shared.errors import CounterdubError
+from shared.weights import WeightFolder
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real clips outside the repository (``COUNTERDUB_DATA`` or ``../shared/data``)."""
+    path = Path(os.environ.get("COUNTERDUB_DATA", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip("no real clips: set COUNTERDUB_DATA to a folder that holds them")
+    return path
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The bundled sample video."""
+    return ROOT / "tests" / "sample" / "sample.mp4"
+
+
+class CheckedWeights:
+    """Weights of the local cache; a test that needs one that was not pulled is skipped."""
+
+    def __init__(self) -> None:
+        self._folder = WeightFolder()
+
+    def path(self, name: str) -> Path:
+        try:
+            return self._folder.path(name)
+        except CounterdubError as error:
+            if error.code != "weights_missing":
+                raise
+            pytest.skip(f"the weights “{name}” are not here: run counterdub models pull")
+
+    def digest(self, name: str) -> str:
+        return self._folder.digest(name)
+
+
+@pytest.fixture(scope="session")
+def weights() -> CheckedWeights:
+    """A :class:`shared.engines.WeightFiles` over the local cache."""
+    return CheckedWeights()
