@@ -1,0 +1,102 @@
+"""Pairs: the rows of one title, accepted and rejected, and the proof of its tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from services.pairing.facts import TOUCH_SECONDS, TitleFacts, read_facts
+from services.pairing.judging import judge, need_counterpart, objections
+from services.pairing.proof import null_tests, shortcut_tests
+from services.pairing.rows import make_row
+from services.pairing.summary import quality_report
+from shared.audio.files import length
+from shared.pipeline.planner import keeps
+from shared.pipeline.stage import Scope, Work
+from shared.quality.null import Residual
+from shared.quality.spans import total
+from shared.records import Record, write_jsonl
+from shared.schemas.layout import CONTROL, ORIG
+from shared.schemas.pairs import PairRow
+from shared.settings import PairingSettings, Section, Settings
+
+
+class PairsOptions(Section):
+    """What rows depend on: thresholds, and the names of the engines that they carry."""
+
+    pairing: PairingSettings
+    engines: dict[str, str] = Field(description="Stage → engine, with its model if one is named.")
+    translators: dict[str, str] = Field(description="Language → its own translation engine.")
+
+
+def options(settings: Settings) -> PairsOptions:
+    def name(section: Any) -> str:
+        return f"{section.engine}/{section.model}" if section.model else str(section.engine)
+
+    engines = {
+        part: name(getattr(settings, part)) for part in ("separation", "transcription", "translation", "dubbing")
+    }
+    if settings.dubbing.converter:
+        engines["conversion"] = settings.dubbing.converter
+    return PairsOptions(pairing=settings.pairing, engines=engines, translators=settings.translation.by_language)
+
+
+def engines_of(track: str, settings: PairsOptions) -> dict[str, str]:
+    """The engines that a track owes its sound to."""
+    if track == ORIG:
+        return {}
+    stages = ("separation", "transcription") if track == CONTROL else tuple(settings.engines)
+    own = {"translation": settings.translators[track]} if track in settings.translators else {}
+    return {stage: settings.engines[stage] for stage in stages} | own
+
+
+def run(
+    scope: Scope, inputs: Mapping[str, Path], settings: PairsOptions, engines: Mapping[str, Any], work: Work
+) -> dict[str, Path]:
+    """Measure and judge every shot and track of a title.
+
+    Inputs: ``shots.json``, ``level.json``, ``utterances.jsonl``, ``background.flac``, ``tracks/<track>``,
+    ``speech/<track>``, ``dubbed/<track>/NNNN``, ``activity/<track>/NNNN``. Outputs: ``pairs.jsonl`` (accepted rows),
+    ``rejects.jsonl``, ``quality.json``.
+    """
+    facts = read_facts(scope, inputs)
+    nulls = null_tests(facts, inputs, lambda share: work.progress(0.6 * share))
+    shortcuts = shortcut_tests(facts, inputs, lambda share: work.progress(0.6 + 0.35 * share))
+    rows = title_rows(facts, nulls, settings)
+    samples, _ = length(inputs[f"tracks/{ORIG}"])
+    report = quality_report(facts, rows, nulls, shortcuts, samples=samples, settings=settings.pairing)
+    work.count("pairs_accepted", report.accepted)
+    work.count("pairs_rejected", report.rejected)
+
+    quality = work.path("quality.json")
+    quality.write_text(report.model_dump_json(indent=1), encoding="utf-8")
+    kept: list[Record] = [row for row in rows if row.accepted]
+    left: list[Record] = [row for row in rows if not row.accepted]
+    return {
+        "pairs.jsonl": write_jsonl(work.path("pairs.jsonl"), kept),
+        "rejects.jsonl": write_jsonl(work.path("rejects.jsonl"), left),
+        "quality.json": quality,
+    }
+
+
+def title_rows(facts: TitleFacts, nulls: Mapping[str, Residual], settings: PairsOptions) -> list[PairRow]:
+    """All rows of a title, judged, shot by shot in the order of tracks."""
+    rows = []
+    for position, shot in enumerate(facts.shots):
+        ratio = total(facts.source.within(shot.start, shot.end)) / shot.duration
+        exported = settings.pairing.export_shots and keeps(shot, settings.pairing)
+        for track in facts.tracks.values():
+            row = make_row(
+                facts,
+                shot,
+                track,
+                exported=exported,
+                null_residual_db=nulls[track.name].window_peaks_dbfs[position] if track.name in nulls else None,
+                engines=engines_of(track.name, settings),
+            )
+            lines = track.timeline.within(shot.start, shot.end, TOUCH_SECONDS)
+            rows.append(judge(row, objections(row, lines, ratio, settings.pairing)))
+    return need_counterpart(rows)

@@ -1,0 +1,1 @@
+"""Layout and schemas of the output folder, as documented in docs/output.md."""
