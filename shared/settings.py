@@ -55,7 +55,7 @@ class TranscriptionSettings(Section):
     vad: str = "silero"
     language: str | None = Field(None, description="Source language, ISO 639-1; detected when absent.")
     max_speakers: int = 12
-    speaker_threshold: float = Field(0.72, description="Voices nearer than this cosine are one speaker.")
+    speaker_threshold: float = Field(0.67, description="Voices nearer than this mean cosine are one speaker.")
     split_gap_seconds: float = Field(0.5, description="A pause between words longer than this ends an utterance.")
     max_utterance_seconds: float = 12.0
     min_alphanumerics: int = 2
@@ -139,6 +139,18 @@ class QualitySettings(Section):
     threads: int = 2
 
 
+class ReportSettings(Section):
+    """How much the report shows: it is one file, and everything in it is carried along."""
+
+    max_titles_with_media: int = Field(8, description="Titles shown in detail; the others are rows of a table.")
+    max_shots_per_title: int = Field(24, description="Shots with spectrograms and players, spread over the title.")
+    max_media_bytes: int = Field(11_000_000, description="Of all spectrograms and previews together.")
+    max_lines_per_title: int = Field(600, description="Rows of a title's table of utterances, and of its shots.")
+    spectrogram_width: int = Field(640, description="Pixels.")
+    spectrogram_height: int = Field(96, description="Pixels, one mel band each.")
+    preview_bitrate: int = Field(64_000, description="Of the MP3 previews, one channel.")
+
+
 class StoreSettings(Section):
     url: str | None = Field(None, description="Artifact store (fsspec URL); OUT/.counterdub/store when absent.")
     lock_timeout_s: float = 0.0
@@ -154,6 +166,7 @@ class Settings(Section):
     dubbing: DubbingSettings = DubbingSettings()
     quality: QualitySettings = QualitySettings()
     pairing: PairingSettings = PairingSettings()
+    report: ReportSettings = ReportSettings()
     store: StoreSettings = StoreSettings()
 
 

@@ -141,10 +141,10 @@ def engines(json: Json = False) -> None:
 def models_list(json: Json = False) -> None:
     """List known models: licence, size, whether they are here."""
     with reported(json):
-        from services.cli.tables import model_table
+        from services.cli.tables import model_rows, model_table
         from shared.weights import catalog
 
-        rows = catalog()
+        rows = model_rows(catalog())
         say_json({"models": rows}) if json else console.print(model_table(rows))
 
 

@@ -13,14 +13,8 @@ from shared.engines import engine_class
 from shared.pipeline.executor import TitleRun
 from shared.pipeline.planner import ORIG
 from shared.records import SCHEMA_VERSION
+from shared.schemas import layout as paths
 from shared.store import Blob, Store, storage_errors
-
-
-def track_label(track: str, source_language: str | None) -> str:
-    """Name of a track in file names: LVU-M calls the original by its language, so a re-voicing needs another."""
-    if track == ORIG:
-        return source_language or ORIG
-    return f"{track}-revoiced" if track == source_language else track
 
 
 def layout(run: TitleRun) -> dict[str, Blob]:
@@ -28,32 +22,26 @@ def layout(run: TitleRun) -> dict[str, Blob]:
     title, language = run.request.name, run.plan.source_language
     files: dict[str, Blob] = {}
 
-    def add(path: str, task: str, output: str) -> None:
+    def add(path: str | None, task: str, output: str) -> None:
         done = run.done.get(task)
-        if done and output in done.outputs:
-            files[f"{title}/{path}"] = done.outputs[output]
+        if path and done and output in done.outputs:
+            files[path] = done.outputs[output]
 
     for track in run.plan.tracks:
-        add(f"tracks/{track}.flac", f"track/{track}", "track.flac")
-        if track != ORIG:
-            add(f"stems/speech.{track}.flac", f"track/{track}", "speech.flac")
+        add(paths.track_path(title, track), f"track/{track}", "track.flac")
+        add(paths.speech_path(title, track), f"track/{track}", "speech.flac")
         shots = run.done.get(f"shots/{track}")
-        for name, blob in (shots.outputs if shots else {}).items():
-            shot = int(Path(name).stem)
-            files[f"{title}/shots/{title}_{shot}_{track_label(track, language)}.mp4"] = blob
+        for name in shots.outputs if shots else ():
+            add(paths.clip_path(title, int(Path(name).stem), track, language), f"shots/{track}", name)
+        suffix = paths.clip_suffix(track, language)
+        for kind in ("srt", "vtt"):
+            add(paths.subtitle_path(title, track, language, kind), "export", f"{suffix}.{kind}")
+        add(paths.utterances_path(title, track, language), "export", f"{suffix}.jsonl")
     for stem in ("vocals", "background"):
-        add(f"stems/{stem}.flac", "track/stems", f"{stem}.flac")
-    add(f"{title}.mkv", "export", "title.mkv")
-    add(f"{title}.mp4", "export", "title.mp4")
-    if language:
-        add(f"utterances/{language}.jsonl", "speakers", "utterances.jsonl")
-    export = run.done.get("export")
-    for name, blob in (export.outputs if export else {}).items():
-        if Path(name).suffix in {".srt", ".vtt", ".jsonl"}:
-            label, suffix = Path(name).stem, Path(name).suffix
-            folder = "utterances" if suffix == ".jsonl" else "subtitles"
-            files[f"{title}/{folder}/{label}{suffix}"] = blob
-    add("quality.json", "pairs", "quality.json")
+        add(paths.stem_path(title, stem), "track/stems", f"{stem}.flac")
+    for kind in ("mkv", "mp4"):
+        add(paths.posix(title, f"{title}.{kind}"), "export", f"title.{kind}")
+    add(paths.utterances_path(title, ORIG, language), "speakers", "utterances.jsonl")
     return files
 
 
