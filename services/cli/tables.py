@@ -1,0 +1,109 @@
+"""Tables for people: what a file holds, which engines and models there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.table import Table
+
+from services.cli.output import errors
+from shared.engines import KINDS, EngineOptions, engine_class, registered
+from shared.errors import EngineError
+from shared.weights import Entry, WeightFolder, names, pull
+
+
+def probe_table(found: Mapping[str, Any]) -> Table:
+    """What ``counterdub inspect`` shows of a probe."""
+    table = Table(show_header=False, box=None)
+    video, audio = found["video"], found["audio"]
+    table.add_row("name", found["name"])
+    table.add_row("container", f"{found['container']}, {found['size_bytes'] / 1e6:.1f} MB, {found['duration']:.3f} s")
+    vfr = ", variable" if video["variable_frame_rate"] else ""
+    turned = f", turned {video['rotation']}°" if video["rotation"] else ""
+    table.add_row("video", f"{video['codec']} {video['width']}×{video['height']}{turned}, {video['fps']:.3f} fps{vfr}")
+    if audio:
+        language = f", {audio['language']}" if audio["language"] else ""
+        table.add_row("audio", f"{audio['codec']} {audio['sample_rate']} Hz, {audio['layout']}{language}")
+    else:
+        table.add_row("audio", "none: the pairs of this title would be rejected (no_speech)")
+    if "shots" in found:
+        table.add_row("shots", " ".join(f"{shot['start']:.2f}–{shot['end']:.2f}" for shot in found["shots"]))
+    return table
+
+
+def engine_rows() -> list[dict[str, Any]]:
+    """Every registered engine; one whose package is absent is listed with what it lacks."""
+    rows = []
+    for kind in KINDS:
+        for name in sorted(registered(kind)):
+            row: dict[str, Any] = {"kind": kind, "engine": name}
+            try:
+                found = engine_class(kind, name)
+                row |= {
+                    "licence": found.licence.name,
+                    "commercial_use": found.licence.commercial_use,
+                    "note": found.licence.note,
+                    "weights": list(found.weights(EngineOptions())),
+                }
+            except EngineError as error:
+                row["missing"] = error.details.get("package")
+            rows.append(row)
+    return rows
+
+
+def engine_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("kind", "engine", "licence", "commercial use", "weights", "note")
+    for row in rows:
+        if "missing" in row:
+            table.add_row(row["kind"], row["engine"], "", "", "", f"needs the package {row['missing']}", style="dim")
+            continue
+        allowed = "yes" if row["commercial_use"] else "[red]no[/]"
+        table.add_row(row["kind"], row["engine"], row["licence"], allowed, " ".join(row["weights"]), row["note"])
+    return table
+
+
+def model_rows(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
+    """The registry, with whether the files are on this machine and were verified."""
+    folder = WeightFolder()
+    return [
+        {
+            "name": name,
+            "title": entry.title,
+            "stage": entry.stage,
+            "licence": entry.licence.name,
+            "commercial_use": entry.licence.commercial_use,
+            "note": entry.licence.note,
+            "bytes": entry.size,
+            "profiles": list(entry.profiles),
+            "here": folder.stamped(entry),
+        }
+        for name, entry in entries.items()
+    ]
+
+
+def model_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("model", "stage", "licence", "MB", "here", "profile", "title")
+    for row in rows:
+        here = "[green]yes[/]" if row["here"] else "no"
+        size = f"{row['bytes'] / 1e6:.1f}"
+        table.add_row(row["name"], row["stage"], row["licence"], size, here, " ".join(row["profiles"]), row["title"])
+    return table
+
+
+def pull_with_bars(wanted: list[str] | None, profile: str, quiet: bool) -> list[str]:
+    """Fetch models with a bar for each."""
+    chosen = wanted or list(names(profile))
+    bars = Progress(TextColumn("{task.description:<32}"), BarColumn(), DownloadColumn(), console=errors)
+    bars.disable = quiet or not errors.is_terminal
+    tasks: dict[str, Any] = {}
+
+    def show(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=total)
+        bars.update(tasks[name], completed=done)
+
+    with bars:
+        pull(chosen, show)
+    return chosen

@@ -1,0 +1,38 @@
+"""What shot detectors share: small frames of a file, decoded in the child process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shared.engines import EngineOptions
+from shared.media.opening import open_media
+from shared.media.picture import frames
+from shared.media.probing import origin
+from shared.records import Probe
+from shared.settings import LimitSettings
+
+
+def limits_of(options: EngineOptions) -> LimitSettings:
+    """The limits that the stage passed on, else the defaults."""
+    return LimitSettings.model_validate(options.extra.get("limits", {}))
+
+
+def small_frames(
+    path: Path, found: Probe, max_pixels: int, width: int, height: int | None, form: str
+) -> Iterator[tuple[float, np.ndarray[Any, Any]]]:
+    """``(seconds on the file's clock, [height, width, 3] uint8)`` of every frame.
+
+    Args:
+        height: Kept in proportion when None.
+        form: ``bgr24`` or ``rgb24``.
+    """
+    zero = origin(found)
+    with open_media(path) as container:
+        for time, frame in frames(container, found, max_pixels):
+            tall = height or max(2, round(frame.height * width / frame.width))
+            # Averages the pixels that become one, so that fine texture does not flicker.
+            yield time + zero, frame.reformat(width, tall, form, interpolation="AREA").to_ndarray()

@@ -1,0 +1,250 @@
+"""STAGE: the utterances of one chunk, recognised or given, with a voice embedding each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from services.transcription import transcript
+from services.transcription.gates import refuse
+from services.transcription.turns import by_voice
+from services.transcription.utterances import Heard, breathing_room, hug, joined, levels, settle, split
+from services.transcription.windows import covered, cut, read_speech, union, windows, within
+from shared.audio.pitch import median_f0
+from shared.audio.signal import SPEECH_RATE, rms
+from shared.engines import Embedder, Recognizer, Segment
+from shared.pipeline.stage import Scope, Work
+from shared.records import SAMPLE_RATE, Chunk, Span, Utterance, write_jsonl
+from shared.settings import TranscriptionSettings
+
+POOR_LOGPROB = -0.7
+"""Below this the separated voice is heard too, and the surer text is kept (the mix is the better one as a rule)."""
+EDGE_SECONDS = 0.3
+"""How far sound may lie outside the recogniser's word times."""
+SPARSE_CHUNK_SECONDS = 30.0
+UNDETERMINED = "und"
+"""Language of given text when nothing says what it is (ISO 639-2)."""
+UNKNOWN_SPEAKER = ""
+SILENT_RMS = 1e-4
+
+
+def run(
+    scope: Scope,
+    inputs: Mapping[str, Path],
+    settings: TranscriptionSettings,
+    engines: Mapping[str, Any],
+    work: Work,
+) -> dict[str, Path]:
+    """Utterances (title times, provisional ids and speakers) and ``embeddings.npz`` of one chunk."""
+    chunks = transcript.read_list(inputs["chunks.json"], Chunk)
+    chunk = next(chunk for chunk in chunks if chunk.index == scope.chunk)
+    offset, end = chunk.start / SAMPLE_RATE, chunk.end / SAMPLE_RATE
+    language = transcript.read_json(inputs["language.json"])["language"]
+    mix = read_speech(inputs["master.flac"], chunk.start, chunk.end)
+    vocals = read_speech(inputs["vocals.flac"])
+    work.progress(0.02)
+    on_vocals = engines["vad"].speech(vocals)
+    if "speech.json" in inputs:
+        on_mix = within(transcript.read_list(inputs["speech.json"], Span), offset, end)
+    else:
+        on_mix = engines["vad"].speech(mix)
+    work.progress(0.05)
+
+    if "transcript" in inputs:
+        title_end = max(chunk.end for chunk in chunks) / SAMPLE_RATE
+        cues = transcript.read(inputs["transcript"], title_end)
+        last = chunk.index == max(chunk.index for chunk in chunks)
+        mine = [given for given in cues if offset <= max(given.cue.start, 0.0) and (given.cue.start < end or last)]
+        found = from_cues(mine, language or UNDETERMINED, offset, vocals, on_vocals)
+    elif language is None:
+        found = []
+    else:
+        found = listen(Sound(mix, vocals, on_mix, on_vocals), language, settings, engines, work.progress)
+
+    lines = []
+    for number, line in enumerate(sorted(found, key=lambda line: (line.start, line.end))):
+        lines.append(line.model_copy(update={"id": f"{chunk.index:04}-{number:04}"}))
+    vectors, pitches = voices(lines, vocals, mix, engines["embedder"], work.progress)
+    work.count("utterances", sum(line.status == "ok" for line in lines))
+    work.count("dropped_lines", sum(line.status == "dropped" for line in lines))
+
+    shifted = [moved(line, offset) for line in lines]
+    embeddings = work.path("embeddings.npz")
+    np.savez(embeddings, ids=np.array([line.id for line in lines], dtype=str), embeddings=vectors, f0=pitches)
+    work.progress(1.0)
+    return {
+        "utterances.jsonl": write_jsonl(work.path("utterances.jsonl"), shifted),
+        "embeddings.npz": embeddings,
+    }
+
+
+class Sound(NamedTuple):
+    """A chunk's sound, mono 16 kHz, and where voice activity is seen in it; times from the chunk's start."""
+
+    mix: np.ndarray
+    vocals: np.ndarray
+    on_mix: Sequence[Span]
+    on_vocals: Sequence[Span]
+
+
+def listen(
+    sound: Sound,
+    language: str,
+    settings: TranscriptionSettings,
+    engines: Mapping[str, Any],
+    progress: Callable[[float], None],
+) -> list[Utterance]:
+    """Recognise a chunk; times from its start."""
+    mix, vocals, on_mix, on_vocals = sound
+    speech = union([*on_mix, *on_vocals])
+    # The separated voice shows best where it begins and ends; the mix's spans only where separation lost the voice.
+    precise = union([*on_vocals, *(span for span in on_mix if not covered(on_vocals, span.start, span.end))])
+    loudness = levels(vocals)
+    duration = len(mix) / SPEECH_RATE
+    spoken = sum(span.end - span.start for span in speech)
+    sparse = duration > SPARSE_CHUNK_SECONDS and spoken < settings.min_speech_share * duration
+
+    words: list[Heard] = []
+    plan = windows(speech, mix)
+    for number, window in enumerate(plan):
+        progress(0.05 + 0.75 * number / len(plan))
+        for segment in best_text(mix, vocals, window, language, engines["recognizer"]):
+            for word in segment.words:
+                start, end = word.start + window.start, word.end + window.start
+                moved_word = word.model_copy(update={"start": min(start, window.end), "end": min(end, window.end)})
+                words.append(Heard(moved_word, segment.mean_logprob, segment.no_speech))
+    groups = split(settle(words, precise), settings.split_gap_seconds, settings.max_utterance_seconds)
+    groups = [part for group in groups for part in by_voice(group, vocals, engines["embedder"])]
+    progress(0.85)
+
+    lines: list[Utterance] = []
+    for i, group in enumerate(groups):
+        first, last = group[0].word.start, group[-1].word.end
+        before = groups[i - 1][-1].word.end if i else 0.0
+        after = groups[i + 1][0].word.start if i + 1 < len(groups) else duration
+        text = joined(group)
+        if lines:
+            before = max(before, lines[-1].end)  # one stream of words: its utterances do not overlap
+        low, high = max(before, first - EDGE_SECONDS), min(after, last + EDGE_SECONDS)
+        span = hug(Span(start=max(first, before), end=max(last, before + 0.01)), loudness, low, high)
+        span = breathing_room(span, len(text), before, after)
+        logprob = float(np.mean([heard.mean_logprob for heard in group]))
+        reason = refuse(
+            text,
+            language,
+            seconds=span.end - span.start,
+            mean_logprob=logprob,
+            no_speech=float(np.mean([heard.no_speech for heard in group])),
+            supported=covered(speech, span.start, span.end) / max(span.end - span.start, 1e-6),
+            sparse=sparse,
+            settings=settings,
+        )
+        lines.append(
+            Utterance(
+                id="",
+                start=span.start,
+                end=span.end,
+                speaker=UNKNOWN_SPEAKER,
+                language=language,
+                text=text,
+                words=[heard.word.model_copy(update={"text": heard.word.text.strip()}) for heard in group],
+                mean_logprob=logprob,
+                status="dropped" if reason else "ok",
+                reason=reason,
+            )
+        )
+    return lines
+
+
+def best_text(
+    mix: np.ndarray, vocals: np.ndarray, window: Span, language: str, recognizer: Recognizer
+) -> list[Segment]:
+    """What is said in a window: heard in the mix and, when that is poor, in the separated voice too."""
+    in_mix = recognizer.transcribe(cut(mix, window), language)
+    if belief(in_mix) >= POOR_LOGPROB:
+        return in_mix
+    in_vocals = recognizer.transcribe(cut(vocals, window), language)
+    return in_vocals if belief(in_vocals) > belief(in_mix) else in_mix
+
+
+def belief(segments: Sequence[Segment]) -> float:
+    """Mean log-probability over the words; very low when nothing was heard."""
+    counts = [len(segment.words) for segment in segments]
+    if not sum(counts):
+        return -10.0
+    return float(np.average([segment.mean_logprob for segment in segments], weights=counts))
+
+
+def from_cues(
+    given: Sequence[transcript.Given],
+    language: str,
+    offset: float,
+    vocals: np.ndarray,
+    speech: Sequence[Span],
+) -> list[Utterance]:
+    """Given text as utterances, edges moved to the voice inside the cue: subtitles stand longer than people speak."""
+    loudness = levels(vocals)
+    lines = []
+    for item in given:
+        span = Span(start=item.cue.start - offset, end=item.cue.end - offset)
+        if item.reason is None:
+            spoken = within(speech, span.start, span.end)
+            length = span.end - span.start
+            if sum(part.end - part.start for part in spoken) >= 0.3 * length:
+                inner = Span(start=span.start + spoken[0].start, end=span.start + spoken[-1].end)
+                span = hug(inner, loudness, max(span.start, 0.0), span.end)
+            span = breathing_room(span, len(item.cue.text), item.cue.start - offset, item.cue.end - offset)
+        lines.append(
+            Utterance(
+                id="",
+                start=span.start,
+                end=span.end,
+                speaker=item.cue.speaker or UNKNOWN_SPEAKER,
+                language=language,
+                text=item.cue.text,
+                origin="given",
+                status="dropped" if item.reason else "ok",
+                reason=item.reason,
+            )
+        )
+    return lines
+
+
+def voices(
+    lines: Sequence[Utterance],
+    vocals: np.ndarray,
+    mix: np.ndarray,
+    embedder: Embedder,
+    progress: Callable[[float], None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings ``[n, size]`` (zeros where there is no sound or the line was dropped) and median f0, NaN for none."""
+    vectors = np.zeros((len(lines), embedder.size), dtype=np.float32)
+    pitches = np.full(len(lines), np.nan, dtype=np.float32)
+    for i, line in enumerate(lines):
+        progress(0.85 + 0.15 * i / len(lines))
+        if line.status == "dropped":
+            continue
+        span = Span(start=line.start, end=line.end)
+        voice = cut(vocals, span)
+        if rms(voice) < SILENT_RMS:
+            voice = cut(mix, span)
+        if rms(voice) < SILENT_RMS:
+            continue
+        vectors[i] = embedder.embed(voice)
+        pitch = median_f0(voice)
+        if pitch:
+            pitches[i] = pitch
+    return vectors, pitches
+
+
+def moved(line: Utterance, offset: float) -> Utterance:
+    """Times from the chunk's start → title times, to the millisecond."""
+    words = [
+        word.model_copy(update={"start": round(word.start + offset, 3), "end": round(word.end + offset, 3)})
+        for word in line.words
+    ]
+    start, end = round(line.start + offset, 3), round(line.end + offset, 3)
+    return line.model_copy(update={"start": max(start, 0.0), "end": max(end, 0.0), "words": words})

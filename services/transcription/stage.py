@@ -1,0 +1,50 @@
+"""Stages of the transcription service: the language, the words of a chunk, the title's speakers, the check of dubs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.transcription import label, language, quality, recognise
+from shared.engines import EngineOptions
+from shared.pipeline.stage import EngineUse, Scope, Stage
+from shared.settings import QualitySettings, Settings, TranscriptionSettings
+
+QUEUE = "transcription"
+
+
+def recognizer(settings: TranscriptionSettings | QualitySettings, beam_size: int) -> EngineUse:
+    options = EngineOptions(
+        model=settings.model, device=settings.device, threads=settings.threads, extra={"beam_size": beam_size}
+    )
+    return EngineUse("recognizer", settings.engine, options)
+
+
+def helpers(settings: TranscriptionSettings | QualitySettings) -> dict[str, EngineUse]:
+    options = EngineOptions(device=settings.device, threads=settings.threads)
+    return {
+        "embedder": EngineUse("embedder", settings.embedder, options),
+        "vad": EngineUse("voice_detector", settings.vad, options),
+    }
+
+
+def language_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse]:
+    wanted = settings.transcription
+    return {} if wanted.language is not None else {"recognizer": recognizer(wanted, wanted.beam_size)}
+
+
+def transcription_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse]:
+    wanted = settings.transcription
+    return {"recognizer": recognizer(wanted, wanted.beam_size), **helpers(wanted)}
+
+
+def quality_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse]:
+    wanted = settings.quality
+    if not wanted.round_trip:
+        return {"vad": helpers(wanted)["vad"]}
+    return {"recognizer": recognizer(wanted, settings.transcription.beam_size), **helpers(wanted)}
+
+
+LANGUAGE = Stage("language", 1, language.run, lambda settings: settings.transcription, language_engines, QUEUE)
+STAGE = Stage("transcription", 1, recognise.run, lambda settings: settings.transcription, transcription_engines, QUEUE)
+SPEAKERS = Stage("speakers", 1, label.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE)
+QUALITY = Stage("quality", 1, quality.run, lambda settings: settings.quality, quality_engines, QUEUE)

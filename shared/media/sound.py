@@ -1,0 +1,230 @@
+"""The sound of a file as a 48 kHz FLAC on the title's own clock.
+
+Timestamps rule, not counting samples: gaps are filled with silence, overlaps are cut, so that sound cannot drift away
+from the picture. Resampling is libsoxr's “HQ” (through python-soxr), streaming and without delay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile as sf
+import soxr
+
+from shared.audio.files import FlacWriter
+from shared.errors import InputError, StorageError
+from shared.media import child
+from shared.media.opening import Decoded, audio_stream, open_media
+from shared.media.probing import origin
+from shared.records import SAMPLE_RATE, Probe
+from shared.settings import LimitSettings
+
+JITTER = 0.02
+"""Seconds that a timestamp may be off before it is believed: containers round, and 20 ms is below what one sees."""
+
+TIMELINE_SLACK = 60.0
+"""Seconds of sound that may follow after the end that the packets told of."""
+
+_FRONT = {"FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (0.5**0.5, 0.5**0.5)}
+_SIDE = {"SL": (0.5**0.5, 0.0), "SR": (0.0, 0.5**0.5), "BL": (0.5**0.5, 0.0), "BR": (0.0, 0.5**0.5)}
+_OTHER = {"BC": (0.5, 0.5), "FLC": (0.5**0.5, 0.0), "FRC": (0.0, 0.5**0.5), "LFE": (0.0, 0.0), "LFE2": (0.0, 0.0)}
+DOWNMIX = _FRONT | _SIDE | _OTHER
+"""Left and right share of a channel (ITU-R BS.775; the LFE is left out, as is usual)."""
+
+
+class Sound(NamedTuple):
+    """What was decoded."""
+
+    samples: int
+    """Of the FLAC, at 48 kHz."""
+    channels: int
+    start: float
+    """Of the decoded sound, seconds on the file's own clock; 0 without sound."""
+    end: float
+    corrupt: int
+    """Packets that could not be decoded; silence stands for them."""
+    filled: float
+    """Seconds of silence put into gaps, those before the start and after the end not counted."""
+    trimmed: float
+    """Seconds of sound dropped because timestamps overlapped."""
+
+
+def decode_audio(
+    path: Path,
+    found: Probe,
+    out: Path,
+    limits: LimitSettings | None = None,
+    progress: child.Progress = child.ignore,
+) -> Sound:
+    """Write the 24-bit 48 kHz master of a file, in a child process.
+
+    Sample ``n`` is at ``n / 48000`` s on the title's clock. Sound that starts later than the picture is preceded by
+    silence; the file lasts to the latest end of both streams. One channel stays one, two stay two, more are mixed
+    down to two; without sound the master is one silent channel.
+
+    Raises:
+        InputError: ``too_long`` when the timestamps go beyond the limits, ``decode_timeout``, ``decode_memory``,
+            ``decode_crashed``.
+        StorageError: ``disk_full``.
+    """
+    limits = limits or LimitSettings()
+    result = child.call(
+        "shared.media.sound:decode",
+        {"path": str(path), "found": found.model_dump(), "out": str(out), "max_seconds": limits.max_seconds},
+        timeout=limits.decode_timeout_factor * found.duration + 60,
+        progress=progress,
+    )
+    return Sound(**result)
+
+
+def decode(
+    path: str, found: dict[str, Any], out: str, max_seconds: float, progress: Callable[[float], None] = child.ignore
+) -> dict[str, Any]:
+    """The child's part of :func:`decode_audio`."""
+    facts = Probe.model_validate(found)
+    zero = origin(facts)
+    video_end = facts.video.start + facts.video.duration
+    try:
+        if facts.audio is None:
+            samples = round((video_end - zero) * SAMPLE_RATE)
+            with FlacWriter(Path(out), 1) as master:
+                write_silence(master, samples, 1)
+            return Sound(samples, 1, 0.0, 0.0, 0, 0.0, 0.0)._asdict()
+        latest = min(max_seconds, facts.duration + TIMELINE_SLACK)
+        with open_media(Path(path)) as container:
+            decoded = Decoded(container, audio_stream(container))
+            return _write(decoded, facts, zero, latest, Path(out), progress)._asdict()
+    except (sf.LibsndfileError, AssertionError) as error:
+        raise StorageError(
+            "The sound cannot be written: the disk may be full. Free some space and run again.",
+            code="disk_full",
+            retryable=True,
+        ) from error
+
+
+def _write(decoded: Decoded, facts: Probe, zero: float, latest: float, out: Path, progress: child.Progress) -> Sound:
+    audio = facts.audio
+    assert audio is not None
+    rate, channels = audio.sample_rate, min(audio.channels, 2)
+    line = Timeline(decoded, rate, channels, zero, latest)
+    resampler = soxr.ResampleStream(rate, SAMPLE_RATE, channels, dtype="float32", quality="HQ")
+    with FlacWriter(out, channels) as master:
+
+        def put(block: np.ndarray, last: bool = False) -> None:
+            # Lossy codecs overshoot full scale by a little, and integers would wrap around.
+            master.write(np.clip(resampler.resample_chunk(block, last=last).T, -1.0, 1.0))
+            progress(min(1.0, master.samples / SAMPLE_RATE / max(facts.duration, 1e-3)))
+
+        for block in line.blocks():
+            put(block)
+        put(np.zeros((0, channels), np.float32), last=True)
+        end = zero + line.position / rate
+        samples = round((max(end, facts.video.start + facts.video.duration) - zero) * SAMPLE_RATE)
+        write_silence(master, samples - master.samples, channels)
+    start = zero + (line.first or 0) / rate
+    return Sound(samples, channels, start, end, decoded.corrupt, line.filled / rate, line.trimmed / rate)
+
+
+def write_silence(out: FlacWriter, samples: int, channels: int) -> None:
+    """Append zeros, ten seconds at a time."""
+    while samples > 0:
+        count = min(samples, 10 * SAMPLE_RATE)
+        out.write(np.zeros((channels, count), np.float32))
+        samples -= count
+
+
+class Timeline:
+    """Decoded frames laid on the title's clock at the file's own sample rate.
+
+    Args:
+        decoded: Frames of the audio stream.
+        rate: Sample rate of the timeline, Hz; frames of another rate are converted one by one.
+        channels: 1 or 2.
+        zero: Title's zero on the file's clock, seconds.
+        latest: Title time that nothing may lie beyond, seconds.
+    """
+
+    def __init__(self, decoded: Decoded, rate: int, channels: int, zero: float, latest: float) -> None:
+        self.position = 0
+        """Samples laid so far."""
+        self.first: int | None = None
+        """Where the sound began, samples."""
+        self.filled = 0
+        self.trimmed = 0
+        self._decoded, self._rate, self._channels, self._zero, self._latest = decoded, rate, channels, zero, latest
+        self._layouts: dict[tuple[str, ...], np.ndarray] = {}
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Contiguous ``[samples, channels]`` float32 from the title's zero on."""
+        for frame in self._decoded:
+            block = self._samples(frame)
+            if frame.time is not None:
+                gap = round((frame.time - self._zero) * self._rate) - self.position
+                if self.first is None or abs(gap) > JITTER * self._rate:
+                    # What is decoded at the start is exact; from then on jitter is only that.
+                    yield from self._silence(gap)
+                    if gap < 0:
+                        self.trimmed += min(-gap, len(block))
+                        block = block[-gap:]
+            if self.first is None and len(block):
+                self.first = self.position
+            self.position += len(block)
+            self._check(self.position)
+            yield block
+
+    def _silence(self, count: int) -> Iterator[np.ndarray]:
+        self._check(self.position + count)
+        if self.first is not None:
+            self.filled += max(count, 0)
+        while count > 0:
+            some = min(count, 10 * self._rate)
+            self.position += some
+            count -= some
+            yield np.zeros((some, self._channels), np.float32)
+
+    def _check(self, position: int) -> None:
+        if position > self._latest * self._rate:
+            raise InputError(
+                f"The sound's timestamps go on beyond {self._latest:.0f} s: the file is damaged or too long.",
+                code="too_long",
+            )
+
+    def _samples(self, frame: Any) -> np.ndarray:
+        block = self._mix(as_float(frame), frame.layout)
+        if frame.sample_rate == self._rate:
+            return block
+        return np.asarray(soxr.resample(block, frame.sample_rate, self._rate), dtype=np.float32)
+
+    def _mix(self, block: np.ndarray, layout: Any) -> np.ndarray:
+        names = tuple(channel.name for channel in layout.channels)
+        if len(names) == self._channels:
+            return block
+        if names not in self._layouts:
+            matrix = downmix(names)
+            self._layouts[names] = matrix if self._channels == 2 else matrix.mean(axis=1, keepdims=True)
+        return np.asarray(block @ self._layouts[names], dtype=np.float32)
+
+
+def downmix(names: tuple[str, ...]) -> np.ndarray:
+    """Matrix ``[channels, 2]`` to stereo by channel names, scaled so that nothing can clip.
+
+    Mono goes to both sides. Channels without a known place go to both sides alike.
+    """
+    if len(names) == 1:
+        return np.ones((1, 2), np.float32)
+    matrix = np.array([DOWNMIX.get(name, (0.5, 0.5)) for name in names], dtype=np.float64)
+    return (matrix / max(matrix.sum(axis=0).max(), 1.0)).astype(np.float32)
+
+
+def as_float(frame: Any) -> np.ndarray:
+    """An audio frame as ``[samples, channels]`` float32, full scale 1."""
+    data = frame.to_ndarray()
+    data = data.T if frame.format.is_planar else data.reshape(-1, frame.layout.nb_channels)
+    if data.dtype == np.uint8:
+        return (data.astype(np.float32) - 128) / 128
+    if np.issubdtype(data.dtype, np.integer):
+        return (data / float(2 ** (8 * data.dtype.itemsize - 1))).astype(np.float32)
+    return np.nan_to_num(data.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
