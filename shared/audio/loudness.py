@@ -21,7 +21,7 @@ MAX_BOOST_DB, MAX_CUT_DB = 20.0, 40.0
 
 
 def k_weighted(audio: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """``audio`` (``[samples]`` or ``[channels, samples]``) through the K filter, float64, as ``[channels, samples]``."""
+    """``audio``, mono or ``[channels, samples]``, through the K filter: float64 ``[channels, samples]``."""
     out = np.atleast_2d(audio).astype(np.float64)
     for stage in pyloudnorm.Meter(sample_rate)._filters.values():
         out = np.stack([stage.apply_filter(channel) for channel in out])

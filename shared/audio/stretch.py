@@ -26,4 +26,4 @@ def _process(audio: np.ndarray, sample_rate: int, tempo: float) -> np.ndarray:
     # Zeros keep the end of the sound out of the library's last, unfinished block.
     latency = engine.inputLatency() + engine.outputLatency()
     padded = np.pad(audio.astype(np.float32), (0, latency))
-    return np.asarray(engine.process(padded[None])[0], np.float32)
+    return np.asarray(engine.process(padded[None]), np.float32)[0]

@@ -43,19 +43,18 @@ def equalise(
     audio: np.ndarray,
     have: np.ndarray,
     want: np.ndarray,
+    *,
     limit_db: float = 8.0,
-    strength: float = 1.0,
     sample_rate: int = SAMPLE_RATE,
 ) -> np.ndarray:
     """Filter mono ``audio`` from band levels ``have`` towards ``want``; overall level is not matched here.
 
     Linear phase with the delay taken out, so that nothing moves in time. At most ``limit_db`` up or down a band.
     """
-    step = strength * (want - have)
+    step = want - have
     step = np.clip(step - np.median(step), -limit_db, limit_db)
     smooth = np.convolve(np.pad(step, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
     points = np.concatenate([[0.0], BANDS_HZ, [sample_rate / 2]]) / (sample_rate / 2)
     gains = 10 ** (np.concatenate([smooth[:1], smooth, smooth[-1:]]) / 20)
     taps = firwin2(FIR_TAPS, points, gains)
     return np.asarray(fftconvolve(audio, taps, mode="full")[FIR_TAPS // 2 :][: audio.size], np.float32)
-

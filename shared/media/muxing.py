@@ -38,6 +38,9 @@ FORMATS = {".mp4": "mp4", ".mkv": "matroska"}
 # Exact edit lists need a movie clock that counts samples; the default counts milliseconds.
 OPTIONS = {"mp4": {"movflags": "+faststart", "movie_timescale": str(SAMPLE_RATE)}, "matroska": {}}
 
+MOST_REORDERED = 32
+"""Pictures that a decoder may hold back to bring them into order (16 in H.264, each in two fields)."""
+
 TIMEOUT_FACTOR = 10
 """Muxing may take this many times the time allowed for decoding: it may have to encode."""
 
@@ -183,16 +186,34 @@ def copied_picture(source: Any, target: Any, zero: float) -> Iterator[Any]:
 
 def _shifted(source: Iterable[Any], stream: Any, zero: float) -> Iterator[Any]:
     last: int | None = None
-    for packet in source:
-        if packet.size == 0:
-            continue
-        if packet.pts is None or packet.dts is None or (last is not None and packet.dts <= last):
+    for packet in decode_times(source):
+        if packet.pts is None or (last is not None and packet.dts <= last):
             raise Uncopyable
         last = packet.dts
         shift = round(zero / float(packet.time_base))
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         packet.stream = stream
         yield packet
+
+
+def decode_times(source: Iterable[Any]) -> Iterator[Any]:
+    """Packets, each with a decoding time: Matroska stores none, and libavformat cannot tell those of the first."""
+    waiting: list[Any] = []
+    for packet in source:
+        if packet.size == 0:
+            continue
+        if packet.dts is None:
+            waiting.append(packet)
+            if len(waiting) > MOST_REORDERED:
+                raise Uncopyable
+            continue
+        for steps, early in enumerate(reversed(waiting), 1):
+            early.dts = packet.dts - steps * max(early.duration or 0, 1)
+        yield from waiting
+        waiting = []
+        yield packet
+    if waiting:
+        raise Uncopyable
 
 
 def encoded_picture(source: Any, target: Any, found: Probe, max_pixels: int) -> Iterator[Any]:

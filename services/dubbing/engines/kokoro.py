@@ -1,0 +1,161 @@
+"""Kokoro-82M through onnxruntime: 54 styles, eight native languages, no voice cloning."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from functools import lru_cache
+from importlib import resources
+from typing import Any, ClassVar
+
+import numpy as np
+
+from services.dubbing.casting import Candidate
+from services.dubbing.engines.kokoro_phonemes import LANGUAGES, Phonemes, pieces
+from services.dubbing.engines.kokoro_voices import STYLES, Mix, style_voice
+from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
+from shared.errors import EngineError
+
+MAX_TOKENS = 508
+"""The model's context of 512 less start and end; its style files have 510 rows."""
+
+PAUSE_SECONDS = 0.12
+"""Between the parts of a text that is too long for one pass."""
+
+
+SHARE, SHARE_OTHER_GENDER = 0.5, 0.65
+"""How much of a mixed voice's colour is not the native style's. All of it costs words in French (docs/fitting.md)."""
+NEUTRAL_PROSODY = {"female": "if_sara", "male": "im_nicola"}
+"""For languages without a style of their own: German through the Italian ones has a round-trip error of 5 %."""
+
+
+@lru_cache(maxsize=1)
+def voice_table() -> dict[str, np.ndarray]:
+    """Style → its Resemblyzer embedding, ``[256]``."""
+    with (resources.files("services.dubbing") / "voices_kokoro.npz").open("rb") as file, np.load(file) as table:
+        return dict(zip(table["styles"].tolist(), table["embeddings"].astype(np.float32), strict=True))
+
+
+class KokoroSynthesizer:
+    """See :class:`shared.engines.Synthesizer`. Deterministic: ``seed`` and ``reference`` change nothing."""
+
+    name: ClassVar[str] = "kokoro"
+    licence: ClassVar[Licence] = Licence("Apache-2.0", note="Phonemes by eSpeak NG (GPL-3.0-or-later, separate extra).")
+    native_speed: ClassVar[tuple[float, float]] = (0.8, 1.3)
+    sample_rate = 24_000
+
+    def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
+        import onnxruntime
+
+        self._runtime = onnxruntime
+        self._model = weights.path("kokoro-82m-int8")
+        self._styles = weights.path("kokoro-voices")
+        self._threads = options.threads
+        self._session: Any = None
+        self._lock = threading.Lock()
+        vocabulary = json.loads((self._model / "vocab.json").read_text(encoding="utf-8"))
+        self._vocabulary: dict[str, int] = vocabulary.get("vocab", vocabulary)
+        self._silent = {self._vocabulary[letter] for letter in ';:,.!?—…"()“” ' if letter in self._vocabulary}
+        self._phonemes = Phonemes()
+        self._style = lru_cache(maxsize=32)(lambda voice: Mix.parse(voice).style(self._styles))
+
+    @classmethod
+    def weights(cls, options: EngineOptions) -> tuple[str, ...]:
+        return ("kokoro-82m-int8", "kokoro-voices")
+
+    def voices(self, language: str) -> list[Voice]:
+        if language not in LANGUAGES:
+            return []
+        voices = [style_voice(style) for style in STYLES]
+        return sorted(voices, key=lambda voice: voice.language != language)
+
+    def candidates(self, language: str) -> list[Candidate]:
+        """Voices to cast from: native styles, then every other style's colour mixed with a style of the language.
+
+        A mix has the native style's prosody and part of its colour, which keeps its words as clear as the native's.
+
+        Their embeddings are Resemblyzer's, from a table made by ``make_voice_table``.
+        """
+        if language not in LANGUAGES:
+            return []
+        table = voice_table()
+        voices = self.voices(language)
+        native = [voice for voice in voices if voice.language == language]
+        out = [Candidate(voice.id, voice.gender, True, table[voice.id]) for voice in native]
+        for voice in voices[len(native) :]:
+            same = [one.id for one in native if one.gender == voice.gender]
+            prosody = (same or [one.id for one in native] or [NEUTRAL_PROSODY[voice.gender]])[0]
+            if prosody != voice.id:
+                share = SHARE if style_voice(prosody).gender == voice.gender else SHARE_OTHER_GENDER
+                mixed = self.describe(f"{voice.id}*{share}+{prosody}*{1 - share:g}/{prosody}", language)
+                out.append(replace(mixed, gender=voice.gender, native=False))
+            else:
+                out.append(Candidate(voice.id, voice.gender, False, table[voice.id]))
+        return out
+
+    def describe(self, voice: str, language: str) -> Candidate:
+        """Any voice id that a user may write, mixes too.
+
+        Raises:
+            UsageError: ``unknown_voice``.
+        """
+        mix = Mix.parse(voice)
+        table = voice_table()
+        blend = np.sum([table[style] * share for style, share in mix.colour], axis=0)
+        main = max(mix.colour, key=lambda item: item[1])[0]
+        styles = {mix.prosody, *(style for style, _ in mix.colour)}
+        native = all(style_voice(style).language == language for style in styles)
+        return Candidate(voice, style_voice(main).gender, native, blend / sum(share for _, share in mix.colour))
+
+    def synthesize(
+        self,
+        text: str,
+        language: str,
+        voice: str,
+        *,
+        speed: float = 1.0,
+        seed: int = 0,
+        reference: Audio | None = None,
+    ) -> Audio:
+        """Mono speech at 24 kHz with about 0.2 s of silence at both ends.
+
+        Raises:
+            UsageError: ``unknown_voice``.
+            EngineError: ``nothing_to_speak`` when the text has no sound, ``engine_missing`` for a front end,
+                ``unspeakable_language``, ``engine_failed``.
+        """
+        style = self._style(voice)
+        parts = []
+        for piece in pieces(text, lambda part: len(self._tokens(part, language)) <= MAX_TOKENS):
+            tokens = self._tokens(piece, language)
+            if set(tokens) - self._silent:
+                parts += [self._run(tokens, style, speed), np.zeros(int(PAUSE_SECONDS * self.sample_rate), np.float32)]
+        if not parts:
+            raise EngineError("The text has nothing that can be spoken.", code="nothing_to_speak")
+        return np.concatenate(parts[:-1])
+
+    def _tokens(self, text: str, language: str) -> list[int]:
+        return [self._vocabulary[letter] for letter in self._phonemes(text, language) if letter in self._vocabulary]
+
+    def _run(self, tokens: list[int], style: np.ndarray, speed: float) -> Audio:
+        with self._lock:
+            self._session = self._session or self._load()
+        row = style[min(len(tokens), len(style)) - 1]
+        feed = {
+            "tokens": np.array([[0, *tokens, 0]], np.int64),
+            "style": row[None],
+            "speed": np.array([np.clip(speed, *self.native_speed)], np.float32),
+        }
+        audio = np.asarray(self._session.run(None, feed)[0], np.float32).ravel()
+        if not audio.size or not np.isfinite(audio).all():
+            raise EngineError("Kokoro returned no usable sound for this text.", code="engine_failed")
+        return audio
+
+    def _load(self) -> Any:
+        options = self._runtime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        # Spinning threads cost half as much CPU time again and gain nothing on a shared machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        model = self._model / "kokoro-v1.0.int8.onnx"
+        return self._runtime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,102 @@
+"""Dubbing: casting, speaking the lines of a chunk, and the control that goes the same way.
+
+Entry points: ``cast``, ``dubbing``, ``control``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from services.dubbing.casting import Candidate, cast
+from services.dubbing.chunks import read_list, write_list
+from services.dubbing.control import run as run_control
+from services.dubbing.lines import run as run_dubbing
+from shared.engines import EngineOptions
+from shared.errors import UsageError
+from shared.pipeline.stage import EngineUse, Scope, Stage, Work
+from shared.records import CastMember, Speaker
+from shared.settings import DubbingSettings, Settings
+
+
+def run_cast(
+    scope: Scope, inputs: Mapping[str, Path], settings: DubbingSettings, engines: Mapping[str, Any], work: Work
+) -> dict[str, Path]:
+    """Choose a voice for every speaker of the title in ``scope.language``.
+
+    Raises:
+        UsageError: ``no_voice`` when the synthesiser cannot speak the language, ``unknown_voice``.
+    """
+    language = str(scope.language)
+    speakers = read_list(inputs["speakers.json"], Speaker)
+    previous = read_list(inputs["previous"], CastMember) if "previous" in inputs else []
+    synthesizer = engines["synthesizer"]
+    voices = candidates(synthesizer, language, comparable=settings.embedder == "resemblyzer")
+    if not voices:
+        raise UsageError(
+            f"The synthesiser “{settings.engine}” cannot speak “{language}”.", code="no_voice", language=language
+        )
+    fixed = {}
+    for speaker in speakers:
+        wanted = settings.voices.get(f"{language}:{speaker.id}", settings.voices.get(speaker.id))
+        if wanted is not None:
+            fixed[speaker.id] = find(wanted, voices, synthesizer, language)
+    members = cast(
+        speakers, language, voices, fixed=fixed, previous=previous, same_person=settings.same_person_threshold
+    )
+    work.count("voices_not_native", sum(not member.native for member in members[: len(speakers)]))
+    return {"cast.json": write_list(work.path("cast.json"), members)}
+
+
+def candidates(synthesizer: Any, language: str, comparable: bool) -> list[Candidate]:
+    """What the engine can offer: with embeddings where it knows its voices' and they are of the setting's embedder."""
+    offer = getattr(synthesizer, "candidates", None)
+    if offer is not None:
+        known: list[Candidate] = offer(language)
+        return known if comparable else [Candidate(c.voice, c.gender, c.native) for c in known]
+    return [Candidate(v.id, v.gender, v.language == language) for v in synthesizer.voices(language)]
+
+
+def find(voice: str, voices: list[Candidate], synthesizer: Any, language: str) -> Candidate:
+    """The candidate a user named; engines may know more voices than they offer, such as mixes.
+
+    Raises:
+        UsageError: ``unknown_voice``.
+    """
+    for candidate in voices:
+        if candidate.voice == voice:
+            return candidate
+    describe = getattr(synthesizer, "describe", None)
+    if describe is None:
+        raise UsageError(
+            f"There is no voice “{voice}” for “{language}”. Known: {', '.join(c.voice for c in voices)}.",
+            code="unknown_voice",
+            voice=voice,
+        )
+    described: Candidate = describe(voice, language)
+    return described
+
+
+def section(settings: Settings) -> DubbingSettings:
+    return settings.dubbing
+
+
+def synthesizer_use(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
+    chosen = settings.dubbing
+    options = EngineOptions(chosen.model, chosen.device, chosen.threads, chosen.seed)
+    return {"synthesizer": EngineUse("synthesizer", chosen.engine, options)}
+
+
+def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
+    uses = synthesizer_use(settings, scope)
+    chosen = settings.dubbing
+    if chosen.converter:
+        options = EngineOptions("", chosen.device, chosen.threads, chosen.seed)
+        uses["converter"] = EngineUse("voice_converter", chosen.converter, options)
+    return uses
+
+
+CAST = Stage("cast", 1, run_cast, section, synthesizer_use, "dubbing")
+STAGE = Stage("dubbing", 1, run_dubbing, section, speaking_engines, "dubbing")
+CONTROL = Stage("control", 1, run_control, section, lambda settings, scope: {}, "dubbing")

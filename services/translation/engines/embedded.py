@@ -1,0 +1,45 @@
+"""The embedded default: for each pair of languages the best of the small models at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from services.translation.engines.firefox import FirefoxTranslator
+from services.translation.engines.llama import LlamaTranslator
+from services.translation.engines.opus import OpusTranslator
+from shared.engines import EngineOptions, Licence, Line, Translator, WeightFiles
+from shared.records import Hypothesis
+
+BY_PAIR: dict[tuple[str, str], Any] = {
+    ("en", "fr"): OpusTranslator,
+    ("en", "pt"): FirefoxTranslator,
+    ("pt", "en"): FirefoxTranslator,
+}
+
+
+class EmbeddedTranslator:
+    """See :class:`shared.engines.Translator`. A model is loaded when a line of its pair comes first."""
+
+    name: ClassVar[str] = "embedded"
+    licence: ClassVar[Licence] = Licence("Apache-2.0 and MPL-2.0")
+
+    def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
+        self._make: Callable[[Any], Translator] = lambda kind: kind(options, weights)
+        self._engines: dict[Any, Translator] = {}
+
+    @classmethod
+    def weights(cls, options: EngineOptions) -> tuple[str, ...]:
+        kinds = dict.fromkeys((LlamaTranslator, *BY_PAIR.values()))
+        return tuple(name for kind in kinds for name in kind.weights(options))
+
+    def languages(self) -> set[tuple[str, str]] | None:
+        return None
+
+    def translate(
+        self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
+    ) -> list[list[Hypothesis]]:
+        kind = BY_PAIR.get((source, target), LlamaTranslator)
+        if kind not in self._engines:
+            self._engines[kind] = self._make(kind)
+        return self._engines[kind].translate(lines, source, target, count, seed)

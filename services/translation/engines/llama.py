@@ -1,0 +1,232 @@
+"""A small language model through llama.cpp: any pair of languages, by example. The weakest and most general engine."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from importlib import resources
+from typing import Any, ClassVar
+
+from services.translation.sentences import sentences
+from shared import languages
+from shared.engines import EngineOptions, Licence, Line, WeightFiles
+from shared.errors import EngineError
+from shared.records import Hypothesis
+from shared.text import UNSPACED, spoken_characters
+
+WEIGHTS = "qwen2.5-coder-1.5b-instruct-q4"
+CONTEXT_TOKENS = 4096
+MAX_CANDIDATES = 4
+WAIT_POLICY = "OMP_WAIT_POLICY"
+TEMPERATURE, TOP_P = 0.7, 0.9
+"""Of the candidates after the first; the first is what the model thinks most likely."""
+UNSURE = -0.7
+"""Mean log-probability below which other candidates are drawn."""
+LONG = 1.3
+"""Times its room; a longer first candidate gets company."""
+TIGHT = 0.8
+"""Below this share of the source's length the model is told to be brief."""
+CHARACTERS_PER_WORD = 6
+PROMPT = (
+    "You are a professional translator of film dialogue. Translate each {source} line into natural, idiomatic spoken "
+    "{target} of similar length. Output only the translation."
+)
+
+
+class LlamaTranslator:
+    """See :class:`shared.engines.Translator`. The same seed gives the same candidates, but for near ties.
+
+    Scores vary in the third decimal with what the model keeps of earlier prompts.
+
+    The first candidate is the likeliest, sentence by sentence: whole lines of several sentences come out worse. Others
+    are drawn only where they can help (the first is too long for its room, or the model was unsure of it), or are asked
+    for by another seed than the engine's own: a drawn candidate costs as much time as the first and is seldom better.
+    """
+
+    name: ClassVar[str] = "llama"
+    licence: ClassVar[Licence] = Licence("Apache-2.0")
+
+    def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
+        self._options = options
+        (self._model,) = sorted(weights.path(options.model or WEIGHTS).glob("*.gguf"))[:1]
+        with patient_threads():
+            import xllamacpp
+        self._runtime = xllamacpp
+        self._server: Any = None
+        self._lock = threading.Lock()
+
+    @classmethod
+    def weights(cls, options: EngineOptions) -> tuple[str, ...]:
+        return (options.model or WEIGHTS,)
+
+    def languages(self) -> set[tuple[str, str]] | None:
+        return None
+
+    def translate(
+        self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
+    ) -> list[list[Hypothesis]]:
+        return [self._line(line, source, target, count, seed) for line in lines]
+
+    def _line(self, line: Line, source: str, target: str, count: int, seed: int) -> list[Hypothesis]:
+        parts = [Line(part) for part in sentences(line.text)]
+        if tight(line):
+            # A shorter version may leave a sentence out, so the line is seen as a whole.
+            parts = [line]
+        firsts = [self._ask(part, source, target, temperature=0)[0] for part in parts]
+        first = joined(firsts, target)
+        long = line.max_chars is not None and spoken_characters(first.text) > LONG * line.max_chars
+        found = [first]
+        if count > 1 and (long or first.score < UNSURE or seed != self._options.seed):
+            sampling = {"temperature": TEMPERATURE, "top_p": TOP_P, "n": min(count - 1, MAX_CANDIDATES), "seed": seed}
+            drawn = [self._ask(part, source, target, **sampling) for part in parts]
+            others = [joined(versions, target) for versions in zip(*drawn, strict=False)]
+            found += sorted(others, key=lambda candidate: -candidate.score)
+        return list({candidate.text: candidate for candidate in found}.values())
+
+    def _ask(self, line: Line, source: str, target: str, **sampling: float) -> list[Hypothesis]:
+        """Answers with their mean log-probability a token.
+
+        Raises:
+            EngineError: ``line_failed``.
+        """
+        as_list = listed(source, target) and not tight(line)
+        request = {
+            "max_tokens": max_tokens(line.text),
+            "stop": ["\n"],
+            "logprobs": 1 if as_list else True,
+            **sampling,
+        }
+        if as_list:
+            prompt = listing(source, target) + f"{languages.name(source)}: {line.text}\n{languages.name(target)}:"
+            answer = self._loaded().handle_completions({**request, "prompt": prompt})
+        else:
+            messages = [*conversation(source, target), {"role": "user", "content": question(line, target)}]
+            answer = self._loaded().handle_chat_completions({**request, "messages": messages, "top_logprobs": 1})
+        answer = json.loads(answer) if isinstance(answer, str) else answer
+        if "choices" not in answer:
+            said = answer.get("error", {}).get("message", "no answer")
+            raise EngineError(f"The language model gave no answer: {said}.", code="line_failed", retryable=True)
+        return [
+            Hypothesis(
+                text=tidy(choice["text"] if "text" in choice else choice["message"]["content"], target),
+                score=mean_logprob(choice),
+            )
+            for choice in answer["choices"]
+        ]
+
+    def _loaded(self) -> Any:
+        with self._lock:
+            if self._server is None:
+                params = self._runtime.CommonParams()
+                params.model.path = str(self._model)
+                params.n_ctx = CONTEXT_TOKENS
+                params.n_parallel = MAX_CANDIDATES
+                params.kv_unified = True
+                params.cpuparams.n_threads = self._options.threads
+                params.cpuparams_batch.n_threads = self._options.threads
+                params.warmup = False
+                params.verbosity = 0
+                self._server = self._runtime.Server(params)
+            return self._server
+
+
+@contextmanager
+def patient_threads() -> Iterator[None]:
+    """Threads of the OpenMP runtime loaded inside sleep while they wait for one another.
+
+    The default is to spin; where another program has one of the cores, that makes every step wait for the scheduler
+    (measured on two busy cores: 5 times slower). The runtime reads the variable once, when it is loaded.
+    """
+    before = os.environ.get(WAIT_POLICY)
+    os.environ.setdefault(WAIT_POLICY, "PASSIVE")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[WAIT_POLICY]
+
+
+def joined(parts: Sequence[Hypothesis], target: str) -> Hypothesis:
+    """Sentences put together; the score is their mean weighted by length."""
+    size = sum(len(part.text) for part in parts) or 1
+    text = ("" if target in UNSPACED else " ").join(part.text for part in parts)
+    return Hypothesis(text=text, score=sum(part.score * len(part.text) for part in parts) / size)
+
+
+def tidy(text: str, target: str) -> str:
+    """Without quotes around it, and in Spanish without an opening mark that is never closed."""
+    text = text.strip()
+    for opening, closing in ('""', "“”", "«»", "「」"):
+        if len(text) > 2 and text[0] == opening and text[-1] == closing and opening not in text[1:-1]:
+            text = text[1:-1].strip()
+    if target == "es":
+        for opening, closing in ("¡!", "¿?"):
+            if text.startswith(opening) and closing not in text:
+                text = text[1:]
+            elif closing in text and opening not in text:
+                text = opening + text
+    return text
+
+
+def mean_logprob(choice: Mapping[str, Any]) -> float:
+    tokens = [token["logprob"] for token in (choice.get("logprobs") or {}).get("content") or []]
+    usable = [max(value, -20.0) for value in tokens if value is not None and not math.isnan(value)]
+    return sum(usable) / len(usable) if usable else -20.0
+
+
+@lru_cache
+def shots(source: str, target: str) -> tuple[tuple[str, str], ...]:
+    """Example lines that exist in both languages."""
+    table = tomllib.loads((resources.files(__package__) / "shots.toml").read_text(encoding="utf-8"))
+    return tuple((shot[source], shot[target]) for shot in table["shots"] if source in shot and target in shot)
+
+
+def listed(source: str, target: str) -> bool:
+    """Whether the model goes on with a list of examples or answers in a conversation.
+
+    In chrF the two are even over es, it and de and the conversation is better in ja; the list is faster.
+    """
+    return target not in UNSPACED and bool(shots(source, target))
+
+
+# What comes before every line of a pair is the same each time, so that the model need not read it again.
+
+
+@lru_cache
+def listing(source: str, target: str) -> str:
+    first, second = languages.name(source), languages.name(target)
+    return "".join(f"{first}: {given}\n{second}: {wanted}\n\n" for given, wanted in shots(source, target))
+
+
+@lru_cache
+def conversation(source: str, target: str) -> tuple[dict[str, str], ...]:
+    system = PROMPT.format(source=languages.name(source), target=languages.name(target))
+    messages = [{"role": "system", "content": system}]
+    for given, wanted in shots(source, target):
+        messages += [{"role": "user", "content": given}, {"role": "assistant", "content": wanted}]
+    return tuple(messages)
+
+
+def tight(line: Line) -> bool:
+    """Whether a line has clearly less room than its own length."""
+    return line.max_chars is not None and line.max_chars < TIGHT * spoken_characters(line.text)
+
+
+def question(line: Line, target: str) -> str:
+    """The line, with a word limit where it is tight."""
+    if not tight(line):
+        return line.text
+    assert line.max_chars is not None
+    words = max(line.max_chars // CHARACTERS_PER_WORD, 1)
+    return f"{line.text}\n(Shorten: at most {words} {languages.name(target)} words.)"
+
+
+def max_tokens(text: str) -> int:
+    """Room for twice the line's length: scripts other than Latin take about a token a character."""
+    return 24 + spoken_characters(text)

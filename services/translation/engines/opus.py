@@ -1,0 +1,106 @@
+"""OPUS-MT through CTranslate2: one small model a pair of languages, fast and steady."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from services.translation.engines.marian import convert
+from services.translation.sentences import sentences
+from shared.engines import EngineOptions, Licence, Line, WeightFiles
+from shared.records import Hypothesis
+
+PREFIX = "opus-mt-"
+WEIGHTS = "opus-mt-en-fr"
+BEAM = 6
+
+
+class OpusTranslator:
+    """See :class:`shared.engines.Translator`. Deterministic: ``seed`` and the neighbouring lines change nothing.
+
+    The model is one of the registry's ``opus-mt-SOURCE-TARGET``. It is converted in a few seconds when the first line
+    is asked for. A line is translated sentence by sentence, because the models drop sentences.
+    """
+
+    name: ClassVar[str] = "opus"
+    licence: ClassVar[Licence] = Licence("Apache-2.0")
+
+    def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
+        import ctranslate2
+        import sentencepiece
+
+        self._runtime = ctranslate2
+        (name,) = self.weights(options)
+        self._pair = pair(name)
+        self._folder = weights.path(name)
+        self._options = options
+        self._model: Any = None
+        self._lock = threading.Lock()
+        self._source = sentencepiece.SentencePieceProcessor(model_file=str(self._folder / "source.spm"))
+        self._target = sentencepiece.SentencePieceProcessor(model_file=str(self._folder / "target.spm"))
+
+    @classmethod
+    def weights(cls, options: EngineOptions) -> tuple[str, ...]:
+        return (options.model or WEIGHTS,)
+
+    def languages(self) -> set[tuple[str, str]] | None:
+        return {self._pair}
+
+    def translate(
+        self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
+    ) -> list[list[Hypothesis]]:
+        parts = [sentences(line.text) for line in lines]
+        answers = iter(self._sentences([part for line in parts for part in line], count))
+        return [combine([next(answers) for _ in line], count) for line in parts]
+
+    def _sentences(self, texts: Sequence[str], count: int) -> list[list[tuple[str, float, int]]]:
+        """Text, mean log-probability and number of tokens of ``count`` candidates for each sentence."""
+        results = self._loaded().translate_batch(
+            [[*self._source.encode(text, out_type=str), "</s>"] for text in texts],
+            beam_size=max(BEAM, count),
+            num_hypotheses=count,
+            return_scores=True,
+            disable_unk=True,
+        )
+        return [
+            [
+                (self._target.decode(pieces).strip(), score, len(pieces) + 1)
+                for pieces, score in zip(result.hypotheses, result.scores, strict=True)
+            ]
+            for result in results
+        ]
+
+    def _loaded(self) -> Any:
+        with self._lock:
+            if self._model is None:
+                with tempfile.TemporaryDirectory(prefix="counterdub-") as scratch:
+                    convert(self._folder, Path(scratch))
+                    self._model = self._runtime.Translator(
+                        scratch,
+                        device=self._options.device,
+                        compute_type="int8",
+                        intra_threads=self._options.threads,
+                    )
+            return self._model
+
+
+def pair(name: str) -> tuple[str, str]:
+    """Languages of ``opus-mt-en-fr``."""
+    source, _, target = name.removeprefix(PREFIX).partition("-")
+    return source, target
+
+
+def combine(parts: Sequence[Sequence[tuple[str, float, int]]], count: int) -> list[Hypothesis]:
+    """The ``count`` best ways to say a line, given the ways to say its sentences; scores are means over its tokens."""
+    best: list[tuple[str, float, int]] = [("", 0.0, 0)]
+    for part in parts:
+        longer = [
+            (f"{before} {text}".strip(), total + score * tokens, length + tokens)
+            for before, total, length in best
+            for text, score, tokens in part
+        ]
+        best = sorted(longer, key=lambda item: -item[1] / item[2])[:count]
+    return [Hypothesis(text=text, score=total / max(length, 1)) for text, total, length in best]

@@ -1,0 +1,90 @@
+"""One line: ask, check, ask again, shorten, rank."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from services.translation.budget import Budget
+from services.translation.checks import fault
+from services.translation.ranking import rank, with_glossary
+from shared.engines import Line, Translator
+from shared.errors import CounterdubError
+from shared.records import Hypothesis, Translation
+from shared.settings import TranslationSettings
+from shared.text import alphanumerics, spoken_characters
+
+REWRITE_SHARE = 0.75
+"""A shorter version is asked for at this share of the shortest candidate, or at the room there is if that is less."""
+LINE_FAILED = "line_failed"
+"""Code of an EngineError that is this one line's bad luck. Any other CounterdubError concerns them all."""
+
+
+class LineTask(NamedTuple):
+    """All that a line's translation depends on, but for the settings and the engine."""
+
+    text: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    source: str
+    target: str
+    room: Budget
+
+
+def translate_line(
+    task: LineTask, settings: TranslationSettings, engine: Translator, counts: dict[str, int]
+) -> Translation:
+    """Candidates that pass every check, best first; failed with a reason when there is none.
+
+    The first question carries the neighbouring lines. When nothing usable comes back, the line is asked for once
+    more, alone and with another seed. When all candidates are longer than can be spoken, a shorter version is asked
+    for once. ``counts`` receives what happened (retries, rewrites, refusals by reason).
+    """
+    if alphanumerics(task.text) == 0:
+        # “…”: nothing to translate, and models invent whole sentences from it.
+        return done([Hypothesis(text=task.text, score=0.0)])
+    terms = {term: wanted for term, wanted in settings.glossary.items() if term.casefold() in task.text.casefold()}
+    reasons: list[str] = []
+
+    def ask(line: Line, seed: int) -> list[Hypothesis]:
+        try:
+            answers = engine.translate([line], task.source, task.target, settings.hypotheses, seed)
+        except CounterdubError as error:
+            if error.code != LINE_FAILED:
+                raise
+            answers = refused("engine_failed", [])
+        except Exception:
+            answers = refused("engine_failed", [])
+        else:
+            if len(answers) != 1:
+                answers = refused("engine_miscounted", [])
+        good = []
+        for candidate in (candidate for answer in answers for candidate in answer):
+            text = with_glossary(" ".join(candidate.text.split()), terms)
+            reason = fault(task.text, text, task.source, task.target, task.room)
+            if reason is None:
+                good.append(Hypothesis(text=text, score=candidate.score))
+            else:
+                refused(reason, [])
+        return good
+
+    def refused(reason: str, answers: list[list[Hypothesis]]) -> list[list[Hypothesis]]:
+        reasons.append(reason)
+        counts[f"refused_{reason}"] = counts.get(f"refused_{reason}", 0) + 1
+        return answers
+
+    found = ask(Line(task.text, task.before, task.after, task.room.aim), settings.seed)
+    if not found:
+        counts["retries"] = counts.get("retries", 0) + 1
+        found = ask(Line(task.text, (), (), task.room.aim), settings.seed + 1)
+    if not found:
+        return Translation(utterance="", hypotheses=[], status="failed", reason=reasons[0] if reasons else "empty")
+    shortest = min(spoken_characters(candidate.text) for candidate in found)
+    if shortest > task.room.limit:
+        counts["rewrites"] = counts.get("rewrites", 0) + 1
+        size = round(min(task.room.limit, REWRITE_SHARE * shortest))
+        found += ask(Line(task.text, task.before, task.after, size), settings.seed + 2)
+    return done(rank(found, task.room, settings.length_tolerance, terms.values())[: max(settings.hypotheses, 1)])
+
+
+def done(hypotheses: list[Hypothesis]) -> Translation:
+    return Translation(utterance="", hypotheses=hypotheses)

