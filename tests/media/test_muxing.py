@@ -109,7 +109,8 @@ def test_a_title_with_every_track(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("kind", ["ts", "mkv"])
 def test_start_times_that_are_not_zero(tmp_path: Path, suffix: str, kind: str) -> None:
     source = odd.clip(tmp_path / f"a.{kind}", seconds=3, picture_start=4.2, sound_start=4.0)
-    out, _, dub = title(tmp_path, source, suffix)
+    out, copied, dub = title(tmp_path, source, suffix)
+    assert copied
     with av.open(str(source)) as container:
         first = min(frame.time for frame in container.decode(video=0)) - origin(probe(source))
     with av.open(str(out)) as container:
