@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import langcodes
+from langcodes.tag_parser import LanguageTagError
 
 from shared.errors import UsageError
 
@@ -16,7 +17,7 @@ def code(text: str) -> str:
     for look_up in (langcodes.get, langcodes.find):
         try:
             language = look_up(text.strip())
-        except (LookupError, langcodes.LanguageTagError):
+        except (LookupError, LanguageTagError):
             continue
         if language.is_valid() and language.language and len(language.language) == 2:
             return language.language

@@ -91,7 +91,8 @@ class Store:
     def __init__(self, url: str, local: Path | None = None) -> None:
         self._fs, self._root = fsspec.url_to_fs(url)
         self._is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
-        self._local = Path(self._root) if self._is_local else (local or Path(tempfile.gettempdir()) / "counterdub-store")
+        copies = local or Path(tempfile.gettempdir()) / "counterdub-store"
+        self._local = Path(self._root) if self._is_local else copies
         with storage_errors("the artifact store"):
             (self._local / "tmp").mkdir(parents=True, exist_ok=True)
 
@@ -193,4 +194,4 @@ class Store:
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, target)
+        Path(partial).replace(target)

@@ -12,7 +12,7 @@ from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, re
 
 app = typer.Typer(
     name="counterdub",
-    help="Turn video into counterfactual audiovisual pairs: same picture and background sound, speech in other languages.",
+    help="Turn video into counterfactual audiovisual pairs: the picture and background stay, the speech changes.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -96,7 +96,8 @@ def finish(summary: Any, as_json: bool) -> None:
             f"{summary.computed_tasks} tasks done, {summary.cached_tasks} found; {summary.seconds:.1f} s",
             highlight=False,
         )
-        console.print(f"tracks  {summary.out}/<title>/tracks\nreport  {summary.report}", highlight=False, soft_wrap=True)
+        where = f"tracks  {summary.out}/<title>/tracks\nreport  {summary.report}"
+        console.print(where, highlight=False, soft_wrap=True)
     if summary.titles and all(title["state"] == "failed" for title in summary.titles):
         raise typer.Exit(FAILED)
     raise typer.Exit(DONE if summary.all_done else SOME_REJECTED)

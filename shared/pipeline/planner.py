@@ -27,14 +27,18 @@ class Ref:
     output: str
 
 
+Inputs = Mapping[str, Ref | Path]
+"""Name of an input → an output of another task, or a file the user gave."""
+
+
 @dataclass(frozen=True)
 class Task:
-    """One call of a stage. ``inputs`` name files: outputs of other tasks, or a path given by the user."""
+    """One call of a stage."""
 
     id: str
     stage: str
-    scope: Scope = Scope()
-    inputs: Mapping[str, Ref | Path] = field(default_factory=dict)
+    scope: Scope = field(default_factory=Scope)
+    inputs: Inputs = field(default_factory=dict)
 
     @property
     def needs(self) -> set[str]:
@@ -96,119 +100,153 @@ def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str]
         cast_ready: The previous title's cast is known or will never be, so this title's may be chosen.
     """
 
-    def find(task: str, output: str) -> Path | None:
-        return known(title.name, task, output)
-
-    def ref(output: str, task: str = "ingest") -> Ref:
-        return Ref(task, output)
+    def find(task: str, output: str) -> Any:
+        return read(known(title.name, task, output))
 
     tasks = [Task("ingest", "ingest", Scope(extra={"title": title.name}), {"source": title.source})]
-    chunk_list = read(find("ingest", "chunks.json"))
-    if chunk_list is None:
+    chunk_list, shot_list = find("ingest", "chunks.json"), find("ingest", "shots.json")
+    if chunk_list is None or shot_list is None:
         return Plan(tasks)
     chunks = [chunk["index"] for chunk in chunk_list]
-    sound = {"master.flac": ref("master.flac"), "chunks.json": ref("chunks.json")}
-    given = {"transcript": title.transcript} if title.transcript else {}
-
-    tasks.append(
-        Task("language", "language", Scope(), {"master.flac": sound["master.flac"], "speech.json": ref("speech.json")})
-    )
-    for chunk in chunks:
-        tasks.append(Task(f"separation/{chunk:04}", "separation", Scope(chunk=chunk), sound))
-    for chunk in chunks:
-        inputs = {
-            **sound,
-            **given,
-            "vocals.flac": ref("vocals.flac", f"separation/{chunk:04}"),
-            "language.json": ref("language.json", "language"),
-            "speech.json": ref("speech.json"),
-        }
-        tasks.append(Task(f"transcription/{chunk:04}", "transcription", Scope(chunk=chunk), inputs))
-    heard = {}
-    for chunk in chunks:
-        heard[f"utterances/{chunk:04}"] = ref("utterances.jsonl", f"transcription/{chunk:04}")
-        heard[f"embeddings/{chunk:04}"] = ref("embeddings.npz", f"transcription/{chunk:04}")
-    tasks.append(Task("speakers", "speakers", Scope(), {**heard, "shots.json": ref("shots.json")}))
-    lines = {"utterances.jsonl": ref("utterances.jsonl", "speakers"), "chunks.json": ref("chunks.json")}
-    people = {"speakers.json": ref("speakers.json", "speakers")}
-    for chunk in chunks:
-        inputs = {
-            **sound,
-            "vocals.flac": ref("vocals.flac", f"separation/{chunk:04}"),
-            "utterances.jsonl": lines["utterances.jsonl"],
-            "speech.json": ref("speech.json"),
-        }
-        tasks.append(Task(f"stems/{chunk:04}", "stems", Scope(chunk=chunk), inputs))
-
     alive = tuple(lang for lang in title.languages if not any(task_language(task) == lang for task in failed))
+    lost = tuple(lang for lang in title.languages if lang not in alive)
+    tasks += listening_tasks(title, chunks)
     for lang in alive:
-        edits = dict(title.edits.get(lang, {}))
-        for chunk in chunks:
-            scope = Scope(language=lang, chunk=chunk, extra={"edits": edits} if edits else {})
-            inputs = {**lines, "language.json": ref("language.json", "language")}
-            tasks.append(Task(f"translation/{lang}/{chunk:04}", "translation", scope, inputs))
+        tasks += translation_tasks(title, lang, chunks)
     for lang in alive:
-        if cast_ready:
-            before = known(title.previous, f"cast/{lang}", "cast.json") if title.previous else None
-            before = before or title.earlier_casts.get(lang)
-            earlier = {"previous": before} if before else {}
-            tasks.append(Task(f"cast/{lang}", "cast", Scope(language=lang), {**people, **earlier}))
-        for chunk in chunks:
-            inputs = {
-                **lines,
-                **people,
-                "translations.jsonl": ref("translations.jsonl", f"translation/{lang}/{chunk:04}"),
-                "shots.json": ref("shots.json"),
-                "vocals.flac": ref("vocals.flac", f"stems/{chunk:04}"),
-                "cast.json": ref("cast.json", f"cast/{lang}"),
-            }
-            tasks.append(Task(f"dubbing/{lang}/{chunk:04}", "dubbing", Scope(language=lang, chunk=chunk), inputs))
-    for chunk in chunks:
-        inputs = {**lines, "vocals.flac": ref("vocals.flac", f"stems/{chunk:04}")}
-        tasks.append(Task(f"control/{chunk:04}", "control", Scope(chunk=chunk), inputs))
-
-    def speech(track: str, chunk: int, output: str) -> Ref:
-        return ref(output, f"control/{chunk:04}" if track == CONTROL else f"dubbing/{track}/{chunk:04}")
-
+        tasks += dubbing_tasks(title, lang, chunks, known, cast_ready)
+    tasks += control_tasks(chunks)
     synthetic = (CONTROL, *alive)
     for track in synthetic:
-        for chunk in chunks:
-            inputs = {
-                **people,
-                "chunks.json": ref("chunks.json"),
-                "vocals.flac": ref("vocals.flac", f"stems/{chunk:04}"),
-                "speech.flac": speech(track, chunk, "speech.flac"),
-                "dubbed.jsonl": speech(track, chunk, "dubbed.jsonl"),
-            }
-            scope = Scope(language=None if track == CONTROL else track, chunk=chunk, track=track)
-            tasks.append(Task(f"quality/{track}/{chunk:04}", "quality", scope, inputs))
+        tasks += [quality_task(track, chunk) for chunk in chunks]
 
-    language = read(find("language", "language.json"))
-    spoken = all(find(f"dubbing/{lang}/{chunk:04}", "speech.flac") for lang in alive for chunk in chunks)
+    language = find("language", "language.json")
+    spoken = all(known(title.name, f"dubbing/{lang}/{chunk:04}", "speech.flac") for lang in alive for chunk in chunks)
     if language is None or not spoken:
-        return Plan(tasks, failed_languages=tuple(set(title.languages) - set(alive)))
-
+        return Plan(tasks, failed_languages=lost)
     # All speech is there, so the one gain of the title and everything behind it can be decided.
-    background = {f"background/{chunk:04}": ref("background.flac", f"stems/{chunk:04}") for chunk in chunks}
-    inputs = {"master.flac": sound["master.flac"], **background}
-    for track in synthetic:
-        inputs |= {f"speech/{track}/{chunk:04}": speech(track, chunk, "speech.flac") for chunk in chunks}
-    tasks.append(Task("level", "level", Scope(), inputs))
-    level = {"level.json": ref("level.json", "level"), "chunks.json": ref("chunks.json")}
+    source_language = language["language"]
     tracks = (ORIG, *synthetic)
-    for track in (*tracks, STEMS):
-        inputs = {**level, **background}
-        if track == ORIG:
-            inputs = {**level, "master.flac": sound["master.flac"]}
-        elif track == STEMS:
-            inputs |= {f"vocals/{chunk:04}": ref("vocals.flac", f"stems/{chunk:04}") for chunk in chunks}
-        else:
-            inputs |= {f"speech/{chunk:04}": speech(track, chunk, "speech.flac") for chunk in chunks}
-        tasks.append(Task(f"track/{track}", "track", Scope(track=track), inputs))
-    shots = [Shot.model_validate(shot) for shot in read(find("ingest", "shots.json"))]
-    kept = [shot.index for shot in shots if keeps(shot, settings.pairing)]
-    tasks += delivery_tasks(title, settings, language["language"], tracks, chunks, kept)
-    return Plan(tasks, language["language"], tracks, tuple(set(title.languages) - set(alive)), complete=True)
+    kept = [shot["index"] for shot in shot_list if keeps(Shot.model_validate(shot), settings.pairing)]
+    tasks += track_tasks(tracks, chunks)
+    tasks += delivery_tasks(title, settings, source_language, tracks, chunks, kept)
+    return Plan(tasks, source_language, tracks, lost, complete=True)
+
+
+def ingested(*outputs: str) -> Inputs:
+    """Files of the ingest task under their own names."""
+    return {output: Ref("ingest", output) for output in outputs}
+
+
+LINES: Inputs = {"utterances.jsonl": Ref("speakers", "utterances.jsonl"), **ingested("chunks.json")}
+PEOPLE: Inputs = {"speakers.json": Ref("speakers", "speakers.json")}
+
+
+def speech(track: str, chunk: int, output: str) -> Ref:
+    """An output of the task that speaks a track's lines."""
+    return Ref(f"control/{chunk:04}" if track == CONTROL else f"dubbing/{track}/{chunk:04}", output)
+
+
+def listening_tasks(title: TitleRequest, chunks: Sequence[int]) -> list[Task]:
+    """Stems, and who says what when in the source language."""
+    sound = ingested("master.flac", "chunks.json")
+    given: Inputs = {"transcript": title.transcript} if title.transcript else {}
+    tasks = [Task("language", "language", Scope(), ingested("master.flac", "speech.json"))]
+    tasks += [Task(f"separation/{chunk:04}", "separation", Scope(chunk=chunk), sound) for chunk in chunks]
+    heard: Inputs = {}
+    for chunk in chunks:
+        task = f"transcription/{chunk:04}"
+        inputs = {**sound, **ingested("speech.json"), **given}
+        inputs |= {"vocals.flac": Ref(f"separation/{chunk:04}", "vocals.flac")}
+        inputs |= {"language.json": Ref("language", "language.json")}
+        tasks.append(Task(task, "transcription", Scope(chunk=chunk), inputs))
+        heard = {**heard, f"utterances/{chunk:04}": Ref(task, "utterances.jsonl")}
+        heard = {**heard, f"embeddings/{chunk:04}": Ref(task, "embeddings.npz")}
+    tasks.append(Task("speakers", "speakers", Scope(), {**heard, **ingested("shots.json")}))
+    for chunk in chunks:
+        inputs = {**sound, **LINES, **ingested("speech.json")}
+        inputs |= {"vocals.flac": Ref(f"separation/{chunk:04}", "vocals.flac")}
+        tasks.append(Task(f"stems/{chunk:04}", "stems", Scope(chunk=chunk), inputs))
+    return tasks
+
+
+def translation_tasks(title: TitleRequest, lang: str, chunks: Sequence[int]) -> list[Task]:
+    edits = dict(title.edits.get(lang, {}))
+    inputs = {**LINES, "language.json": Ref("language", "language.json")}
+    extra = {"edits": edits} if edits else {}
+    return [
+        Task(f"translation/{lang}/{chunk:04}", "translation", Scope(lang, chunk, extra=extra), inputs)
+        for chunk in chunks
+    ]
+
+
+def dubbing_tasks(title: TitleRequest, lang: str, chunks: Sequence[int], known: Known, cast_ready: bool) -> list[Task]:
+    """The cast, once the title before has chosen its own, and the lines it speaks."""
+    tasks = []
+    if cast_ready:
+        before = known(title.previous, f"cast/{lang}", "cast.json") if title.previous else None
+        before = before or title.earlier_casts.get(lang)
+        earlier: Inputs = {"previous": before} if before else {}
+        tasks.append(Task(f"cast/{lang}", "cast", Scope(lang), {**PEOPLE, **earlier}))
+    for chunk in chunks:
+        inputs = {
+            **LINES,
+            **PEOPLE,
+            **ingested("shots.json"),
+            "translations.jsonl": Ref(f"translation/{lang}/{chunk:04}", "translations.jsonl"),
+            "vocals.flac": Ref(f"stems/{chunk:04}", "vocals.flac"),
+            "cast.json": Ref(f"cast/{lang}", "cast.json"),
+        }
+        tasks.append(Task(f"dubbing/{lang}/{chunk:04}", "dubbing", Scope(lang, chunk), inputs))
+    return tasks
+
+
+def control_tasks(chunks: Sequence[int]) -> list[Task]:
+    return [
+        Task(
+            f"control/{chunk:04}",
+            "control",
+            Scope(chunk=chunk),
+            {**LINES, "vocals.flac": Ref(f"stems/{chunk:04}", "vocals.flac")},
+        )
+        for chunk in chunks
+    ]
+
+
+def quality_task(track: str, chunk: int) -> Task:
+    inputs = {
+        **PEOPLE,
+        **ingested("chunks.json"),
+        "vocals.flac": Ref(f"stems/{chunk:04}", "vocals.flac"),
+        "speech.flac": speech(track, chunk, "speech.flac"),
+        "dubbed.jsonl": speech(track, chunk, "dubbed.jsonl"),
+    }
+    scope = Scope(None if track == CONTROL else track, chunk, track)
+    return Task(f"quality/{track}/{chunk:04}", "quality", scope, inputs)
+
+
+def track_tasks(tracks: Sequence[str], chunks: Sequence[int]) -> list[Task]:
+    """The title's one gain, the tracks and the stems."""
+    background: Inputs = {f"background/{chunk:04}": Ref(f"stems/{chunk:04}", "background.flac") for chunk in chunks}
+    spoken: dict[str, Inputs] = {
+        track: {f"{chunk:04}": speech(track, chunk, "speech.flac") for chunk in chunks}
+        for track in tracks
+        if track != ORIG
+    }
+    everything = {f"speech/{track}/{chunk}": ref for track, refs in spoken.items() for chunk, ref in refs.items()}
+    tasks = [Task("level", "level", Scope(), {**ingested("master.flac"), **background, **everything})]
+    level: Inputs = {"level.json": Ref("level", "level.json"), **ingested("chunks.json")}
+    sources: dict[str, Inputs] = {
+        track: {**background, **{f"speech/{chunk}": ref for chunk, ref in refs.items()}}
+        for track, refs in spoken.items()
+    }
+    sources[ORIG] = ingested("master.flac")
+    vocals: Inputs = {f"vocals/{chunk:04}": Ref(f"stems/{chunk:04}", "vocals.flac") for chunk in chunks}
+    sources[STEMS] = {**background, **vocals}
+    tasks += [
+        Task(f"track/{track}", "track", Scope(track=track), {**level, **sources[track]}) for track in (*tracks, STEMS)
+    ]
+    return tasks
 
 
 def delivery_tasks(
@@ -220,18 +258,15 @@ def delivery_tasks(
     kept: Sequence[int],
 ) -> list[Task]:
     """What is made of the finished tracks: shots, subtitles and containers, rows, pictures for the report."""
-    video: dict[str, Ref | Path] = {
-        "source": title.source,
-        "probe.json": Ref("ingest", "probe.json"),
-        "shots.json": Ref("ingest", "shots.json"),
-    }
-    sounds = {f"tracks/{track}": Ref(f"track/{track}", "track.flac") for track in tracks}
+    video: Inputs = {"source": title.source, **ingested("probe.json", "shots.json")}
+    sounds: Inputs = {f"tracks/{track}": Ref(f"track/{track}", "track.flac") for track in tracks}
     synthetic = [track for track in tracks if track != ORIG]
-    lines: dict[str, Ref | Path] = {"utterances.jsonl": Ref("speakers", "utterances.jsonl")}
-    for track in synthetic:
-        for chunk in chunks:
-            task = f"quality/{track}/{chunk:04}"
-            lines[f"dubbed/{track}/{chunk:04}"] = Ref(task, "dubbed.jsonl")
+    lines = {"utterances.jsonl": LINES["utterances.jsonl"]}
+    lines |= {
+        f"dubbed/{track}/{chunk:04}": Ref(f"quality/{track}/{chunk:04}", "dubbed.jsonl")
+        for track in synthetic
+        for chunk in chunks
+    }
     facts = Scope(extra={"title": title.name, "source_language": source_language, "tracks": list(tracks)})
     tasks = []
     if settings.pairing.export_shots and kept:
@@ -239,18 +274,17 @@ def delivery_tasks(
         pictures = {f"pictures/{shot:04}.mp4": Ref("pictures", f"{shot:04}.mp4") for shot in kept}
         for track in tracks:
             scope = Scope(track=track, extra={"source_language": source_language})
-            inputs = {"shots.json": video["shots.json"], "track.flac": sounds[f"tracks/{track}"], **pictures}
+            inputs = {**ingested("shots.json"), "track.flac": sounds[f"tracks/{track}"], **pictures}
             tasks.append(Task(f"shots/{track}", "shots", scope, inputs))
     tasks.append(Task("export", "export", facts, {**video, **sounds, **lines}))
     for track in tracks:
-        inputs = {"shots.json": video["shots.json"], "track.flac": sounds[f"tracks/{track}"]}
+        inputs = {**ingested("shots.json"), "track.flac": sounds[f"tracks/{track}"]}
         tasks.append(Task(f"preview/{track}", "preview", Scope(track=track), inputs))
-    inputs = {**video, **sounds, **lines, "background.flac": Ref("track/stems", "background.flac")}
-    inputs |= {"level.json": Ref("level", "level.json"), "chunks.json": Ref("ingest", "chunks.json")}
+    inputs = {**ingested("probe.json", "shots.json", "chunks.json"), **sounds, **lines}
+    inputs |= {"level.json": Ref("level", "level.json"), "background.flac": Ref("track/stems", "background.flac")}
     for track in synthetic:
         inputs[f"speech/{track}"] = Ref(f"track/{track}", "speech.flac")
         for chunk in chunks:
             inputs[f"activity/{track}/{chunk:04}"] = Ref(f"quality/{track}/{chunk:04}", "activity.json")
-    del inputs["source"]
     tasks.append(Task("pairs", "pairs", facts, inputs))
     return tasks

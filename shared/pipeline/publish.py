@@ -160,5 +160,3 @@ def write_json(path: Path, value: Any) -> None:
         partial = path.with_name(f".{path.name}.part")
         partial.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
-
-

@@ -88,9 +88,7 @@ def redub(
             if utterance not in known:
                 raise UsageError(f"{record.name} has no utterance “{utterance}”.", code="unknown_utterance")
             session.execute(
-                delete(Edit).where(
-                    Edit.title_id == record.id, Edit.language == target, Edit.utterance == utterance
-                )
+                delete(Edit).where(Edit.title_id == record.id, Edit.language == target, Edit.utterance == utterance)
             )
             session.add(Edit(title_id=record.id, language=target, utterance=utterance, text=text))
             settings = last_settings(session)

@@ -11,7 +11,8 @@ from pathlib import Path
 from shared.errors import InputError, UsageError
 
 VIDEO_SUFFIXES = frozenset(
-    ".mp4 .m4v .mkv .mov .webm .avi .ts .mts .m2ts .mpg .mpeg .wmv .flv .3gp .ogv .vob .mxf".split()
+    (".mp4", ".m4v", ".mkv", ".mov", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp")
+    + (".ogv", ".vob", ".mxf")
 )
 """What a folder is searched for; a file named directly is taken whatever its suffix."""
 
@@ -33,7 +34,8 @@ def find_videos(inputs: Sequence[str]) -> list[Path]:
         elif path.exists():
             videos = [path]
         else:
-            videos = [Path(match) for match in sorted(glob.glob(text, recursive=True)) if Path(match).is_file()]
+            matches = sorted(glob.glob(text, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+            videos = [Path(match) for match in matches if Path(match).is_file()]
         if not videos:
             raise UsageError(f"“{text}” names no video: no such file, folder or match.", code="no_input")
         found.update((video.absolute(), None) for video in videos)

@@ -55,7 +55,8 @@ class EnginePool:
     def get(self, use: EngineUse, spent: Callable[[float], None]) -> Timed:
         """The loaded engine; time spent in it, loading included, goes to ``spent``."""
         options = use.options
-        key = (use.kind, use.name, options.model, options.device, options.threads, options.seed, digest(dict(options.extra)))
+        computed = (options.device, options.threads, options.seed, digest(dict(options.extra)))
+        key = (use.kind, use.name, options.model, *computed)
         with self._lock:
             if key not in self._engines:
                 kind = engine_class(use.kind, use.name)

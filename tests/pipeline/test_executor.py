@@ -136,7 +136,9 @@ def test_a_failing_title_does_not_stop_the_others(bench: Bench) -> None:
         if name == "separation" and "bad" in inputs["master.flac"].read_text():
             raise ValueError("boom")
 
-    good, bad, last = bench.run(bench.title("good"), bench.title("bad", previous="good"), bench.title("last"), hook=hook)
+    good, bad, last = bench.run(
+        bench.title("good"), bench.title("bad", previous="good"), bench.title("last"), hook=hook
+    )
     assert good.complete and last.complete
     assert bad.lost is not None and bad.lost.code == "internal_error" and bad.lost.stage == "separation"
 
