@@ -100,7 +100,7 @@ class DubbingSettings(Section):
     model: str = ""
     embedder: str = "resemblyzer"
     converter: str | None = Field(None, description="Voice conversion engine after synthesis.")
-    timbre_match: bool = Field(True, description="Move pitch and long-term spectrum towards the speaker's.")
+    timbre_match: bool = Field(True, description="Move the long-term spectrum towards the speaker's.")
     room_match: bool = Field(False, description="Add a synthetic room of the original's reverberation time.")
     voices: dict[str, str] = Field({}, description="Fixed casting: {'S1' = 'af_heart', 'es:S2' = 'em_alex'}.")
     same_person_threshold: float = Field(0.80, description="Above this cosine a speaker of a later title is the same.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -183,4 +184,6 @@ def models_verify(
 
 
 def main() -> None:
+    # Engines bring their own threads; BLAS's would only spin beside them on matrices as small as ours. Read at import.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     app()

@@ -43,6 +43,8 @@ class AacEncoder:
         context = self._stream.codec_context
         context.format, context.bit_rate = "fltp", bitrate
         context.time_base = Fraction(1, SAMPLE_RATE)
+        # Twice as fast as the default search, 2 dB more quantisation noise at 160 kbit/s; the masters are FLAC.
+        context.options = {"aac_coder": "fast"}
         self._stream.metadata["language"] = container_tag(language)
         if title:
             # Matroska shows “title”, MP4 players “handler_name”.
