@@ -22,7 +22,7 @@ models = typer.Typer(help="Fetch, list and verify model weights.", no_args_is_he
 app.add_typer(models, name="models")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Jobs = Annotated[int, typer.Option(min=1, max=64, help="Tasks at a time; engines use several threads each.")]
+Jobs = Annotated[int, typer.Option(min=1, max=64, help="Tasks at a time; engines use two threads each.")]
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as dubbing.seed=3.")]
 
 
@@ -41,7 +41,7 @@ def dub(
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
     transcript: Annotated[Path | None, typer.Option(help="SRT, VTT or JSON with the source text of the video.")] = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = 2,
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Do the work again, or go on from what is there.")
     ] = False,
@@ -71,7 +71,7 @@ def redub(
     lang: Annotated[str, typer.Option("--lang", "-l", help="Language of the new text.")],
     text: Annotated[str, typer.Option(help="What shall be said.")],
     title: Annotated[str | None, typer.Option(help="Which title, when the folder holds several.")] = None,
-    jobs: Jobs = 1,
+    jobs: Jobs = 2,
     json: Json = False,
 ) -> None:
     """Give one line another text and redo what depends on it, nothing else."""

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from shared.errors import CounterdubError, UsageError
+from shared.errors import Cancelled, CounterdubError, UsageError
 
 DONE, SOME_REJECTED, BAD_USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -39,6 +39,8 @@ def reported(as_json: bool) -> Iterator[None]:
             errors.print(f"error{where}: {error.message} ({error.code})", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(exit_code(error)) from error
     except KeyboardInterrupt as error:
+        if as_json:
+            say_json({"error": Cancelled().to_dict()})
         errors.print("interrupted; finished work is kept", style="yellow")
         raise typer.Exit(INTERRUPTED) from error
 

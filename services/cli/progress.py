@@ -47,7 +47,7 @@ class Bars:
             self._hear(event)
 
     def _hear(self, event: RunEvent) -> None:
-        if event.kind in {"task_failed", "title_failed"} and event.error:
+        if event.kind == "task_failed" and event.error:
             self._console.print(
                 f"{event.title}: {event.error['message']} ({event.error['code']})", style="red", markup=False
             )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from services.translation.budget import Budget
 from services.translation.checks import fault
 from services.translation.ranking import rank, with_glossary
-from shared.engines import Line, Translator
+from shared.engines import Line, Translator, missing
 from shared.errors import CounterdubError
 from shared.records import Hypothesis, Translation
 from shared.settings import TranslationSettings
 from shared.text import alphanumerics, spoken_characters
+
+log = logging.getLogger(__name__)
 
 REWRITE_SHARE = 0.75
 """A shorter version is asked for at this share of the shortest candidate, or at the room there is if that is less."""
@@ -52,7 +55,10 @@ def translate_line(
             if error.code != LINE_FAILED:
                 raise
             answers = refused("engine_failed", [])
+        except ImportError as error:
+            raise missing("translator", engine.name, error) from error
         except Exception:
+            log.exception("the translator failed on a line")
             answers = refused("engine_failed", [])
         else:
             if len(answers) != 1:

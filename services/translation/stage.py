@@ -11,7 +11,7 @@ from services.translation.budget import budget, slots
 from services.translation.line import LineTask, translate_line
 from shared import languages
 from shared.engines import EngineOptions, Translator
-from shared.errors import UsageError
+from shared.errors import EngineError, UsageError
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
 from shared.records import SAMPLE_RATE, Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
 from shared.settings import Settings, TranslationSettings
@@ -27,7 +27,7 @@ def run(
 
     Raises:
         UsageError: ``unsupported_pair`` when the engine cannot do the two languages.
-        EngineError: The model cannot be used at all.
+        EngineError: The model cannot be used at all, or failed on every line.
     """
     assert scope.language is not None
     target = scope.language
@@ -59,11 +59,24 @@ def run(
             supported(engines["translator"], source, target)
             answer = cached_line(task, settings, engines["translator"], work)
             done.append(answer.model_copy(update={"utterance": line.id}))
-    work.count("lines_failed", sum(answer.status == "failed" for answer in done))
+    failed = [answer for answer in done if answer.status == "failed"]
+    if failed and len(failed) == len(done) and all(answer.reason == "engine_failed" for answer in failed):
+        raise EngineError(
+            "The translator failed on every line; the log (--verbose) says why.", code="engine_failed", lines=len(done)
+        )
+    work.count("lines_failed", len(failed))
     path = work.path("translations.jsonl")
     write_jsonl(path, done)
     work.progress(1.0)
     return {"translations.jsonl": path}
+
+
+class NotKept(Exception):
+    """An answer that says more about the machine than about the line: the next run asks again."""
+
+    def __init__(self, answer: Translation) -> None:
+        super().__init__(answer.reason)
+        self.answer = answer
 
 
 def certain(line: Utterance, text: str, edited: bool = False) -> Translation:
@@ -83,9 +96,15 @@ def cached_line(task: LineTask, settings: TranslationSettings, engine: Translato
     counts: dict[str, int] = {}
 
     def make(path: Path) -> None:
-        write_jsonl(path, [translate_line(task, settings, engine, counts)])
+        answer = translate_line(task, settings, engine, counts)
+        if answer.reason == "engine_failed":
+            raise NotKept(answer)
+        write_jsonl(path, [answer])
 
-    path = work.cached(key, ".jsonl", make)
+    try:
+        path = work.cached(key, ".jsonl", make)
+    except NotKept as failure:
+        return failure.answer
     for name, amount in counts.items():
         work.count(name, amount)
     return read_jsonl(path, Translation)[0]

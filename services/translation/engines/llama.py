@@ -26,8 +26,8 @@ MAX_CANDIDATES = 4
 WAIT_POLICY = "OMP_WAIT_POLICY"
 TEMPERATURE, TOP_P = 0.7, 0.9
 """Of the candidates after the first; the first is what the model thinks most likely."""
-UNSURE = -0.7
-"""Mean log-probability below which other candidates are drawn."""
+UNSURE = -1.2
+"""Mean log-probability below which other candidates are drawn. Rare: drawn ones were seldom better, often worse."""
 LONG = 1.3
 """Times its room; a longer first candidate gets company."""
 TIGHT = 0.8
@@ -40,9 +40,10 @@ PROMPT = (
 
 
 class LlamaTranslator:
-    """See :class:`shared.engines.Translator`. The same seed gives the same candidates, but for near ties.
+    """See :class:`shared.engines.Translator`.
 
-    Scores vary in the third decimal with what the model keeps of earlier prompts.
+    The same questions in the same order give the same candidates. In another order near ties may fall otherwise: what
+    the model keeps of earlier prompts changes the last digits of its sums.
 
     The first candidate is the likeliest, sentence by sentence: whole lines of several sentences come out worse. Others
     are drawn only where they can help (the first is too long for its room, or the model was unsure of it), or are asked
