@@ -102,12 +102,12 @@ def cached_line(task: LineTask, settings: TranslationSettings, engine: Translato
         write_jsonl(path, [answer])
 
     try:
-        path = work.cached(key, ".jsonl", make)
+        return read_jsonl(work.cached(key, ".jsonl", make), Translation)[0]
     except NotKept as failure:
         return failure.answer
-    for name, amount in counts.items():
-        work.count(name, amount)
-    return read_jsonl(path, Translation)[0]
+    finally:
+        for name, amount in counts.items():
+            work.count(name, amount)
 
 
 def supported(engine: Translator, source: str, target: str) -> None:

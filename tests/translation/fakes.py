@@ -1,0 +1,85 @@
+"""A translator that answers what it is told to, and a Work that keeps its parts in a folder."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from services.translation.stage import run
+from shared.engines import Line
+from shared.pipeline.stage import Scope
+from shared.records import Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
+from shared.settings import TranslationSettings
+
+SPANISH = {
+    "Good evening, Tom.": "Buenas noches, Tom.",
+    "I have to find the old key.": "Tengo que encontrar la llave vieja.",
+    "Wait for me here, please.": "Espérame aquí, por favor.",
+}
+
+
+class FakeTranslator:
+    """``answers``: text → translation, list of translations, exception, or function of the line and the seed."""
+
+    name = "fake"
+
+    def __init__(self, answers=SPANISH, pairs=None):
+        self.answers, self.pairs, self.asked = answers, pairs, []
+
+    def languages(self):
+        return self.pairs
+
+    def translate(self, lines, source, target, count, seed=0):
+        return [found for line in lines if (found := self._one(line, seed)) is not None]
+
+    def _one(self, line: Line, seed: int):
+        self.asked.append((line, seed))
+        answer = self.answers[line.text]
+        answer = answer(line, seed) if callable(answer) else answer
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None:
+            return None
+        texts = [answer] if isinstance(answer, str) else answer
+        return [Hypothesis(text=text, score=-0.1 * place) for place, text in enumerate(texts)]
+
+
+class FakeWork:
+    def __init__(self, folder: Path):
+        self.folder, self.counters, self.shares, self.made = folder, {}, [], 0
+
+    def path(self, name):
+        return self.folder / name
+
+    def progress(self, share):
+        self.shares.append(share)
+
+    def count(self, name, amount=1):
+        self.counters[name] = self.counters.get(name, 0) + amount
+
+    def cached(self, key, suffix, make):
+        path = self.folder / (hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest() + suffix)
+        if not path.exists():
+            self.made += 1
+            make(path)
+        return path
+
+
+def utterances(texts, seconds=2.0, every=3.0):
+    return [
+        Utterance(id=f"u{n:04}", start=n * every, end=n * every + seconds, language="en", text=text)
+        for n, text in enumerate(texts, 1)
+    ]
+
+
+def translate(folder, lines, engine, source="en", language="es", chunks=((0, 60),), chunk=0, edits=None, **settings):
+    """Run the stage; its translations and the work it was given."""
+    folder.mkdir(exist_ok=True)
+    inputs = {name: folder / name for name in ("utterances.jsonl", "chunks.json", "language.json")}
+    write_jsonl(inputs["utterances.jsonl"], lines)
+    rows = [Chunk(index=n, start=a * 48_000, end=b * 48_000).model_dump() for n, (a, b) in enumerate(chunks)]
+    inputs["chunks.json"].write_text(json.dumps(rows))
+    inputs["language.json"].write_text(json.dumps({"language": source}))
+    scope = Scope(language=language, chunk=chunk, extra={"edits": edits} if edits else {})
+    work = FakeWork(folder)
+    out = run(scope, inputs, TranslationSettings(**settings), {"translator": engine}, work)
+    return read_jsonl(out["translations.jsonl"], Translation), work
