@@ -14,14 +14,18 @@ from shared.audio.lockstep import lockstep
 from shared.audio.truepeak import TruePeak
 from shared.pipeline.stage import Scope, Work
 from shared.schemas.layout import ORIG
-from shared.schemas.quality import Level
+from shared.schemas.quality import Gain, Level
 from shared.settings import PairingSettings
 
 
 def run(
     scope: Scope, inputs: Mapping[str, Path], settings: PairingSettings, engines: Mapping[str, Any], work: Work
 ) -> dict[str, Path]:
-    """``master.flac``, ``background/NNNN``, ``speech/<track>/NNNN`` → ``level.json``."""
+    """``master.flac``, ``background/NNNN``, ``speech/<track>/NNNN`` → ``level.json``, ``gain.json``.
+
+    The gain lies in a file of its own: tracks depend on it alone, so a line spoken anew in one language, which changes
+    that language's peak, does not make the other tracks be written again.
+    """
     tracks = tracks_of(inputs, "speech")
     master = inputs["master.flac"]
     samples, channels = length(master)
@@ -45,4 +49,6 @@ def run(
     out = work.path("level.json")
     level = Level(gain_db=gain, ceiling_dbtp=settings.true_peak_dbtp, true_peak_dbtp=peaks)
     out.write_text(level.model_dump_json(indent=2), encoding="utf-8")
-    return {"level.json": out}
+    alone = work.path("gain.json")
+    alone.write_text(Gain(gain_db=gain).model_dump_json(), encoding="utf-8")
+    return {"level.json": out, "gain.json": alone}

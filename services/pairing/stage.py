@@ -33,8 +33,8 @@ def picture_options(settings: Settings) -> shots.PictureOptions:
     return shots.PictureOptions(pairing=kept(settings), limits=settings.limits)
 
 
-LEVEL = Stage("level", 1, levelling.run, only("true_peak_dbtp"), no_engines, QUEUE)
-TRACK = Stage("track", 1, tracks.run, only(), no_engines, QUEUE)
+LEVEL = Stage("level", 2, levelling.run, only("true_peak_dbtp"), no_engines, QUEUE)
+TRACK = Stage("track", 2, tracks.run, only(), no_engines, QUEUE)
 PICTURES = Stage("pictures", 1, shots.pictures, picture_options, no_engines, QUEUE)
 SHOTS = Stage("shots", 1, shots.shots, only("aac_bitrate"), no_engines, QUEUE)
 EXPORT = Stage("export", 1, export.run, export_options, no_engines, QUEUE)

@@ -21,7 +21,7 @@ from shared.errors import StorageError
 from shared.pipeline.stage import Scope, Work
 from shared.records import Chunk
 from shared.schemas.layout import ORIG
-from shared.schemas.quality import Level
+from shared.schemas.quality import Gain
 from shared.settings import PairingSettings
 
 STEMS = "stems"
@@ -45,12 +45,12 @@ def run(
 
     ``orig``: ``master.flac`` → ``track.flac``. ``stems``: ``background/NNNN``, ``vocals/NNNN`` → ``background.flac``,
     ``vocals.flac``. Else: ``background/NNNN``, ``speech/NNNN`` → ``track.flac``, ``speech.flac``. All need
-    ``level.json`` and ``chunks.json``.
+    ``gain.json`` and ``chunks.json``.
 
     Raises:
         StorageError: ``length_mismatch`` when a chunk is not as long as ``chunks.json`` says.
     """
-    gain = from_decibels(Level.model_validate_json(inputs["level.json"].read_text(encoding="utf-8")).gain_db)
+    gain = from_decibels(Gain.model_validate_json(inputs["gain.json"].read_text(encoding="utf-8")).gain_db)
     chunks = read_chunks(inputs["chunks.json"])
     samples = chunks[-1].end
     if scope.track == ORIG:

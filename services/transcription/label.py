@@ -17,7 +17,8 @@ from shared.records import Shot, Speaker, Utterance, read_jsonl, write_jsonl
 from shared.settings import TranscriptionSettings
 from shared.text import UNSPACED
 
-BREATH_SECONDS = 0.4
+BREATH_SECONDS = 0.35
+"""A longer pause between the last word and the next is one that a dub has to keep."""
 JOINED_SECONDS = 6.0
 GENDER_HZ = 165.0
 """Between the usual medians of men's (about 120 Hz) and women's voices (about 210 Hz)."""
@@ -116,7 +117,8 @@ def rejoin(lines: Sequence[Utterance], names: Mapping[str, str], cuts: Sequence[
             and line.origin == last.origin == "recognised"
             and names[line.id] == names[last.id]
             and line.id.split("-")[0] == last.id.split("-")[0]
-            and 0 <= line.start - last.end <= BREATH_SECONDS
+            and 0 <= line.start - last.end
+            and pause(last, line) <= BREATH_SECONDS
             and line.end - last.start <= JOINED_SECONDS
             and not any(last.end < cut <= line.start for cut in cuts)
         ):
@@ -124,6 +126,14 @@ def rejoin(lines: Sequence[Utterance], names: Mapping[str, str], cuts: Sequence[
         else:
             out.append(line)
     return out
+
+
+def pause(first: Utterance, second: Utterance) -> float:
+    """Seconds between two lines, or between the words at their edges if that is longer."""
+    between = second.start - first.end
+    if first.words and second.words:
+        between = max(between, second.words[0].start - first.words[-1].end)
+    return between
 
 
 def join(first: Utterance, second: Utterance) -> Utterance:

@@ -41,6 +41,7 @@ META = re.compile(
     r"|\b(as an ai|language model|film dialogue)\b",
     re.IGNORECASE,
 )
+ADVERB = re.compile(r"\b[a-z]{3,}ly\b")
 REPEATED_OFTEN = re.compile(r"(.{2,40}?)(?:[ ]?\1){2,}")
 REPEATED_LONG = re.compile(r"(.{14,}?)[ ]?\1")
 
@@ -108,6 +109,11 @@ def wrong_language(source_text: str, text: str, source: str, target: str, room: 
     return heard is not None and heard != target
 
 
+def left_in_english(source_text: str, text: str, source: str, target: str, room: Budget) -> bool:
+    """“Me alegro de finally conocerte”: an English adverb kept; no other language here has words in -ly."""
+    return source == "en" and bool(set(ADVERB.findall(source_text)) & set(ADVERB.findall(text)))
+
+
 def too_long(source_text: str, text: str, source: str, target: str, room: Budget) -> bool:
     return spoken_characters(text) > INVENTED * max(room.aim, room.expected, 8)
 
@@ -120,5 +126,6 @@ CHECKS: dict[str, Check] = {
     "repeats": repeats,
     "wrong_script": wrong_script,
     "wrong_language": wrong_language,
+    "left_in_english": left_in_english,
 }
 """Reason → test, in order. ``wrong_script`` before ``wrong_language``: it is the surer one."""

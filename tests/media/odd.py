@@ -27,7 +27,7 @@ def clip(
     cuts: Sequence[float] = (),
     rotation: int = 0,
     picture_start: float = 0.0,
-    sound: str | None = "beeps",
+    sound: str | np.ndarray | None = "beeps",
     sound_seconds: float | None = None,
     sound_start: float = 0.0,
     rate: int = 48000,
@@ -42,7 +42,7 @@ def clip(
     Args:
         times: When each frame is shown, for a varying rate; otherwise ``seconds`` at ``fps``.
         cuts: Times at which the colours change.
-        sound: ``beeps``, ``silence`` or None for no stream.
+        sound: ``beeps``, ``silence``, mono float32 samples at ``rate``, or None for no stream.
         gap: Stretch of the file's clock without sound packets.
     """
     shown = list(times) if times is not None else [n / fps for n in range(max(1, round(seconds * fps)))]
@@ -53,7 +53,7 @@ def clip(
         picture.options = picture_options or {}
         if rotation:
             picture.set_display_rotation(rotation)
-        if sound:
+        if sound is not None:
             voice = out.add_stream(sound_codec, rate=rate, layout=layout)
             voice.codec_context.time_base = Fraction(1, rate)
         base = picture.codec_context.time_base
@@ -62,7 +62,7 @@ def clip(
             frame.pts, frame.time_base = round((time + picture_start) / base), base
             out.mux(picture.encode(frame.reformat(format=picture.pix_fmt)))
         out.mux(picture.encode(None))
-        if sound:
+        if sound is not None:
             length = sound_seconds if sound_seconds is not None else seconds
             for frame in sound_frames(sound, length, sound_start, rate, layout, gap, voice.codec_context.frame_size):
                 out.mux(voice.encode(frame))
@@ -86,9 +86,19 @@ def beeps(seconds: float, start: float, rate: int) -> np.ndarray:
 
 
 def sound_frames(
-    kind: str, seconds: float, start: float, rate: int, layout: str, gap: tuple[float, float] | None, size: int
+    sound: str | np.ndarray,
+    seconds: float,
+    start: float,
+    rate: int,
+    layout: str,
+    gap: tuple[float, float] | None,
+    size: int,
 ) -> list[av.AudioFrame]:
-    mono = beeps(seconds, start, rate) if kind == "beeps" else np.zeros(round(seconds * rate), np.float32)
+    count = round(seconds * rate)
+    if isinstance(sound, np.ndarray):
+        mono = np.pad(sound[:count], (0, max(0, count - len(sound)))).astype(np.float32)
+    else:
+        mono = beeps(seconds, start, rate) if sound == "beeps" else np.zeros(count, np.float32)
     channels = av.AudioLayout(layout).nb_channels
     step, frames = size or 1024, []
     for first in range(0, len(mono), step):

@@ -93,7 +93,7 @@ def test_any_gain_keeps_the_null_exact(gain_db: float, values: list[tuple[float,
 
 def test_a_chunk_of_the_wrong_length_is_refused(finished: Title, tmp_path: Path) -> None:
     short = write(tmp_path / "short.flac", np.zeros((2, CHUNKS[0][1] - 1), np.float32))
-    inputs = finished.some("level.json", "chunks.json", "background")
+    inputs = finished.some("gain.json", "chunks.json", "background")
     inputs |= {"background/0000": short, "speech/0000": short, "speech/0001": inputs["background/0001"]}
     with pytest.raises(StorageError) as error:
         run_stage(TRACK, tmp_path / "work", inputs, Scope(track="es"))
@@ -117,11 +117,11 @@ def test_memory_does_not_grow_with_the_title(tmp_path: Path) -> None:
         title = Title(tmp_path / str(parts))
         title.folder.mkdir()
         title.json("chunks.json", chunks)
-        title.json("level.json", {"gain_db": -2, "ceiling_dbtp": -1, "true_peak_dbtp": {}})
+        title.json("gain.json", {"gain_db": -2})
         for i in range(parts):
             title.files |= {f"background/{i:04}": piece, f"speech/{i:04}": piece, f"speech/es/{i:04}": piece}
         tracemalloc.start()
-        stems = title.some("level.json", "chunks.json", "background")
+        stems = title.some("gain.json", "chunks.json", "background")
         track = run_stage(
             TRACK, title.folder / "t", stems | {f"speech/{i:04}": piece for i in range(parts)}, Scope(track="es")
         )

@@ -148,8 +148,8 @@ def finish_tracks(title: Title, settings: Settings | None = None) -> Title:
 
     folder = title.folder
     level = run_stage(LEVEL, folder / "level", title.some("master.flac", "background", "speech"), settings=settings)
-    title.files["level.json"] = level["level.json"]
-    common = title.some("level.json", "chunks.json", "background")
+    title.files |= level
+    common = title.some("gain.json", "chunks.json", "background")
     for track in ("orig", *TRACKS, "stems"):
         inputs = dict(common)
         if track == "orig":

@@ -36,7 +36,7 @@ OUTPUTS = {
     "dubbing": ["speech.flac", "dubbed.jsonl"],
     "control": ["speech.flac", "dubbed.jsonl"],
     "quality": ["dubbed.jsonl", "activity.json"],
-    "level": ["level.json"],
+    "level": ["level.json", "gain.json"],
     "track": ["track.flac", "speech.flac", "background.flac", "vocals.flac"],
     "pictures": ["0001.mp4"],
     "shots": ["0001.mp4"],
@@ -90,7 +90,7 @@ class FakeStages:
         if name == "language":
             return {"language.json": {"language": "en", "confidence": 1.0, "votes": {}}}
         if name == "level":
-            return {"level.json": {"gain_db": 0.0}}
+            return dict.fromkeys(OUTPUTS[name], {"gain_db": 0.0})
         text = json.dumps(seen, sort_keys=True)
         return dict.fromkeys(OUTPUTS[name], hashlib.sha256(text.encode()).hexdigest())
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.transcription.label import run
+from services.transcription.label import pause, rejoin, run
 from services.transcription.speakers import assign, by_appearance, overlapping
 from services.transcription.turns import by_voice
 from shared.pipeline.stage import Scope
-from shared.records import Speaker, Utterance, read_jsonl, write_jsonl
+from shared.records import Speaker, Utterance, Word, read_jsonl, write_jsonl
 from shared.settings import TranscriptionSettings
 
 from .conftest import FakeWork, PitchEmbedder, tone
@@ -140,3 +140,15 @@ def test_turns_need_enough_voice_on_both_sides() -> None:
     audio = np.concatenate([tone(0.5, 120, 16_000), tone(2, 900, 16_000)])
     words = heard((0, 0.5, "Yes."), (0.5, 2.5, "No."))
     assert len(by_voice(words, audio, PitchEmbedder())) == 1
+
+
+def test_a_pause_between_words_is_kept_even_where_the_lines_touch() -> None:
+    def line(start: float, end: float, first: float, last: float) -> Utterance:
+        words = [Word(start=first, end=first + 0.2, text="One"), Word(start=last - 0.2, end=last, text="two.")]
+        return Utterance(id="u1-1", start=start, end=end, language="en", text="One two.", words=words)
+
+    touching = line(0, 2, 0.1, 1.4), line(2, 4, 2.1, 3.9)
+    assert pause(*touching) == pytest.approx(0.7)
+    names = {"u1-1": "S1"}
+    assert len(rejoin(touching, names, [])) == 2
+    assert len(rejoin((line(0, 2, 0.1, 1.9), touching[1]), names, [])) == 1

@@ -28,6 +28,7 @@ BAD = [
     ("wrong_script", LINE, "すぐに警察を呼ぶべきだと思う", "es"),
     ("wrong_language", LINE, "Je pense que nous devrions appeler la police.", "es"),
     ("wrong_language", LINE, "Creo que deberíamos llamar a la policía ahora.", "fr"),
+    ("left_in_english", "It is nice to finally meet you.", "Me alegro de finally poder conocerte.", "es"),
     ("wrong_language", "Nous devons partir.", "We have to leave here, I think that is it.", "de"),
     (
         "too_long",

@@ -48,10 +48,9 @@ def test_the_cpu_profile_lists_what_it_loads() -> None:
         "opus-mt-en-fr",
         "firefox-en-pt",
         "firefox-pt-en",
-        "deepfilternet3",
+        "spleeter-2stems",
         "resemblyzer",
         "silero-vad",
-        "dnsmos",
     }
     assert len(catalog()["kokoro-voices"].files) == 54
 
