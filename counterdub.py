@@ -24,7 +24,7 @@ def dub(
     out: str | PathLike[str],
     *,
     profile: str = "cpu",
-    jobs: int = 1,
+    jobs: int = 2,
     **settings: Any,
 ) -> RunSummary:
     """Dub videos and lay the pairs out below ``out``.

@@ -5,6 +5,9 @@ SQLite (WAL) when embedded; the same tables serve a server. The artifact store h
 
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,9 +15,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, create_engine, event, select
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from shared.store import storage_errors
+from shared.errors import CounterdubError, StorageError
+from shared.store import full, storage_error, storage_errors
 
 
 def now() -> datetime:
@@ -101,19 +106,56 @@ class Database:
     def __init__(self, path: Path) -> None:
         with storage_errors("the state database"):
             path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _sqlite_pragmas)
-        Base.metadata.create_all(self._engine)
+        with self._errors():
+            Base.metadata.create_all(self._engine)
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A transaction: committed at the end, rolled back on error."""
-        with self._sessions.begin() as session:
+        """A transaction: committed at the end, rolled back on error.
+
+        Raises:
+            StorageError: ``disk_full``, ``not_writable``, ``locked``, ``bad_state`` or ``io_error``.
+        """
+        with self._errors(), self._sessions.begin() as session:
             yield session
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """SQLite's refusals as errors that say what to do."""
+        try:
+            yield
+        except DatabaseError as error:
+            refusal = self._refusal(getattr(error.orig, "sqlite_errorcode", 0) & 0xFF)
+            if refusal is None:
+                raise
+            raise refusal from error
+
+    def _refusal(self, code: int) -> CounterdubError | None:
+        what = "the state database"
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and full(self._path.parent)):
+            return storage_error(OSError(errno.ENOSPC, ""), what)
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+            return storage_error(OSError(errno.EACCES, ""), what)
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            return StorageError(
+                "Another program holds the folder's state database. Try again when it has ended.",
+                code="locked",
+                retryable=True,
+            )
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return StorageError(
+                f"The state database {self._path.parent.name}/{self._path.name} is damaged. Delete it and run the same "
+                "command again: finished work is found in the store, edited lines are not.",
+                code="bad_state",
+            )
+        return storage_error(OSError(errno.EIO, os.strerror(errno.EIO)), what) if code == sqlite3.SQLITE_IOERR else None
 
 
 def _sqlite_pragmas(connection: Any, _record: Any) -> None:

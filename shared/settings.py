@@ -19,7 +19,8 @@ from shared.errors import UsageError
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Defaults are validated too, so that 300 and 300.0 cannot hash differently.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class LimitSettings(Section):

@@ -27,6 +27,9 @@ import fsspec
 
 from shared.errors import CounterdubError, StorageError
 
+NEARLY_NOTHING = 2**20
+"""Bytes of free space below which a failed write is taken for a full disk."""
+
 
 @dataclass(frozen=True)
 class Blob:
@@ -78,6 +81,11 @@ def storage_error(error: OSError, what: str) -> CounterdubError:
             code="not_writable",
         )
     return StorageError(f"Input/output error on {what}: {error.strerror or error}.", code="io_error", retryable=True)
+
+
+def full(folder: Path) -> bool:
+    """Whether the folder's disk is as good as full: libraries that write files often lose the system's own word."""
+    return shutil.disk_usage(folder).free < NEARLY_NOTHING
 
 
 class Store:
@@ -152,11 +160,21 @@ class Store:
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
-        """A temporary folder on the store's own file system, gone afterwards."""
+        """A temporary folder on the store's own file system, gone afterwards.
+
+        Raises:
+            StorageError: ``disk_full`` also where what failed within did not know why.
+        """
         with storage_errors("a temporary folder"):
             folder = Path(tempfile.mkdtemp(dir=self._local / "tmp"))
         try:
             yield folder
+        except (CounterdubError, OSError):
+            raise
+        except Exception as error:
+            if full(folder):
+                raise storage_error(OSError(errno.ENOSPC, ""), "a temporary file") from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -235,7 +235,7 @@ def track_tasks(tracks: Sequence[str], chunks: Sequence[int]) -> list[Task]:
     }
     everything = {f"speech/{track}/{chunk}": ref for track, refs in spoken.items() for chunk, ref in refs.items()}
     tasks = [Task("level", "level", Scope(), {**ingested("master.flac"), **background, **everything})]
-    level: Inputs = {"level.json": Ref("level", "level.json"), **ingested("chunks.json")}
+    level: Inputs = {"gain.json": Ref("level", "gain.json"), **ingested("chunks.json")}
     sources: dict[str, Inputs] = {
         track: {**background, **{f"speech/{chunk}": ref for chunk, ref in refs.items()}}
         for track, refs in spoken.items()

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from shared import languages as codes
 from shared.database import Edit, Job, Title, titles
 from shared.engines import engine_class
-from shared.errors import UsageError
+from shared.errors import InputError, UsageError
 from shared.pipeline import publish
 from shared.pipeline.events import Listener
 from shared.pipeline.executor import Executor
@@ -75,6 +75,7 @@ def redub(
 
     Raises:
         UsageError: ``unknown_title``, ``unknown_utterance``, ``unknown_language`` or ``no_run``.
+        InputError: ``source_missing`` when the video is no longer where it was.
     """
     if not (out / STATE / "state.db").exists():
         raise UsageError("This folder holds no run of counterdub.", code="no_run")
@@ -87,13 +88,18 @@ def redub(
             known = spoken(out, record.name)
             if utterance not in known:
                 raise UsageError(f"{record.name} has no utterance “{utterance}”.", code="unknown_utterance")
+            source = Path(record.source)
+            if not source.is_file():
+                raise InputError(
+                    f"The video “{source.name}” of {record.name} is no longer where it was: put it back.",
+                    code="source_missing",
+                )
             session.execute(
                 delete(Edit).where(Edit.title_id == record.id, Edit.language == target, Edit.utterance == utterance)
             )
             session.add(Edit(title_id=record.id, language=target, utterance=utterance, text=text))
             settings = last_settings(session)
-            source = record.source
-        return run(out, database, settings, {source}, jobs, False, listener)
+        return run(out, database, settings, {str(source)}, jobs, False, listener)
 
 
 def chosen_title(records: Sequence[Title], name: str | None) -> Title:

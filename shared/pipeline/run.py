@@ -77,20 +77,22 @@ def opened(out: Path, wait: float = 0.0) -> Iterator[Database]:
     with storage_errors("the output folder"):
         (out / STATE).mkdir(parents=True, exist_ok=True)
     lock = FileLock(out / STATE / "lock", timeout=wait)
-    try:
-        with storage_errors("the output folder"):
+    with storage_errors("the output folder"):
+        try:
             lock.acquire()
-    except Timeout as error:
-        raise StorageError(
-            "Another run is working in this output folder. Wait for it to end, or choose another folder.",
-            code="locked",
-            retryable=True,
-        ) from error
-    database = Database(out / STATE / "state.db")
+        except Timeout as error:  # An OSError too, so it is caught before the others.
+            raise StorageError(
+                "Another run is working in this output folder. Wait for it to end, or choose another folder.",
+                code="locked",
+                retryable=True,
+            ) from error
     try:
-        yield database
+        database = Database(out / STATE / "state.db")
+        try:
+            yield database
+        finally:
+            database.close()
     finally:
-        database.close()
         lock.release()
 
 
@@ -242,12 +244,16 @@ def timings(database: Database, run: TitleRun) -> dict[str, dict[str, float]]:
 
 
 def deliver(title: TitleRun, store: Store, out: Path, journal: Journal, database: Database) -> None:
-    """Lay a finished title out below ``out`` and book what it cost."""
+    """Lay a finished title out below ``out`` and book what it cost.
+
+    What an earlier run made of a title that fails now stays where it is.
+    """
     name = title.request.name
     journal.book(title)
     files = publish.layout(title)
     publish.place(files, store, out)
-    publish.prune(name, files, out)
+    if not title.lost:
+        publish.prune(name, files, out)
     publish.place({f"{STATE}/titles/{name}/{key}": blob for key, blob in publish.internals(title).items()}, store, out)
     publish.write_json(out / name / "title.json", publish.title_record(title, store, timings(database, title)))
     error = title.lost.to_dict() if title.lost else None

@@ -23,7 +23,7 @@ def find_videos(inputs: Sequence[str]) -> list[Path]:
     """Expand files, folders (recursively, by suffix) and globs, in the order given, each file once.
 
     Raises:
-        UsageError: ``no_input`` when something named matches nothing.
+        UsageError: ``no_input`` when something named matches nothing, ``bad_name`` for a name that is not UTF-8.
         InputError: ``unreadable`` for a folder that cannot be listed.
     """
     found: dict[Path, None] = {}
@@ -38,8 +38,19 @@ def find_videos(inputs: Sequence[str]) -> list[Path]:
             videos = [Path(match) for match in matches if Path(match).is_file()]
         if not videos:
             raise UsageError(f"“{text}” names no video: no such file, folder or match.", code="no_input")
+        for video in videos:
+            check_name(video)
         found.update((video.absolute(), None) for video in videos)
     return list(found)
+
+
+def check_name(video: Path) -> None:
+    """Refuse names that neither the database nor the output's JSON could hold."""
+    try:
+        str(video.absolute()).encode()
+    except UnicodeEncodeError as error:
+        shown = str(video).encode(errors="backslashreplace").decode()
+        raise UsageError(f"The name “{shown}” is not valid UTF-8. Rename the file.", code="bad_name") from error
 
 
 def walk(folder: Path) -> Iterable[Path]:

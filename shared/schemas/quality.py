@@ -16,6 +16,12 @@ class Level(Record):
     true_peak_dbtp: dict[str, float] = Field(description="Track → its true peak before the gain.")
 
 
+class Gain(Record):
+    """``gain_db`` of :class:`Level` alone."""
+
+    gain_db: float
+
+
 class NullTest(Record):
     """Track − speech − background, dBFS; −200 when equal to the last bit."""
 
