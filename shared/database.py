@@ -109,8 +109,12 @@ class Database:
         self._path = path
         self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
         event.listen(self._engine, "connect", _sqlite_pragmas)
-        with self._errors():
-            Base.metadata.create_all(self._engine)
+        try:
+            with self._errors():
+                Base.metadata.create_all(self._engine)
+        except Exception:
+            self.close()
+            raise
         self._sessions = sessionmaker(self._engine, expire_on_commit=False)
 
     @contextmanager

@@ -117,7 +117,7 @@ def rejoin(lines: Sequence[Utterance], names: Mapping[str, str], cuts: Sequence[
             and line.origin == last.origin == "recognised"
             and names[line.id] == names[last.id]
             and line.id.split("-")[0] == last.id.split("-")[0]
-            and 0 <= line.start - last.end
+            and line.start >= last.end
             and pause(last, line) <= BREATH_SECONDS
             and line.end - last.start <= JOINED_SECONDS
             and not any(last.end < cut <= line.start for cut in cuts)

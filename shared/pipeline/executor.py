@@ -254,6 +254,9 @@ class Executor:
     def _digest(self, path: Path) -> str:
         """Hash of a file the user gave, once a run."""
         if path not in self._digests:
+            # A pipe or a device would never come to its end.
+            if path.exists() and not path.is_file():
+                raise CounterdubError(f"{path.name} is not a file.", code="unreadable", stage="ingest")
             try:
                 self._digests[path] = file_digest(path)
             except OSError as error:

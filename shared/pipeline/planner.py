@@ -103,7 +103,7 @@ def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str]
     def find(task: str, output: str) -> Any:
         return read(known(title.name, task, output))
 
-    tasks = [Task("ingest", "ingest", Scope(extra={"title": title.name}), {"source": title.source})]
+    tasks = [Task("ingest", "ingest", Scope(), {"source": title.source})]
     chunk_list, shot_list = find("ingest", "chunks.json"), find("ingest", "shots.json")
     if chunk_list is None or shot_list is None:
         return Plan(tasks)

@@ -53,11 +53,13 @@ def dub(
     videos = find_videos(inputs)
     if transcript is not None and len(videos) != 1:
         raise UsageError("A transcript can be given for one video at a time.", code="transcript_needs_one_video")
+    if transcript is not None and not transcript.is_file():
+        raise UsageError(f"There is no transcript “{transcript}”.", code="bad_transcript")
     check_engines(settings, wanted)
     with opened(out, settings.store.lock_timeout_s) as database:
         with database.session() as session:
             for video in videos:
-                register(session, video, wanted, transcript, fresh)
+                register(session, video, wanted, transcript and transcript.absolute(), fresh)
         return run(out, database, settings, {str(video) for video in videos}, jobs, fresh, listener)
 
 

@@ -40,7 +40,8 @@ def find_videos(inputs: Sequence[str]) -> list[Path]:
             raise UsageError(f"“{text}” names no video: no such file, folder or match.", code="no_input")
         for video in videos:
             check_name(video)
-        found.update((video.absolute(), None) for video in videos)
+        # One file, one path, however it was named; its own name stays even where that is a link.
+        found.update((video.parent.resolve() / video.name, None) for video in videos)
     return list(found)
 
 

@@ -90,7 +90,7 @@ class FakeStages:
         if name == "language":
             return {"language.json": {"language": "en", "confidence": 1.0, "votes": {}}}
         if name == "level":
-            return dict.fromkeys(OUTPUTS[name], {"gain_db": 0.0})
+            return {output: {"gain_db": 0.0} for output in OUTPUTS[name]}
         text = json.dumps(seen, sort_keys=True)
         return dict.fromkeys(OUTPUTS[name], hashlib.sha256(text.encode()).hexdigest())
 

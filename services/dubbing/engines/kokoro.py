@@ -70,6 +70,11 @@ class KokoroSynthesizer:
         voices = [style_voice(style) for style in STYLES]
         return sorted(voices, key=lambda voice: voice.language != language)
 
+    @classmethod
+    def languages_spoken(cls, options: EngineOptions) -> tuple[str, ...]:
+        """Known before anything is loaded, so that a request for another language is refused at once."""
+        return LANGUAGES
+
     def candidates(self, language: str) -> list[Candidate]:
         """Voices to cast from: native styles, then every other style's colour mixed with a style of the language.
 

@@ -1,0 +1,177 @@
+"""One ear for human dubs and ours: the same separator, detector, recogniser and speaker encoder on final tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.separation.blocks import separate
+from services.transcription.quality import LISTENING_RMS, SILENT_RMS, plausible
+from shared.audio import files
+from shared.audio.loudness import speech_loudness
+from shared.audio.signal import SPEECH_RATE, decibels, rms, to_mono_16k
+from shared.engines import EngineOptions, WeightFiles, engine_class
+from shared.quality.isochrony import isochrony
+from shared.quality.shortcut import features, free_blocks
+from shared.quality.spans import Times, clip, total, union
+from shared.records import SAMPLE_RATE
+from shared.settings import load_settings
+
+Window = tuple[float, float]
+LANGUAGE_SECONDS = 2.0
+"""Less speech is not enough to name its language."""
+VOICE_SECONDS = 1.0
+"""Less speech is not enough to know a voice by."""
+BACKGROUND_PAD, BACKGROUND_SECONDS = 0.15, 0.3
+"""Speech reaches this much farther than detectors hear; less background than this says nothing."""
+EQUAL_DB = -120.0
+"""Written for a difference of nothing at all."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A sound track and what was heard on it; audio ``[channels, samples]`` at 48 kHz, times in seconds."""
+
+    mix: np.ndarray
+    vocals: np.ndarray
+    activity: Times
+    """In the separated vocals."""
+    anywhere: Times
+    """In the vocals or in the mix."""
+
+    def speech(self, window: Window, vocals: np.ndarray | None = None) -> np.ndarray:
+        """The spoken parts of a window one after another."""
+        source = self.vocals if vocals is None else vocals
+        parts = [
+            source[:, round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+            for start, end in clip(self.activity, *window)
+        ]
+        return np.concatenate([source[:, :0], *parts], axis=1)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A dub against its original in one window. None where there is too little to judge by."""
+
+    clip: str
+    language: str
+    iou: float
+    overlap: float | None
+    onset_error: float | None
+    offset_error: float | None
+    loudness_difference_lu: float | None
+    detected_language: str | None
+    speaker_cosine: float | None
+    clean_speaker_cosine: float | None
+    background_level_db: float | None
+    """Level of the dub's background against the original's."""
+    background_residual_db: float | None
+    """Level of the difference of the two backgrounds against the original's."""
+
+
+class Listener:
+    """Engines of the ``cpu`` profile, loaded once."""
+
+    def __init__(self, weights: WeightFiles) -> None:
+        settings = load_settings()
+
+        def engine(kind: str, name: str, model: str = "") -> Any:
+            return engine_class(kind, name)(EngineOptions(model=model), weights)
+
+        self.separator = engine("separator", settings.separation.engine, settings.separation.model)
+        self.detector = engine("voice_detector", settings.ingest.vad)
+        self.recognizer = engine("recognizer", settings.quality.engine, settings.quality.model)
+        self.embedder = engine("embedder", settings.quality.embedder)
+
+    def hear(self, sound: Path) -> Heard:
+        """Listen to a 48 kHz sound file as a whole; short films only."""
+        mix = files.read(sound)
+        samples = mix.shape[1]
+        pieces = separate(self.separator, lambda a, b: mix[:, a:b], 0, samples, samples, context=SAMPLE_RATE)
+        vocals = np.concatenate(list(pieces), axis=1)
+        activity = self.activity(vocals)
+        return Heard(mix, vocals, activity, union([*activity, *self.activity(mix)]))
+
+    def activity(self, audio: np.ndarray) -> Times:
+        return [(span.start, span.end) for span in self.detector.speech(to_mono_16k(audio))]
+
+    def compare(
+        self, name: str, language: str, source: Heard, dub: Heard, window: Window, clean: np.ndarray | None = None
+    ) -> Comparison | None:
+        """None when nobody speaks. ``clean``: the dub's speech stem, ``[channels, samples]``."""
+        timing = isochrony(source.activity, dub.activity, *window)
+        if timing is None:
+            return None
+        before, after = source.speech(window), dub.speech(window)
+        level, residual = backgrounds(source, dub, window)
+        one, other = speech_loudness(before), speech_loudness(after)
+        return Comparison(
+            clip=name,
+            language=language,
+            **timing._asdict(),
+            loudness_difference_lu=None if one is None or other is None else other - one,
+            detected_language=self.language(to_mono_16k(after), language),
+            speaker_cosine=self.cosine(before, after),
+            clean_speaker_cosine=None if clean is None else self.cosine(before, dub.speech(window, clean)),
+            background_level_db=level,
+            background_residual_db=residual,
+        )
+
+    def language(self, speech: np.ndarray, meant: str) -> str | None:
+        """The language heard in mono 16 kHz speech, chosen as the quality stage chooses."""
+        if len(speech) < LANGUAGE_SECONDS * SPEECH_RATE:
+            return None
+        loud = speech[: 30 * SPEECH_RATE]
+        loud = loud * np.float32(LISTENING_RMS / max(rms(loud), SILENT_RMS))
+        chances = plausible(self.recognizer.language(loud), meant)
+        return max(chances, key=lambda language: chances[language])
+
+    def cosine(self, one: np.ndarray, other: np.ndarray) -> float | None:
+        if min(one.shape[1], other.shape[1]) < VOICE_SECONDS * SAMPLE_RATE:
+            return None
+        a, b = (self.embedder.embed(to_mono_16k(audio)) for audio in (one, other))
+        return float(a @ b)
+
+
+def backgrounds(source: Heard, dub: Heard, window: Window) -> tuple[float | None, float | None]:
+    """Level of the dub's background and of the difference, dB against the original's, where neither speaks."""
+    samples = min(source.mix.shape[1], dub.mix.shape[1])
+    first, last = round(window[0] * SAMPLE_RATE), min(round(window[1] * SAMPLE_RATE), samples)
+    free = np.ones(last - first, bool)
+    for start, end in [*source.anywhere, *dub.anywhere]:
+        low, high = (round(time * SAMPLE_RATE) - first for time in (start - BACKGROUND_PAD, end + BACKGROUND_PAD))
+        free[max(low, 0) : max(high, 0)] = False
+    if free.sum() < BACKGROUND_SECONDS * SAMPLE_RATE:
+        return None, None
+    before, after = (heard.mix[:, first:last][:, free].mean(axis=0) for heard in (source, dub))
+    if rms(before) == 0:
+        return None, None
+    level, residual = rms(after) / rms(before), rms(after - before) / rms(before)
+    return decibels(level), max(decibels(residual), EQUAL_DB)
+
+
+@dataclass
+class Blocks:
+    """Speech-free blocks of two kinds of track, pooled over clips for the shortcut probe; a clip is a group."""
+
+    one: list[np.ndarray]
+    other: list[np.ndarray]
+    groups: list[str]
+
+    def add(self, group: str, one: Heard, other: Heard, windows: Sequence[Window], silent: Iterable[Heard]) -> None:
+        """Blocks of ``windows`` where none of ``silent`` speaks; every window is a group of its own."""
+        samples = min(one.mix.shape[1], other.mix.shape[1])
+        speech = [span for heard in silent for span in heard.anywhere]
+        starts, shots = free_blocks(windows, speech, samples)
+        for mixes, kept in ((one.mix, self.one), (other.mix, self.other)):
+            kept.extend(features(lambda a, b, mix=mixes: mix[:, a:b], starts))
+        self.groups += [f"{group}/{shot}" for shot in shots]
+
+
+def speaks(heard: Heard, window: Window) -> float:
+    """Seconds of speech in a window."""
+    return total(clip(heard.activity, *window))
