@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,20 @@ def run(
         tracks.append(Track(track, language, inputs[f"tracks/{track}"], track_title(track, language)))
     wanted = {".mkv": settings.pairing.export_mkv, ".mp4": settings.pairing.export_mp4}
     suffixes = [suffix for suffix, yes in wanted.items() if yes]
-    for done, suffix in enumerate(suffixes):
-        out = outputs[f"title{suffix}"] = work.path(f"title{suffix}")
-        mux_title(
-            inputs["source"],
-            probe,
-            tracks,
-            subtitles,
-            out,
-            settings.pairing.aac_bitrate,
-            settings.limits,
-            lambda share, done=done: work.progress((done + share) / len(suffixes)),  # type: ignore[misc]
-        )
+    outputs |= {f"title{suffix}": work.path(f"title{suffix}") for suffix in suffixes}
+    shares = dict.fromkeys(suffixes, 0.0)
+
+    def write(suffix: str) -> None:
+        def progress(share: float) -> None:
+            shares[suffix] = share
+            work.progress(sum(shares.values()) / len(shares))
+
+        out, pairing = outputs[f"title{suffix}"], settings.pairing
+        mux_title(inputs["source"], probe, tracks, subtitles, out, pairing.aac_bitrate, settings.limits, progress)
+
+    # Each is a child process that keeps one core busy with encoding sound.
+    with ThreadPoolExecutor(max(len(suffixes), 1)) as writers:
+        list(writers.map(write, suffixes))
     return outputs
 
 

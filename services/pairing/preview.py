@@ -82,4 +82,4 @@ def data_url(kind: str, content: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-STAGE = Stage("preview", 1, run, options, no_engines, QUEUE)
+STAGE = Stage("preview", 2, run, options, no_engines, QUEUE)

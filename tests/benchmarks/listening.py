@@ -17,7 +17,7 @@ from shared.audio.signal import SPEECH_RATE, decibels, rms, to_mono_16k
 from shared.engines import EngineOptions, WeightFiles, engine_class
 from shared.quality.isochrony import isochrony
 from shared.quality.shortcut import features, free_blocks
-from shared.quality.spans import Times, clip, total, union
+from shared.quality.spans import Times, clip, union
 from shared.records import SAMPLE_RATE
 from shared.settings import load_settings
 
@@ -170,8 +170,3 @@ class Blocks:
         for mixes, kept in ((one.mix, self.one), (other.mix, self.other)):
             kept.extend(features(lambda a, b, mix=mixes: mix[:, a:b], starts))
         self.groups += [f"{group}/{shot}" for shot in shots]
-
-
-def speaks(heard: Heard, window: Window) -> float:
-    """Seconds of speech in a window."""
-    return total(clip(heard.activity, *window))
