@@ -7,6 +7,7 @@ the same command again. A failed language is left out, a failed title does not s
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +25,8 @@ from shared.settings import Settings
 from shared.store import Blob, Store, digest, file_digest, storage_error
 
 log = logging.getLogger(__name__)
+
+CORES = os.cpu_count() or 1
 
 FATAL = {"disk_full", "not_writable", "cancelled"}
 """Errors after which no other task can do better."""
@@ -67,7 +70,8 @@ class Executor:
     """Runs titles to their end.
 
     Args:
-        jobs: Tasks at a time. Engines use several threads themselves, so few are enough.
+        jobs: Tasks with engines at a time. Engines use several threads themselves, so few are enough. Tasks without
+            engines use one thread each and fill the other cores.
         fresh: Do the work again even where the store has it.
     """
 
@@ -98,7 +102,7 @@ class Executor:
         titles = {request.name: TitleRun(request) for request in requests}
         futures: dict[Future[Done], tuple[TitleRun, Task]] = {}
         fatal: CounterdubError | None = None
-        with ThreadPoolExecutor(self._jobs, thread_name_prefix="task") as threads:
+        with ThreadPoolExecutor(self._jobs + CORES, thread_name_prefix="task") as threads:
             try:
                 while True:
                     if fatal is None:
@@ -180,13 +184,21 @@ class Executor:
                 self._tell(RunEvent("plan_grew", title.request.name, planned=len(fresh.tasks)))
             title.plan = fresh
             for task in fresh.tasks:
-                if len(futures) >= self._jobs:
-                    return
-                ready = task.needs <= title.done.keys()
-                if ready and task.id not in title.done.keys() | title.running | title.failed.keys():
+                if not task.needs <= title.done.keys() or task.id in title.done.keys() | title.running:
+                    continue
+                if task.id not in title.failed and self._free(task, futures):
                     title.running.add(task.id)
                     futures[threads.submit(self._guarded, title, task)] = (title, task)
             self._settle(title)
+
+    def _free(self, task: Task, futures: Mapping[Future[Done], tuple[TitleRun, Task]]) -> bool:
+        """Whether there is room for one more task of this kind, with or without engines."""
+        light = self._light(task)
+        running = sum(self._light(other) == light for _, other in futures.values())
+        return running < (CORES if light else self._jobs)
+
+    def _light(self, task: Task) -> bool:
+        return not stage(task.stage).engines(self._settings, task.scope)
 
     def _guarded(self, title: TitleRun, task: Task) -> Done:
         """:meth:`execute` with every failure turned into a CounterdubError that names its stage."""
