@@ -102,7 +102,7 @@ class Executor:
         titles = {request.name: TitleRun(request) for request in requests}
         futures: dict[Future[Done], tuple[TitleRun, Task]] = {}
         fatal: CounterdubError | None = None
-        with ThreadPoolExecutor(self._jobs + CORES, thread_name_prefix="task") as threads:
+        with ThreadPoolExecutor(max(self._jobs, CORES), thread_name_prefix="task") as threads:
             try:
                 while True:
                     if fatal is None:
@@ -193,9 +193,9 @@ class Executor:
 
     def _free(self, task: Task, futures: Mapping[Future[Done], tuple[TitleRun, Task]]) -> bool:
         """Whether there is room for one more task of this kind, with or without engines."""
-        light = self._light(task)
-        running = sum(self._light(other) == light for _, other in futures.values())
-        return running < (CORES if light else self._jobs)
+        if len(futures) >= max(self._jobs, CORES):
+            return False
+        return self._light(task) or sum(not self._light(other) for _, other in futures.values()) < self._jobs
 
     def _light(self, task: Task) -> bool:
         return not stage(task.stage).engines(self._settings, task.scope)
