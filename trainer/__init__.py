@@ -1,0 +1,1 @@
+"""The trainer: from counterfactual pairs to an audiovisual encoder."""
