@@ -6,43 +6,27 @@ the same command again. A failed language is left out, a failed title does not s
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from shared.errors import Cancelled, CounterdubError
 from shared.pipeline.events import Listener, RunEvent
+from shared.pipeline.performing import Done, Performer, failures
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, plan, task_language
-from shared.pipeline.stage import Stage, stage
-from shared.pipeline.work import EnginePool, TaskWork, hashed_settings
+from shared.pipeline.stage import stage
+from shared.pipeline.work import EnginePool
 from shared.settings import Settings
-from shared.store import Blob, Store, digest, file_digest, storage_error
-
-log = logging.getLogger(__name__)
+from shared.store import Blob, Store
 
 CORES = os.cpu_count() or 1
 
 FATAL = {"disk_full", "not_writable", "cancelled"}
 """Errors after which no other task can do better."""
-
-
-@dataclass
-class Done:
-    """A finished task."""
-
-    key: str
-    outputs: dict[str, Blob]
-    cached: bool
-    seconds: float = 0.0
-    engine_seconds: float = 0.0
-    counters: dict[str, float] = field(default_factory=dict)
-    engines: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -86,12 +70,10 @@ class Executor:
     ) -> None:
         self.store = store
         self.cancelled = threading.Event()
-        self._pool = pool
+        self._performer = Performer(store, pool, fresh)
         self._settings = settings
         self._tell = listener
         self._jobs = jobs
-        self._fresh = fresh
-        self._digests: dict[Path, str] = {}
 
     def run(self, requests: Sequence[TitleRequest]) -> list[TitleRun]:
         """Run all titles; errors of titles and languages are kept in their :class:`TitleRun`.
@@ -124,43 +106,8 @@ class Executor:
         return list(titles.values())
 
     def execute(self, title: str, task: Task, inputs: Mapping[str, Path | Blob]) -> Done:
-        """Do one task, or find that it has been done.
-
-        Args:
-            inputs: Name → file given by the user, or stored output of another task.
-        """
-        kind = stage(task.stage)
-        section = kind.settings(self._settings)
-        uses = dict(kind.engines(self._settings, task.scope))
-        identities = {role: self._pool.identity(use) for role, use in uses.items()}
-        key = digest(
-            {
-                "stage": kind.name,
-                "version": kind.version,
-                "scope": asdict(task.scope),
-                "settings": hashed_settings(section),
-                "engines": identities,
-                "inputs": {
-                    name: value.sha256 if isinstance(value, Blob) else self._digest(value)
-                    for name, value in inputs.items()
-                },
-            }
-        )
-        found = None if self._fresh else self.store.find(key)
-        if found is not None:
-            return Done(key, found, cached=True, engines=identities)
-        files = {name: self.store.fetch(value) if isinstance(value, Blob) else value for name, value in inputs.items()}
-        spent: list[float] = []
-        began = time.perf_counter()
-        with self.store.workspace() as folder:
-            report = self._reporter(title, task, kind)
-            work = TaskWork(kind, task, self.store, folder, identities, self.cancelled, report, self._fresh)
-            work.progress(0.0)
-            engines = {role: self._pool.get(use, spent.append) for role, use in uses.items()}
-            outputs = kind.run(task.scope, files, section, engines, work)
-            kept = self.store.put(key, outputs)
-        seconds = time.perf_counter() - began
-        return Done(key, kept, False, seconds, sum(spent), work.counters, identities)
+        """Do one task, or find that it has been done; see :meth:`Performer.perform`."""
+        return self._performer.perform(task, inputs, self._settings, self.cancelled, self._reporter(title, task))
 
     def _submit(
         self,
@@ -204,24 +151,12 @@ class Executor:
         """:meth:`execute` with every failure turned into a CounterdubError that names its stage."""
         name = title.request.name
         self._tell(RunEvent("task_started", name, task.id, task.stage, task_language(task.id)))
-        try:
+        with failures(task.stage, f"task {task.id} of {name}"):
             inputs = {
                 key: title.done[value.task].outputs[value.output] if isinstance(value, Ref) else value
                 for key, value in task.inputs.items()
             }
             return self.execute(name, task, inputs)
-        except CounterdubError as error:
-            error.stage = error.stage or task.stage
-            raise
-        except OSError as error:
-            failure = storage_error(error, "a result")
-            failure.stage = task.stage
-            raise failure from error
-        except Exception as error:
-            log.exception("task %s of %s failed", task.id, name)
-            raise CounterdubError(
-                f"Unexpected {type(error).__name__} in {task.stage}: {error}", code="internal_error", stage=task.stage
-            ) from error
 
     def _collect(self, title: TitleRun, task: Task, future: Future[Done]) -> CounterdubError | None:
         """Book a finished task."""
@@ -257,25 +192,11 @@ class Executor:
         error = title.lost.to_dict() if title.lost else None
         self._tell(RunEvent("title_failed" if error else "title_done", title.request.name, error=error))
 
-    def _reporter(self, title: str, task: Task, kind: Stage) -> Any:
+    def _reporter(self, title: str, task: Task) -> Callable[[float], None]:
         def report(share: float) -> None:
-            self._tell(RunEvent("task_progress", title, task.id, kind.name, task_language(task.id), share=share))
+            self._tell(RunEvent("task_progress", title, task.id, task.stage, task_language(task.id), share=share))
 
         return report
-
-    def _digest(self, path: Path) -> str:
-        """Hash of a file the user gave, once a run."""
-        if path not in self._digests:
-            # A pipe or a device would never come to its end.
-            if path.exists() and not path.is_file():
-                raise CounterdubError(f"{path.name} is not a file.", code="unreadable", stage="ingest")
-            try:
-                self._digests[path] = file_digest(path)
-            except OSError as error:
-                raise CounterdubError(
-                    f"{path.name} cannot be read: {error.strerror}.", code="unreadable", stage="ingest"
-                ) from error
-        return self._digests[path]
 
 
 def cast_ready(before: TitleRun | None) -> bool:

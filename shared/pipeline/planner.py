@@ -15,6 +15,7 @@ from typing import Any
 from shared.pipeline.stage import Scope
 from shared.records import Shot
 from shared.settings import PairingSettings, Settings
+from shared.store import Blob
 
 ORIG, CONTROL, STEMS = "orig", "control", "stems"
 
@@ -27,8 +28,8 @@ class Ref:
     output: str
 
 
-Inputs = Mapping[str, Ref | Path]
-"""Name of an input → an output of another task, or a file the user gave."""
+Inputs = Mapping[str, Ref | Path | Blob]
+"""Name of an input → an output of another task, or a file the user gave (in the services: stored already)."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class TitleRequest:
     """What is wanted of one video."""
 
     name: str
-    source: Path
+    source: Path | Blob
     languages: tuple[str, ...]
-    transcript: Path | None = None
+    transcript: Path | Blob | None = None
     edits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """``{language: {utterance id: text}}``: lines that a person wrote."""
     previous: str | None = None
     """The title before it in the run, whose cast it goes on from."""
-    earlier_casts: Mapping[str, Path] = field(default_factory=dict)
+    earlier_casts: Mapping[str, Path | Blob] = field(default_factory=dict)
     """``{language: cast.json}`` of the title before it, where that was done in an earlier run."""
 
 
@@ -184,7 +185,7 @@ def dubbing_tasks(title: TitleRequest, lang: str, chunks: Sequence[int], known: 
     """The cast, once the title before has chosen its own, and the lines it speaks."""
     tasks = []
     if cast_ready:
-        before = known(title.previous, f"cast/{lang}", "cast.json") if title.previous else None
+        before: Path | Blob | None = known(title.previous, f"cast/{lang}", "cast.json") if title.previous else None
         before = before or title.earlier_casts.get(lang)
         earlier: Inputs = {"previous": before} if before else {}
         tasks.append(Task(f"cast/{lang}", "cast", Scope(lang), {**PEOPLE, **earlier}))

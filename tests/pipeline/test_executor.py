@@ -11,6 +11,7 @@ import pytest
 
 from shared.errors import Cancelled, CounterdubError, StorageError
 from shared.pipeline import executor as module
+from shared.pipeline import performing
 from shared.pipeline.executor import Executor, TitleRun
 from shared.pipeline.planner import TitleRequest
 from shared.pipeline.stage import Scope
@@ -36,6 +37,7 @@ class Bench:
     def run(self, *titles: TitleRequest, hook: Hook | None = None, jobs: int = 1, **sections: object) -> list[TitleRun]:
         self.stages = FakeStages(hook=hook or (lambda name, scope, inputs: None))
         self.patch.setattr(module, "stage", self.stages)
+        self.patch.setattr(performing, "stage", self.stages)
         self.events: list[module.RunEvent] = []
         executor = Executor(
             Store(str(self.folder / "store")),
