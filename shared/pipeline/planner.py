@@ -60,10 +60,13 @@ class TitleRequest:
     """The title before it in the run, whose cast it goes on from."""
     earlier_casts: Mapping[str, Path | Blob] = field(default_factory=dict)
     """``{language: cast.json}`` of the title before it, where that was done in an earlier run."""
+    source_name: str = ""
+    """What the user calls the video, where ``source`` does not say."""
 
 
-Known = Callable[[str, str, str], Path | None]
-"""``known(title, task, output)`` → local path of a finished task's output."""
+Known = Callable[[str, str, str], Path | Blob | None]
+"""``known(title, task, output)`` → a finished task's output: its local path, or where it is kept if it is another
+title's."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,8 @@ def keeps(shot: Shot, settings: PairingSettings) -> bool:
     return settings.min_shot_seconds <= shot.duration <= settings.max_shot_seconds
 
 
-def read(path: Path | None) -> Any:
-    return None if path is None else json.loads(path.read_text(encoding="utf-8"))
+def read(path: Path | Blob | None) -> Any:
+    return None if not isinstance(path, Path) else json.loads(path.read_text(encoding="utf-8"))
 
 
 def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str], cast_ready: bool) -> Plan:

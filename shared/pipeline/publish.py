@@ -70,7 +70,7 @@ def title_record(run: TitleRun, store: Store, timings: Mapping[str, Mapping[str,
     return {
         "schema_version": SCHEMA_VERSION,
         "title": run.request.name,
-        "source_name": run.request.source.name,
+        "source_name": run.request.source_name or run.request.source.name,
         "source_language": load("language", "language.json"),
         "languages": list(run.request.languages),
         "tracks": list(run.plan.tracks),

@@ -79,9 +79,25 @@ def safe_name(stem: str) -> str:
 
 def unique_name(stem: str, taken: Iterable[str]) -> str:
     """``clip``, or ``clip-2``, ``clip-3`` … when taken (ignoring case, as some file systems do)."""
-    used = {name.casefold() for name in taken}
-    base = safe_name(stem)
-    name, number = base, 1
+    return _free(safe_name(stem), {name.casefold() for name in taken}, 1)
+
+
+def unique_names(stems: Iterable[str]) -> list[str]:
+    """:func:`unique_name` of each stem beside those before it."""
+    used: set[str] = set()
+    reached: dict[str, int] = {}
+    names = []
+    for stem in stems:
+        base = safe_name(stem)
+        number = reached[base.casefold()] = reached.get(base.casefold(), 0) + 1
+        name = _free(base, used, number)
+        used.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _free(base: str, used: set[str], number: int) -> str:
+    name = base if number == 1 else f"{base}-{number}"
     while name.casefold() in used:
         number += 1
         name = f"{base}-{number}"

@@ -1,0 +1,63 @@
+"""One worker process: a Celery consumer (solo pool: engines live in the process that uses them) around a Runner."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import threading
+from typing import Any
+
+from celery.signals import worker_shutting_down
+
+from shared.jobs.running import Runner
+from shared.jobs.settings import service_settings
+from shared.jobs.wakeups import WORK, Waker
+
+log = logging.getLogger(__name__)
+
+
+def serve(queues: tuple[str, ...]) -> None:
+    """Work until told to stop: SIGTERM lets the task in hand end, for ``soft_shutdown_s`` at most."""
+    settings = service_settings()
+    waker = Waker(settings.broker_url.get_secret_value())
+    runner = Runner(settings, queues, waker)
+
+    @waker.app.task(name=WORK, bind=True)  # type: ignore[untyped-decorator]
+    def work(self: Any) -> None:
+        try:
+            runner.work(self.request.delivery_info["routing_key"])
+        except Exception:
+            log.exception("a task could not be booked; the watch will free it")
+            raise
+
+    def shutting_down(**_: Any) -> None:
+        runner.stopping.set()
+        timer = threading.Timer(settings.soft_shutdown_s, runner.give_up)
+        timer.daemon = True
+        timer.start()
+
+    worker_shutting_down.connect(shutting_down, weak=False)
+    runner.start()
+    try:
+        consumer = waker.app.Worker(
+            pool="solo",
+            queues=list(queues),
+            loglevel="WARNING",
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+        )
+        consumer.start()
+    finally:
+        runner.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="counterdub worker process")
+    parser.add_argument("--queues", required=True)
+    serve(tuple(parser.parse_args().queues.split(",")))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Sessions on the services' database: SQLite (WAL) on one machine, PostgreSQL beyond."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, event, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from shared.errors import StorageError, UsageError
+from shared.jobs.tables import Event, Job
+
+
+class Database:
+    """The services' database.
+
+    Args:
+        url: SQLAlchemy URL: ``sqlite:////data/counterdub.db`` or ``postgresql://user:password@host/name``.
+
+    Raises:
+        UsageError: ``bad_database_url``.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if not self.is_sqlite and parsed.get_backend_name() != "postgresql":
+            raise UsageError("The database must be SQLite or PostgreSQL.", code="bad_database_url")
+        if self.is_sqlite and parsed.database:
+            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        extra: dict[str, Any] = {"connect_args": {"timeout": 60}} if self.is_sqlite else {"pool_pre_ping": True}
+        self.engine = create_engine(parsed, **extra)
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _sqlite_connect)
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that changes nothing.
+
+        Raises:
+            StorageError: ``database_away`` (retryable).
+        """
+        with _away(), self._sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction: committed at the end, rolled back on error.
+
+        SQLite takes its one write lock at the beginning: a transaction that reads first and writes then would be
+        refused whenever another one came between.
+
+        Raises:
+            StorageError: ``database_away`` (retryable).
+        """
+        with _away(), self._sessions.begin() as session:
+            if self.is_sqlite:
+                session.execute(text("BEGIN IMMEDIATE"))
+            yield session
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(error, OperationalError):
+            raise StorageError(
+                "The database does not answer. It is tried again.", code="database_away", retryable=True
+            ) from error
+        raise
+
+
+def _sqlite_connect(connection: Any, _record: Any) -> None:
+    # The driver would begin transactions behind our back, and only at the first write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def locked_job(session: Session, job_id: str) -> Job | None:
+    """The job's row, held against everybody else until the transaction ends. Every change of a job begins so."""
+    return session.scalars(
+        select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
+    ).first()
+
+
+def tell(session: Session, job: Job, kind: str, **data: Any) -> None:
+    """Append an event. ``job`` must be locked: that is what keeps the numbers without a gap."""
+    job.events += 1
+    session.add(Event(job_id=job.id, seq=job.events, kind=kind, data={k: v for k, v in data.items() if v is not None}))

@@ -1,0 +1,224 @@
+"""Laying a finished title out, and making the tables and the report of a whole job.
+
+The files stay in the store; what the output folder is to the command line (``docs/output.md``), rows of ``artifact``
+are to the services.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.orm import Session
+
+from shared.errors import CounterdubError
+from shared.jobs.claims import close, following, owned, told
+from shared.jobs.database import Database, tell
+from shared.jobs.endings import add_internal, job_ended, title_ended
+from shared.jobs.growth import batches, grow, planned_tasks, previous, title_request, title_rows
+from shared.jobs.tables import Artifact, Job, StageRun, Title
+from shared.pipeline import publish
+from shared.pipeline.executor import TitleRun
+from shared.pipeline.performing import Done, Performer
+from shared.pipeline.planner import Task
+from shared.pipeline.stage import Scope, stage_names
+from shared.records import SCHEMA_VERSION
+from shared.settings import Settings
+from shared.store import Blob, Store
+
+TRAIN = "train"
+
+
+def deliver(database: Database, store: Store, run_id: int, worker: str, title_id: int) -> dict[str, int]:
+    """Enter a title's files as artifacts and end the title."""
+    with database.read() as session:
+        title = session.get_one(Title, title_id)
+        job = session.get_one(Job, title.job_id)
+        finished = title_run(session, job, title, store)
+        spent = timings(session, title)
+    files = publish.layout(finished) if finished else {}
+    inner = publish.internals(finished) if finished else {}
+    record = publish.title_record(finished, store, spent) if finished else unfetched(title)
+    with store.workspace() as folder:
+        path = folder / "title.json"
+        path.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        files[f"{title.name}/title.json"] = store.add("title.json", path, move=True)
+    with database.write() as session:
+        mine = owned(session, run_id, worker)
+        if mine is None:
+            return {}
+        job, run = mine
+        title = session.get_one(Title, title_id)
+        title.seconds = float((record.get("probe") or {}).get("duration") or 0.0)
+        session.execute(delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == title.name))
+        keep(session, job.id, title.name, files)
+        keep(session, job.id, title.name, {f"{title.name}/{name}": blob for name, blob in inner.items()}, internal=True)
+        close(session, job, run, "done")
+        tell(session, job, "task_done", **told(run))
+        wakes = dict(title_ended(session, job, title))
+        for queue, count in grow(session, job, following(session, job, title), store).items():
+            wakes[queue] = wakes.get(queue, 0) + count
+        return wakes
+
+
+def title_run(session: Session, job: Job, title: Title, store: Store) -> TitleRun | None:
+    """A title as the in-process executor would have it at its end; None if its video never came."""
+    if title.video is None:
+        return None
+    rows = title_rows(session, title)
+    settings = Settings.model_validate(job.settings)
+    before = previous(session, job, title)
+    request = replace(title_request(session, title, before), source_name=title.source_name)
+    run = TitleRun(request, plan=planned_tasks(session, job, title, settings, store, rows))
+    for row in session.scalars(
+        select(StageRun).where(StageRun.title_id == title.id, StageRun.state.in_(("done", "failed")))
+    ):
+        if row.state == "failed":
+            run.failed[row.task] = CounterdubError(**error_fields(row.error or {}))
+        elif row.outputs is not None:
+            blobs = {name: Blob(**value) for name, value in row.outputs.items()}
+            run.done[row.task] = Done(row.key or "", blobs, row.cached, counters=row.counters, engines=row.engines)
+    return run
+
+
+def error_fields(error: Mapping[str, Any]) -> dict[str, Any]:
+    known = {name: error.get(name) for name in ("message", "code", "stage", "retryable")}
+    return {**error.get("details", {}), **known}
+
+
+def unfetched(title: Title) -> dict[str, Any]:
+    """``title.json`` of a title whose video could not be fetched."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "title": title.name,
+        "source_name": title.source_name,
+        "languages": list(title.languages),
+        "tracks": [],
+        "failed": {"fetch": title.error},
+    }
+
+
+def timings(session: Session, title: Title) -> dict[str, dict[str, float]]:
+    """Seconds by stage when the results were computed, here or in an earlier job."""
+    rows = session.execute(
+        select(StageRun.stage, StageRun.key, StageRun.cached, StageRun.seconds, StageRun.engine_seconds).where(
+            StageRun.title_id == title.id, StageRun.state == "done", StageRun.key.is_not(None)
+        )
+    ).all()
+    found = {row.key: row for row in rows if not row.cached}
+    for part in batches([row.key for row in rows if row.cached]):
+        earlier = select(StageRun.stage, StageRun.key, StageRun.seconds, StageRun.engine_seconds).where(
+            StageRun.key.in_(part), StageRun.cached.is_(False)
+        )
+        found |= {row.key: row for row in session.execute(earlier)}
+    spent: dict[str, dict[str, float]] = {}
+    for row in found.values():
+        total = spent.setdefault(row.stage, {"seconds": 0.0, "engine_seconds": 0.0, "tasks": 0})
+        total["seconds"] = round(total["seconds"] + row.seconds, 3)
+        total["engine_seconds"] = round(total["engine_seconds"] + row.engine_seconds, 3)
+        total["tasks"] += 1
+    return spent
+
+
+def keep(session: Session, job_id: str, title: str, files: Mapping[str, Blob], internal: bool = False) -> None:
+    """Enter files as artifacts."""
+    prefix = ".internal/" if internal else ""
+    rows = [
+        {"job_id": job_id, "path": prefix + path, "title": title, "internal": internal}
+        | {"name": blob.name, "sha256": blob.sha256, "size": blob.size}
+        for path, blob in files.items()
+    ]
+    if rows:
+        session.execute(insert(Artifact), rows)
+
+
+def summarise(
+    database: Database,
+    performer: Performer,
+    run_id: int,
+    worker: str,
+    job_id: str,
+    cancelled: threading.Event,
+    report: Callable[[float], None],
+) -> dict[str, int]:
+    """Make the job's tables and report from all its titles, and end the job (or have it train)."""
+    with database.read() as session:
+        job = session.get_one(Job, job_id)
+        titles = session.execute(
+            select(Title.name, Title.state, Title.error).where(Title.job_id == job_id).order_by(Title.position)
+        ).all()
+        inputs = dataset_inputs(session, job_id)
+    failures = {title.name: title.error for title in titles if title.state == "failed"}
+    scope = Scope(extra={"titles": [title.name for title in titles], "failed": failures})
+    settings = Settings.model_validate(job.settings)
+    done = performer.perform(Task("dataset", "dataset", scope), inputs, settings, cancelled, report)
+    table = json.loads(performer.store.fetch(done.outputs["report.json"]).read_text(encoding="utf-8"))
+    with database.write() as session:
+        mine = owned(session, run_id, worker)
+        if mine is None:
+            return {}
+        job, run = mine
+        session.execute(delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == ""))
+        keep(session, job.id, "", done.outputs)
+        run.key, run.cached, run.seconds = done.key, done.cached, done.seconds
+        run.computed += not done.cached
+        close(session, job, run, "done")
+        tell(session, job, "task_done", **told(run), cached=done.cached, seconds=round(done.seconds, 3))
+        job.summary = {"accepted": table["accepted"], "rejected": table["rejected"]}
+        if job.then_train is not None and TRAIN in stage_names() and job.titles_failed < job.titles:
+            add_internal(session, job, TRAIN, queue="trainer")
+            session.flush()
+            return {"trainer": 1}
+        job_ended(session, job, "failed" if job.titles_failed == job.titles else "done", **job.summary)
+        return {}
+
+
+def dataset_inputs(session: Session, job_id: str) -> dict[str, Blob]:
+    """What the tables and the report are made of, by the names that the stage knows."""
+    rows = session.execute(
+        select(Artifact.path, Artifact.name, Artifact.sha256, Artifact.size, Artifact.internal).where(
+            Artifact.job_id == job_id, Artifact.title != ""
+        )
+    )
+    inputs = {}
+    for row in rows:
+        path = row.path.removeprefix(".internal/")
+        wanted = row.internal or path.endswith("/title.json") or ("/utterances/" in path and path.endswith(".jsonl"))
+        if wanted:
+            inputs[path] = Blob(row.name, row.sha256, row.size)
+    return inputs
+
+
+def train(
+    database: Database,
+    performer: Performer,
+    run_id: int,
+    worker: str,
+    job_id: str,
+    cancelled: threading.Event,
+    report: Callable[[float], None],
+) -> dict[str, int]:
+    """Hand the finished pairs to the trainer with the recipe that the caller named, then end the job."""
+    with database.read() as session:
+        job = session.get_one(Job, job_id)
+        wanted = select(Artifact).where(Artifact.job_id == job_id, Artifact.internal.is_(False))
+        inputs = {row.path: Blob(row.name, row.sha256, row.size) for row in session.scalars(wanted)}
+    task = Task(TRAIN, TRAIN, Scope(extra={"recipe": job.then_train}))
+    done = performer.perform(task, inputs, Settings.model_validate(job.settings), cancelled, report)
+    with database.write() as session:
+        mine = owned(session, run_id, worker)
+        if mine is None:
+            return {}
+        job, run = mine
+        session.execute(
+            delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == "", Artifact.path.like("training/%"))
+        )
+        keep(session, job.id, "", {f"training/{name}": blob for name, blob in done.outputs.items()})
+        close(session, job, run, "done")
+        tell(session, job, "task_done", **told(run), cached=done.cached, seconds=round(done.seconds, 3))
+        job_ended(session, job, "done", **job.summary)
+        return {}

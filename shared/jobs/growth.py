@@ -1,0 +1,268 @@
+"""From the planner's tasks to rows: a title's plan grows whenever a fact is known that lets it.
+
+Always called with the job locked, in the transaction that made the fact known: no crash comes between.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from shared.jobs.database import tell
+from shared.jobs.endings import settle_title
+from shared.jobs.settings import FETCH
+from shared.jobs.tables import FINAL, Edit, Job, Need, StageRun, Title
+from shared.pipeline.planner import Known, Plan, Ref, Task, TitleRequest, plan, task_language
+from shared.pipeline.stage import Scope, stage
+from shared.settings import Settings
+from shared.store import Blob, Store
+
+Rows = dict[str, Any]
+"""Task → its row (id, task, state, scope, inputs)."""
+
+INTERNAL = ("deliver", "dataset", "train")
+"""Tasks that the planner does not name."""
+
+OPEN = ("waiting", "ready", "resting")
+
+
+def grow(session: Session, job: Job, titles: Iterable[Title], store: Store) -> dict[str, int]:
+    """Plan titles again and enter what is new. Returns queue → tasks that became ready."""
+    wakes: Counter[str] = Counter()
+    settings = Settings.model_validate(job.settings)
+    for title in titles:
+        rows = title_rows(session, title)
+        planned = planned_tasks(session, job, title, settings, store, rows)
+        before = len(rows)
+        drop(session, job, title, rows, planned)
+        wakes += change(session, job, title, rows, planned)
+        wakes += enter(session, job, title, rows, planned)
+        title.plan_complete = planned.complete
+        if len(rows) != before:
+            tell(session, job, "plan_grew", title=title.name, planned=len(planned.tasks))
+        wakes += Counter(settle_title(session, job, title))
+    return wakes
+
+
+def title_rows(session: Session, title: Title) -> Rows:
+    columns = StageRun.id, StageRun.task, StageRun.state, StageRun.scope, StageRun.inputs
+    wanted = select(*columns).where(StageRun.title_id == title.id, StageRun.stage.not_in(INTERNAL))
+    return {row.task: row for row in session.execute(wanted)}
+
+
+def planned_tasks(
+    session: Session, job: Job, title: Title, settings: Settings, store: Store, rows: Mapping[str, Any]
+) -> Plan:
+    """The title's tasks, as the planner sees them now."""
+    if title.video is None:
+        scope = Scope(extra={"kind": title.source_kind, "locator": title.source, "title": title.id})
+        return Plan([Task(FETCH, FETCH, scope)])
+    failed = {task for task, row in rows.items() if row.state == "failed"}
+    before = previous(session, job, title)
+    request = title_request(session, title, before)
+    ready = before is None or before.state in FINAL or cast_ready(session, before)
+    return plan(request, settings, known(session, title, before, store, rows), failed, ready)
+
+
+def previous(session: Session, job: Job, title: Title) -> Title | None:
+    """The title before it in the job, whose cast it goes on from."""
+    return session.scalar(select(Title).where(Title.job_id == job.id, Title.position == title.position - 1))
+
+
+def title_request(session: Session, title: Title, before: Title | None) -> TitleRequest:
+    edits: dict[str, dict[str, str]] = {}
+    for edit in session.scalars(select(Edit).where(Edit.title_id == title.id)):
+        edits.setdefault(edit.language, {})[edit.utterance] = edit.text
+    assert title.video is not None
+    return TitleRequest(
+        name=title.name,
+        source=Blob(**title.video),
+        languages=tuple(title.languages),
+        transcript=Blob(**title.transcript) if title.transcript else None,
+        edits=edits,
+        previous=before.name if before else None,
+    )
+
+
+def known(session: Session, title: Title, before: Title | None, store: Store, rows: Mapping[str, Any]) -> Known:
+    """What the planner may know: outputs of done tasks. Sound is not fetched: the planner asks only whether it is."""
+    ids = {item.name: item.id for item in (title, before) if item is not None}
+
+    def find(name: str, task: str, output: str) -> Any:
+        if name not in ids:
+            return None
+        if name == title.name and (task not in rows or rows[task].state != "done"):
+            return None
+        if not output.endswith(".json"):
+            return Path(output)
+        wanted = select(StageRun.outputs).where(
+            StageRun.title_id == ids[name], StageRun.task == task, StageRun.state == "done"
+        )
+        outputs = session.scalar(wanted)
+        if not outputs or output not in outputs:
+            return None
+        blob = Blob(**outputs[output])
+        # Of the title before, the blob itself becomes an input.
+        return store.fetch(blob) if name == title.name else blob
+
+    return find
+
+
+def cast_ready(session: Session, before: Title) -> bool:
+    """Whether every language of the title before has its cast, or never will."""
+    rows = session.execute(
+        select(StageRun.task, StageRun.state, StageRun.language).where(
+            StageRun.title_id == before.id,
+            (StageRun.stage == "cast") | (StageRun.state == "failed"),
+        )
+    ).all()
+    settled = {row.language for row in rows if row.state == "failed"}
+    settled |= {row.task.partition("/")[2] for row in rows if row.state == "done"}
+    return set(before.languages) <= settled
+
+
+def spec(task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Scope and inputs as they stand in a row."""
+    inputs = {
+        name: {"task": value.task, "output": value.output} if isinstance(value, Ref) else blob_fields(value)
+        for name, value in task.inputs.items()
+    }
+    return {**asdict(task.scope), "extra": dict(task.scope.extra)}, inputs
+
+
+def blob_fields(value: Any) -> dict[str, Any]:
+    assert isinstance(value, Blob), "files of the services are in the store"
+    return asdict(value)
+
+
+def drop(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> None:
+    """Leave out what the plan no longer names: the rest of a failed language."""
+    wanted = {task.id for task in planned.tasks}
+    gone = [row.id for row in rows.values() if row.task not in wanted and row.state in OPEN]
+    if gone:
+        for part in batches(gone):
+            session.execute(update(StageRun).where(StageRun.id.in_(part)).values(state="skipped"))
+        title.open_runs -= len(gone)
+        job.runs_ended += len(gone)
+
+
+def change(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
+    """Redo what is asked otherwise than before (an edited line, a language less), and all that hangs on it."""
+    specs = {task.id: spec(task) for task in planned.tasks if task.id in rows}
+    changed = {task for task, new in specs.items() if (rows[task].scope, rows[task].inputs) != new}
+    if not changed:
+        title.stale = False
+        return Counter()
+    again = dependents(planned, changed) & rows.keys()
+    title.stale = any(rows[task].state == "running" for task in again)
+    if title.stale:
+        return Counter()  # Once it has ended.
+    was_final = sum(rows[task].state in FINAL for task in again)
+    title.open_runs += was_final
+    job.runs_ended -= was_final
+    tasks = {task.id: task for task in planned.tasks}
+    for part in batches([rows[task].id for task in again]):
+        session.execute(delete(Need).where(Need.run_id.in_(part)))
+    for name in again:
+        row = rows[name]
+        rows[name] = Changed(row.id, name, "waiting", *specs[name])
+    edges, values = [], []
+    wakes: Counter[str] = Counter()
+    for name in again:
+        waits = [rows[need] for need in tasks[name].needs if rows.get(need) is None or rows[need].state != "done"]
+        edges += [{"run_id": rows[name].id, "needs_id": rows[need].id} for need in tasks[name].needs if need in rows]
+        state = "waiting" if waits else "ready"
+        wakes[stage(tasks[name].stage).queue] += state == "ready"
+        scope, inputs = specs[name]
+        values.append(
+            {
+                "id": rows[name].id,
+                "state": state,
+                "waiting": len(waits),
+                "scope": scope,
+                "inputs": inputs,
+                "attempt": 0,
+                "owner": None,
+                "outputs": None,
+                "error": None,
+                "progress": 0.0,
+            }
+        )
+    session.execute(update(StageRun), values)
+    if edges:
+        session.execute(insert(Need), edges)
+    return wakes
+
+
+class Changed:
+    """A row as it will be, for those that depend on it."""
+
+    def __init__(self, id: int, task: str, state: str, scope: dict[str, Any], inputs: dict[str, Any]) -> None:
+        self.id, self.task, self.state, self.scope, self.inputs = id, task, state, scope, inputs
+
+
+def dependents(planned: Plan, changed: set[str]) -> set[str]:
+    """The tasks and everything that comes after them. The planner names tasks after those they need."""
+    again = set(changed)
+    size = -1
+    while size != len(again):
+        size = len(again)
+        again |= {task.id for task in planned.tasks if not again.isdisjoint(task.needs)}
+    return again
+
+
+def enter(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
+    """Rows and edges for tasks that were not there."""
+    new = [task for task in planned.tasks if task.id not in rows]
+    if not new:
+        return Counter()
+    wakes: Counter[str] = Counter()
+    values = []
+    for task in new:
+        scope, inputs = spec(task)
+        waiting = sum(need not in rows or rows[need].state != "done" for need in task.needs)
+        queue = stage(task.stage).queue
+        wakes[queue] += waiting == 0
+        values.append(
+            {
+                "job_id": job.id,
+                "title_id": title.id,
+                "title": title.name,
+                "task": task.id,
+                "stage": task.stage,
+                "queue": queue,
+                "language": task_language(task.id),
+                "scope": scope,
+                "inputs": inputs,
+                "state": "waiting" if waiting else "ready",
+                "waiting": waiting,
+            }
+        )
+    ids = session.scalars(insert(StageRun).returning(StageRun.id, sort_by_parameter_order=True), values).all()
+    for task, value, number in zip(new, values, ids, strict=True):
+        rows[task.id] = Changed(number, task.id, str(value["state"]), value["scope"], value["inputs"])
+    fresh = {task.id for task in new}
+    # Older tasks may have waited for one that could not be named before.
+    edges = [
+        {"run_id": rows[task.id].id, "needs_id": rows[need].id}
+        for task in planned.tasks
+        for need in task.needs
+        if need in rows and (task.id in fresh or need in fresh)
+    ]
+    if edges:
+        session.execute(insert(Need), edges)
+    title.open_runs += len(new)
+    job.runs += len(new)
+    return wakes
+
+
+def batches(ids: Sequence[int], size: int = 10_000) -> Iterable[Sequence[int]]:
+    """Databases take only so many parameters."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

@@ -1,0 +1,1 @@
+"""Every form the services' database ever had, as steps from one to the next."""

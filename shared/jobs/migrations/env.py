@@ -1,0 +1,37 @@
+"""Run by alembic: applies the steps on the connection of :func:`shared.jobs.schema.upgrade`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from alembic import context
+
+from shared.jobs.schema import connected
+from shared.jobs.settings import service_settings
+from shared.jobs.tables import Base, Utc
+
+
+def render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
+    """Keep our own types out of the steps: they must stay the same when the program changes."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(value, Utc) else False
+
+
+def run(connection: Any) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        render_item=render,
+        render_as_batch=connection.dialect.name == "sqlite",
+        # All or nothing, on SQLite too, which can do it though alembic does not count on it.
+        transactional_ddl=True,
+    )
+    context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    run(given)
+else:
+    # `alembic revision --autogenerate` and the like, by a developer.
+    with connected(service_settings().sqlalchemy_url()) as connection:
+        run(connection)

@@ -1,0 +1,211 @@
+"""The first tables."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "api_key",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.JSON(), nullable=False),
+        sa.Column("max_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("max_minutes", sa.Double(), nullable=True),
+        sa.Column("max_open_jobs", sa.Integer(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("hash"),
+    )
+    op.create_table(
+        "idempotency",
+        sa.Column("owner", sa.String(length=40), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("request_hash", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("location", sa.String(), nullable=True),
+        sa.Column("response", sa.JSON(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("owner", "key"),
+    )
+    op.create_table(
+        "worker",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("queues", sa.JSON(), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("pid", sa.Integer(), nullable=False),
+        sa.Column("started", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("beat", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_worker_state"), "worker", ["state"], unique=False)
+    op.create_table(
+        "job",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=40), nullable=True),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("languages", sa.JSON(), nullable=False),
+        sa.Column("settings", sa.JSON(), nullable=False),
+        sa.Column("then_train", sa.String(length=100), nullable=True),
+        sa.Column("webhook_url", sa.String(), nullable=True),
+        sa.Column("webhook_secret", sa.String(length=100), nullable=True),
+        sa.Column("traceparent", sa.String(length=60), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("events", sa.Integer(), nullable=False),
+        sa.Column("runs", sa.Integer(), nullable=False),
+        sa.Column("runs_ended", sa.Integer(), nullable=False),
+        sa.Column("titles", sa.Integer(), nullable=False),
+        sa.Column("titles_ended", sa.Integer(), nullable=False),
+        sa.Column("titles_failed", sa.Integer(), nullable=False),
+        sa.Column("summary", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["key_id"],
+            ["api_key.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_job_state"), "job", ["state"], unique=False)
+    op.create_index("job_listed", "job", ["key_id", "created", "id"], unique=False)
+    op.create_table(
+        "upload",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("key_id", sa.String(length=40), nullable=True),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("blob", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["key_id"],
+            ["api_key.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "artifact",
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("path", sa.String(length=500), nullable=False),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("internal", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "path"),
+    )
+    op.create_index(op.f("ix_artifact_title"), "artifact", ["title"], unique=False)
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("body", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_attempt", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_status", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index(op.f("ix_delivery_state"), "delivery", ["state"], unique=False)
+    op.create_table(
+        "event",
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "seq"),
+    )
+    op.create_table(
+        "title",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("source_kind", sa.String(length=16), nullable=False),
+        sa.Column("source", sa.String(), nullable=True),
+        sa.Column("source_name", sa.String(length=255), nullable=False),
+        sa.Column("video", sa.JSON(), nullable=True),
+        sa.Column("transcript", sa.JSON(), nullable=True),
+        sa.Column("languages", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("error", sa.JSON(), nullable=True),
+        sa.Column("facts", sa.Integer(), nullable=False),
+        sa.Column("planned", sa.Integer(), nullable=False),
+        sa.Column("plan_complete", sa.Boolean(), nullable=False),
+        sa.Column("open_runs", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("job_id", "name"),
+        sa.UniqueConstraint("job_id", "position"),
+    )
+    op.create_table(
+        "edit",
+        sa.Column("title_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("language", sa.String(length=16), nullable=False),
+        sa.Column("utterance", sa.String(length=16), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["title_id"], ["title.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("title_id", "language", "utterance"),
+    )
+    op.create_table(
+        "stage_run",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("job_id", sa.String(length=40), nullable=False),
+        sa.Column("title_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("title", sa.String(length=200), nullable=False),
+        sa.Column("task", sa.String(length=200), nullable=False),
+        sa.Column("stage", sa.String(length=32), nullable=False),
+        sa.Column("queue", sa.String(length=32), nullable=False),
+        sa.Column("language", sa.String(length=16), nullable=True),
+        sa.Column("scope", sa.JSON(), nullable=False),
+        sa.Column("inputs", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("waiting", sa.Integer(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.String(length=40), nullable=True),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("started", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("progress", sa.Double(), nullable=False),
+        sa.Column("key", sa.String(length=64), nullable=True),
+        sa.Column("outputs", sa.JSON(), nullable=True),
+        sa.Column("cached", sa.Boolean(), nullable=False),
+        sa.Column("computed", sa.Integer(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("engine_seconds", sa.Double(), nullable=False),
+        sa.Column("counters", sa.JSON(), nullable=False),
+        sa.Column("engines", sa.JSON(), nullable=False),
+        sa.Column("error", sa.JSON(), nullable=True),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["title_id"], ["title.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("job_id", "title", "task"),
+    )
+    op.create_index("stage_run_of_title", "stage_run", ["title_id", "stage", "state"], unique=False)
+    op.create_index("stage_run_owner", "stage_run", ["owner"], unique=False)
+    op.create_index("stage_run_ready", "stage_run", ["queue", "state", "id"], unique=False)
+    op.create_table(
+        "need",
+        sa.Column(
+            "needs_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(["needs_id"], ["stage_run.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["run_id"], ["stage_run.id"], ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("needs_id", "run_id"),
+    )
+    op.create_index(op.f("ix_need_run_id"), "need", ["run_id"], unique=False)

@@ -1,0 +1,134 @@
+"""Finding what stands still: workers that beat no more, tasks that rest, wake-ups that got lost.
+
+Nothing here compares wall clocks. A worker's ``beat`` is a number that has to move; whoever watches remembers when it
+last saw it move, by its own monotonic clock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import func, select, update
+
+from shared.errors import CounterdubError
+from shared.jobs.claims import failed, put_back
+from shared.jobs.database import Database, locked_job
+from shared.jobs.settings import ServiceSettings
+from shared.jobs.tables import StageRun, Worker
+from shared.store import Store
+
+LOST_AFTER = 1.6
+"""Heartbeats without a beat after which a worker is taken for dead."""
+
+
+class Watch:
+    """One watcher's memory; any number may watch at a time, since every change is a compare-and-set."""
+
+    def __init__(self, database: Database, store: Store, settings: ServiceSettings, queues: tuple[str, ...]) -> None:
+        self._database = database
+        self._store = store
+        self._settings = settings
+        self._queues = queues
+        self._beats: dict[str, tuple[int, float]] = {}
+        self._resting: dict[int, float] = {}
+        self._short: dict[str, int] = {}
+
+    def look(self, queued: Callable[[str], int]) -> dict[str, int]:
+        """One round. Returns the wake-ups to send.
+
+        Args:
+            queued: Queue → messages that wait in the broker.
+        """
+        wakes = Counter(self.reap())
+        wakes += Counter(self.rested())
+        return wakes + Counter(self.topped_up(queued))
+
+    def reap(self) -> dict[str, int]:
+        """Free the tasks of lost workers."""
+        with self._database.read() as session:
+            alive = dict(session.execute(select(Worker.id, Worker.beat).where(Worker.state == "alive")).all())
+            orphans = session.scalars(
+                select(StageRun.id)
+                .outerjoin(Worker, Worker.id == StageRun.owner)
+                .where(StageRun.state == "running", (Worker.id.is_(None)) | (Worker.state != "alive"))
+            ).all()
+        moment = time.monotonic()
+        self._beats = {
+            worker: self._beats[worker] if self._beats.get(worker, (None,))[0] == beat else (beat, moment)
+            for worker, beat in alive.items()
+        }
+        wakes: Counter[str] = Counter()
+        for worker, (beat, since) in self._beats.items():
+            if moment - since > LOST_AFTER * self._settings.heartbeat_s:
+                wakes += Counter(self.bury(worker, beat))
+        for run in orphans:
+            wakes += Counter(self.release(run))
+        return wakes
+
+    def bury(self, worker: str, beat: int) -> dict[str, int]:
+        """A worker is lost, unless its beat has moved after all."""
+        with self._database.write() as session:
+            gone = update(Worker).where(Worker.id == worker, Worker.beat == beat, Worker.state == "alive")
+            session.execute(gone.values(state="lost"))
+            runs = session.scalars(
+                select(StageRun.id)
+                .join(Worker, Worker.id == StageRun.owner)
+                .where(StageRun.owner == worker, StageRun.state == "running", Worker.state == "lost")
+            ).all()
+        wakes: Counter[str] = Counter()
+        for run in runs:
+            wakes += Counter(self.release(run))
+        return wakes
+
+    def release(self, run_id: int) -> dict[str, int]:
+        """Make the task of a lost worker ready again; one that keeps killing its workers has failed."""
+        with self._database.write() as session:
+            job_id = session.scalar(select(StageRun.job_id).where(StageRun.id == run_id))
+            job = locked_job(session, job_id) if job_id else None
+            run = session.get(StageRun, run_id, populate_existing=True) if job else None
+            if job is None or run is None or run.state != "running":
+                return {}
+            owner = session.get(Worker, run.owner)
+            if owner is not None and owner.state == "alive":
+                return {}
+            if run.attempt < self._settings.max_attempts:
+                return put_back(session, job, run, "its worker was lost")
+            error = CounterdubError(
+                f"The process that did this task died {run.attempt} times. It may need more memory than there is, or "
+                "the video may hurt an engine.",
+                code="worker_lost",
+                stage=run.stage,
+            )
+            return failed(session, job, run, self._store, error, self._settings.max_attempts)
+
+    def rested(self) -> dict[str, int]:
+        """Tasks that failed and have rested long enough become ready again."""
+        with self._database.read() as session:
+            resting = session.execute(select(StageRun.id, StageRun.attempt).where(StageRun.state == "resting")).all()
+        moment = time.monotonic()
+        self._resting = {row.id: self._resting.get(row.id, moment) for row in resting}
+        due = [
+            row.id
+            for row in resting
+            if moment - self._resting[row.id] >= self._settings.retry_delay_s * 2 ** (row.attempt - 1)
+        ]
+        if not due:
+            return {}
+        with self._database.write() as session:
+            again = update(StageRun).where(StageRun.id.in_(due), StageRun.state == "resting")
+            return Counter(session.scalars(again.values(state="ready").returning(StageRun.queue)))
+
+    def topped_up(self, queued: Callable[[str], int]) -> Mapping[str, int]:
+        """Wake-ups that the broker has lost: fewer messages than ready tasks, twice in a row."""
+        with self._database.read() as session:
+            ready = select(StageRun.queue, func.count()).where(
+                StageRun.state == "ready", StageRun.queue.in_(self._queues)
+            )
+            counts = session.execute(ready.group_by(StageRun.queue)).all()
+        short = {queue: count - queued(queue) for queue, count in counts}
+        missing = {queue: count for queue, count in short.items() if count > 0}
+        twice = {queue: min(count, self._short[queue]) for queue, count in missing.items() if queue in self._short}
+        self._short = missing
+        return twice

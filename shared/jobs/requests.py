@@ -1,0 +1,230 @@
+"""What callers ask of jobs: make, cancel, retry, delete, change a line.
+
+Each function is one transaction and returns how many tasks became ready in which queue; wake the workers after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from shared.errors import UsageError
+from shared.jobs.database import Database, locked_job, tell
+from shared.jobs.endings import end_if_cancelled
+from shared.jobs.growth import grow
+from shared.jobs.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title
+from shared.pipeline.titles import unique_names
+from shared.records import Utterance, read_jsonl
+from shared.settings import Settings
+from shared.store import Blob, Store
+
+Wakes = Mapping[str, int]
+"""Queue → how many tasks became ready in it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video of a request.
+
+    Attributes:
+        name: File name as the caller knows it.
+        locator: URL, ``s3://`` URL or server-side path of what has to be fetched first.
+        blob: The video, where it is in the store already (``upload``).
+        transcript: SRT, VTT or JSON with its source text, stored.
+    """
+
+    kind: Literal["upload", "url", "path"]
+    name: str
+    locator: str | None = None
+    blob: Blob | None = None
+    transcript: Blob | None = None
+
+
+def create_job(
+    database: Database,
+    store: Store,
+    sources: Sequence[Source],
+    languages: Sequence[str],
+    settings: Settings,
+    *,
+    key_id: str | None = None,
+    name: str = "",
+    then_train: str | None = None,
+    webhook_url: str | None = None,
+    webhook_secret: str | None = None,
+    traceparent: str | None = None,
+) -> tuple[str, Wakes]:
+    """Enter a job with its titles; returns its id."""
+    names = unique_names(source.name.rpartition(".")[0] or source.name for source in sources)
+    with database.write() as session:
+        job = Job(
+            key_id=key_id,
+            name=name,
+            languages=list(languages),
+            settings=settings.model_dump(mode="json"),
+            then_train=then_train,
+            webhook_url=webhook_url,
+            webhook_secret=webhook_secret,
+            traceparent=traceparent,
+            titles=len(sources),
+        )
+        session.add(job)
+        session.flush()
+        titles = [
+            Title(
+                job_id=job.id,
+                position=position,
+                name=names[position],
+                source_kind=source.kind,
+                source=source.locator,
+                source_name=source.name[:255],
+                video=asdict(source.blob) if source.blob else None,
+                transcript=asdict(source.transcript) if source.transcript else None,
+                languages=list(languages),
+            )
+            for position, source in enumerate(sources)
+        ]
+        session.add_all(titles)
+        tell(session, job, "job_created", titles=names[:100], count=len(names), languages=list(languages))
+        session.flush()
+        # What every title begins with, all at once: nothing has to be read for it.
+        wakes = grow(session, job, titles, store)
+    return job.id, wakes
+
+
+def cancel_job(database: Database, job_id: str) -> Wakes:
+    """Stop a job: what waits is dropped at once, what runs is told to end; finished work stays in the store.
+
+    Raises:
+        UsageError: ``no_such_job`` or ``job_ended``.
+    """
+    with database.write() as session:
+        job = found(session, job_id)
+        if job.state in FINAL:
+            raise UsageError("This job has come to its end already.", code="job_ended")
+        if job.state == "running":
+            job.state = "cancelling"
+            tell(session, job, "job_cancelling")
+            waiting = StageRun.job_id == job.id, StageRun.state.in_(("waiting", "ready", "resting"))
+            dropped: Any = session.execute(update(StageRun).where(*waiting).values(state="cancelled"))
+            job.runs_ended += dropped.rowcount
+            session.execute(update(Title).where(Title.job_id == job.id).values(open_runs=0))
+            end_if_cancelled(session, job)
+    return {}
+
+
+def retry_job(database: Database, store: Store, job_id: str) -> Wakes:
+    """Do the failed or cancelled parts of an ended job again; finished ones are kept.
+
+    Raises:
+        UsageError: ``no_such_job``, ``job_running`` or ``nothing_to_retry``.
+    """
+    broken = ("failed", "cancelled", "skipped")
+    with database.write() as session:
+        job = ended(session, job_id)
+        of_job = StageRun.job_id == job.id, StageRun.state.in_(broken)
+        names = set(session.scalars(select(StageRun.title).where(*of_job)))
+        names |= set(session.scalars(select(Title.name).where(Title.job_id == job.id, Title.state.in_(broken))))
+        if not names and job.state == "done":
+            raise UsageError("Nothing of this job failed.", code="nothing_to_retry")
+        session.execute(delete(StageRun).where(*of_job))
+        titles = list(session.scalars(select(Title).where(Title.job_id == job.id, Title.name.in_(names))))
+        reopen(session, job, titles)
+        tell(session, job, "job_retried", titles=len(titles))
+        return grow(session, job, titles, store)
+
+
+def edit_line(
+    database: Database, store: Store, job_id: str, title: str | None, language: str, utterance: str, text: str
+) -> Wakes:
+    """Give one line another text and redo what depends on it, nothing else.
+
+    Args:
+        title: Name of the title; not needed where the job has one.
+
+    Raises:
+        UsageError: ``no_such_job``, ``job_running``, ``unknown_title``, ``unknown_language``, ``unknown_utterance``.
+    """
+    with database.write() as session:
+        job = ended(session, job_id)
+        wanted = select(Title).where(Title.job_id == job.id)
+        titles = list(session.scalars((wanted.where(Title.name == title) if title else wanted).limit(2)))
+        if len(titles) != 1:
+            raise UsageError(
+                f"This job has no title “{title}”." if title else "Say which title of the job.", code="unknown_title"
+            )
+        chosen = titles[0]
+        if language not in chosen.languages:
+            raise UsageError(f"{chosen.name} was not dubbed into {language}.", code="unknown_language")
+        if utterance not in spoken(session, store, chosen):
+            raise UsageError(f"{chosen.name} has no utterance “{utterance}”.", code="unknown_utterance")
+        session.merge(Edit(title_id=chosen.id, language=language, utterance=utterance, text=text))
+        session.flush()
+        reopen(session, job, titles)
+        tell(session, job, "line_edited", title=chosen.name, language=language, utterance=utterance)
+        return grow(session, job, titles, store)
+
+
+def delete_job(database: Database, job_id: str) -> None:
+    """Forget an ended job. Its files stay in the store while other jobs may share them.
+
+    Raises:
+        UsageError: ``no_such_job`` or ``job_running``.
+    """
+    with database.write() as session:
+        job = ended(session, job_id)
+        runs = select(StageRun.id).where(StageRun.job_id == job.id)
+        titles = select(Title.id).where(Title.job_id == job.id)
+        session.execute(delete(Need).where(Need.run_id.in_(runs)))
+        session.execute(delete(Edit).where(Edit.title_id.in_(titles)))
+        for table in (StageRun, Artifact, Delivery):
+            session.execute(delete(table).where(table.job_id == job.id))
+        session.execute(delete(Title).where(Title.job_id == job.id))
+        session.delete(job)  # Its events go with it.
+
+
+def found(session: Session, job_id: str) -> Job:
+    """The job, locked."""
+    job = locked_job(session, job_id)
+    if job is None:
+        raise UsageError("There is no such job.", code="no_such_job")
+    return job
+
+
+def ended(session: Session, job_id: str) -> Job:
+    """The job, locked; refused while it runs."""
+    job = found(session, job_id)
+    if job.state not in FINAL:
+        raise UsageError("This job is still running: wait for its end, or cancel it first.", code="job_running")
+    return job
+
+
+def reopen(session: Session, job: Job, titles: Sequence[Title]) -> None:
+    """Put an ended job and some of its titles back to work."""
+    job.state, job.finished = "running", None
+    closing = StageRun.job_id == job.id, StageRun.stage.in_(("dataset", "train"))
+    session.execute(delete(StageRun).where(*closing))
+    for title in titles:
+        if title.state in FINAL:
+            job.titles_ended -= 1
+            job.titles_failed -= title.state == "failed"
+        session.execute(delete(StageRun).where(StageRun.title_id == title.id, StageRun.stage == "deliver"))
+        title.state, title.error = "running", None
+        title.plan_complete = False
+    job.runs = session.scalar(select(func.count()).where(StageRun.job_id == job.id)) or 0
+    job.runs_ended = job.runs
+    session.flush()
+
+
+def spoken(session: Session, store: Store, title: Title) -> set[str]:
+    """Ids of a title's utterances."""
+    run = select(StageRun.outputs).where(StageRun.title_id == title.id, StageRun.task == "speakers")
+    outputs = session.scalar(run.where(StageRun.state == "done"))
+    if not outputs:
+        return set()
+    path = store.fetch(Blob(**outputs["utterances.jsonl"]))
+    return {line.id for line in read_jsonl(path, Utterance)}

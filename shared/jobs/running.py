@@ -1,0 +1,117 @@
+"""Doing one claimed task in a worker process, and telling how it ended, whatever happens around it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from shared.errors import Cancelled, CounterdubError
+from shared.jobs import delivering
+from shared.jobs.claims import Claimed, claim, fail, finish, give_back
+from shared.jobs.database import Database
+from shared.jobs.heart import Heart
+from shared.jobs.settings import ServiceSettings
+from shared.jobs.wakeups import Waker
+from shared.pipeline.performing import Performer, failures
+from shared.pipeline.work import EnginePool
+from shared.settings import Settings
+from shared.store import Store
+from shared.weights import WeightFolder
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Runner:
+    """One process's worker: claims, does and books tasks one at a time. Engines stay loaded between them.
+
+    Args:
+        queues: The queues it serves, for its row in the database.
+    """
+
+    def __init__(self, settings: ServiceSettings, queues: tuple[str, ...], waker: Waker) -> None:
+        self.settings = settings
+        self.database = Database(settings.sqlalchemy_url())
+        self.store = Store(settings.store(), settings.store_cache)
+        self.stopping = threading.Event()
+        self._performer = Performer(self.store, EnginePool(WeightFolder()))
+        self._waker = waker
+        self.heart = Heart(self.database, settings, queues)
+
+    def start(self) -> None:
+        patiently(self.heart.register, self.stopping)
+        self.heart.start()
+
+    def stop(self) -> None:
+        """After the last task: say goodbye, so that nobody waits for the heart."""
+        self.heart.stop()
+        self.database.close()
+
+    def give_up(self) -> None:
+        """Called from a signal or timer: stop the task in hand and give it back."""
+        self.stopping.set()
+        self.heart.interrupt()
+
+    def work(self, queue: str) -> bool:
+        """Do one task of a queue. False when there was none."""
+        if self.stopping.is_set():
+            return False
+        claimed = patiently(lambda: claim(self.database, self.heart.worker, queue), self.stopping)
+        if claimed is None:
+            return False
+        context = {"job": claimed.job, "title": claimed.title, "stage": claimed.task.stage, "task": claimed.task.id}
+        with self.heart.watching(claimed) as cancelled:
+            log.info("task started", extra=context)
+            began = time.perf_counter()
+            try:
+                with failures(claimed.task.stage, f"task {claimed.task.id} of {claimed.job}"):
+                    wakes = self.perform(claimed, cancelled)
+            except CounterdubError as error:
+                log.warning("task failed: %s", error.code, extra=context)
+                wakes = patiently(self.booking(claimed, error), threading.Event())
+            else:
+                log.info("task done", extra={**context, "seconds": round(time.perf_counter() - began, 3)})
+        self._waker.wake(wakes)
+        return True
+
+    def perform(self, claimed: Claimed, cancelled: threading.Event) -> Mapping[str, int]:
+        """Do the task and book its end."""
+        worker, run = self.heart.worker, claimed.run
+        report = self.heart.report
+        if claimed.task.stage == "deliver" and claimed.title_id is not None:
+            return delivering.deliver(self.database, self.store, run, worker, claimed.title_id)
+        if claimed.task.stage in ("dataset", delivering.TRAIN):
+            do = delivering.summarise if claimed.task.stage == "dataset" else delivering.train
+            return do(self.database, self._performer, run, worker, claimed.job, cancelled, report)
+        settings = Settings.model_validate(claimed.settings)
+        done = self._performer.perform(claimed.task, claimed.inputs(), settings, cancelled, report)
+        # The work is in the store: it only has to be written down, however long the database is away.
+        return patiently(lambda: finish(self.database, self.store, run, worker, done), threading.Event())
+
+    def booking(self, claimed: Claimed, error: CounterdubError) -> Callable[[], Mapping[str, int]]:
+        """How a failure is booked: as one, or as nobody's fault."""
+        worker, attempts = self.heart.worker, self.settings.max_attempts
+        if isinstance(error, Cancelled) and self.stopping.is_set():
+            return lambda: give_back(self.database, claimed.run, worker)
+        return lambda: fail(self.database, self.store, claimed.run, worker, error, attempts)
+
+
+def patiently(action: Callable[[], T], stopping: threading.Event) -> T:
+    """Try until the database answers, with growing pauses.
+
+    Raises:
+        StorageError: ``database_away`` when ``stopping`` is set meanwhile.
+    """
+    pause = 0.1
+    while True:
+        try:
+            return action()
+        except CounterdubError as error:
+            if error.code != "database_away" or stopping.is_set():
+                raise
+            log.warning("the database does not answer")
+            stopping.wait(pause)
+            pause = min(pause * 2, 5.0)

@@ -1,0 +1,278 @@
+"""Tables of the services. The queue only carries wake-ups: what is to be done, by whom and how it went stands here.
+
+The output folder of the command line keeps its own, smaller, :mod:`shared.database`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+FINAL = ("done", "failed", "cancelled", "skipped")
+"""States in which a stage run, a title or a job stays unless somebody asks for more."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id(prefix: str) -> str:
+    """A name nobody can guess or meet twice: ``job_5f0c…``."""
+    return f"{prefix}_{uuid.uuid4().hex}"
+
+
+class Utc(TypeDecorator[datetime]):
+    """Times with their zone on every database: SQLite forgets it."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class Base(DeclarativeBase):
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        dict[str, Any]: JSON,
+        list[str]: JSON,
+        datetime: Utc(),
+    }
+
+
+class ApiKey(Base):
+    """Who may ask, for what and how much. Only a hash of the key is kept."""
+
+    __tablename__ = "api_key"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("key"))
+    name: Mapped[str] = mapped_column(String(100))
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[str]]
+    max_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    max_minutes: Mapped[float | None]
+    max_open_jobs: Mapped[int | None]
+    created: Mapped[datetime] = mapped_column(default=now)
+    revoked: Mapped[datetime | None]
+
+
+class Job(Base):
+    """One request: titles, languages, settings. Its row is locked by whoever changes anything of the job."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index("job_listed", "key_id", "created", "id"),)
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("job"))
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("api_key.id"))
+    name: Mapped[str] = mapped_column(String(200), default="")
+    state: Mapped[str] = mapped_column(String(16), default="running", index=True)
+    """running → done (some titles may have failed), failed (all did), cancelling → cancelled."""
+    languages: Mapped[list[str]]
+    settings: Mapped[dict[str, Any]]
+    then_train: Mapped[str | None] = mapped_column(String(100))
+    webhook_url: Mapped[str | None]
+    webhook_secret: Mapped[str | None] = mapped_column(String(100))
+    traceparent: Mapped[str | None] = mapped_column(String(60))
+    created: Mapped[datetime] = mapped_column(default=now)
+    finished: Mapped[datetime | None]
+    events: Mapped[int] = mapped_column(default=0)
+    """Number of the latest event: events of a job are counted without a gap."""
+    runs: Mapped[int] = mapped_column(default=0)
+    runs_ended: Mapped[int] = mapped_column(default=0)
+    titles: Mapped[int] = mapped_column(default=0)
+    titles_ended: Mapped[int] = mapped_column(default=0)
+    titles_failed: Mapped[int] = mapped_column(default=0)
+    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Of a finished job: accepted, rejected (rows)."""
+
+
+class Title(Base):
+    """One submitted video. Its name is a safe folder name, unique in the job."""
+
+    __tablename__ = "title"
+    __table_args__ = (UniqueConstraint("job_id", "name"), UniqueConstraint("job_id", "position"))
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    name: Mapped[str] = mapped_column(String(200))
+    source_kind: Mapped[str] = mapped_column(String(16))
+    """upload: the blob is there; url, path: it is fetched first."""
+    source: Mapped[str | None]
+    source_name: Mapped[str] = mapped_column(String(255))
+    video: Mapped[dict[str, Any] | None]
+    """The stored blob, ``{name, sha256, size}``; None until fetched."""
+    transcript: Mapped[dict[str, Any] | None]
+    """A stored blob likewise."""
+    languages: Mapped[list[str]]
+    state: Mapped[str] = mapped_column(String(16), default="running")
+    error: Mapped[dict[str, Any] | None]
+    plan_complete: Mapped[bool] = mapped_column(default=False)
+    stale: Mapped[bool] = mapped_column(default=False)
+    """The plan asks something else of a task that is being done: plan again at its end."""
+    open_runs: Mapped[int] = mapped_column(default=0)
+    """Planned stage runs that have not come to an end."""
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    """Duration, once it was probed."""
+
+
+class StageRun(Base):
+    """One task of a title (or of the whole job), and who works on it."""
+
+    __tablename__ = "stage_run"
+    __table_args__ = (
+        UniqueConstraint("job_id", "title", "task"),
+        Index("stage_run_ready", "queue", "state", "id"),
+        Index("stage_run_owner", "owner"),
+        Index("stage_run_of_title", "title_id", "stage", "state"),
+        Index("stage_run_key", "key"),
+    )
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"))
+    title_id: Mapped[int | None] = mapped_column(ForeignKey("title.id", ondelete="CASCADE"))
+    title: Mapped[str] = mapped_column(String(200), default="")
+    task: Mapped[str] = mapped_column(String(200))
+    stage: Mapped[str] = mapped_column(String(32))
+    queue: Mapped[str] = mapped_column(String(32))
+    language: Mapped[str | None] = mapped_column(String(16))
+    scope: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    inputs: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """Name → ``{task, output}`` or a stored blob ``{name, sha256, size}``."""
+    state: Mapped[str] = mapped_column(String(16))
+    """waiting (for ``waiting`` others) → ready → running → done | failed | cancelled | skipped; resting before it is
+    tried again."""
+    waiting: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[int] = mapped_column(default=0)
+    owner: Mapped[str | None] = mapped_column(String(40))
+    started: Mapped[datetime | None]
+    finished: Mapped[datetime | None]
+    progress: Mapped[float] = mapped_column(default=0.0)
+    key: Mapped[str | None] = mapped_column(String(64))
+    outputs: Mapped[dict[str, Any] | None]
+    cached: Mapped[bool] = mapped_column(default=False)
+    computed: Mapped[int] = mapped_column(default=0)
+    """How often it was really done; found results do not count."""
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    engine_seconds: Mapped[float] = mapped_column(default=0.0)
+    counters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    engines: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[dict[str, Any] | None]
+
+
+class Need(Base):
+    """A stage run waits for another one: fan-in is counted along these edges."""
+
+    __tablename__ = "need"
+    needs_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("stage_run.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    run_id: Mapped[int] = mapped_column(
+        BigId, ForeignKey("stage_run.id", ondelete="CASCADE"), primary_key=True, index=True, autoincrement=False
+    )
+
+
+class Event(Base):
+    """What happened in a job, in order, without a gap. Rows are only ever added."""
+
+    __tablename__ = "event"
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(default=now)
+    kind: Mapped[str] = mapped_column(String(32))
+    data: Mapped[dict[str, Any]]
+
+
+class Edit(Base):
+    """A line that a person wrote: it replaces the machine's translation."""
+
+    __tablename__ = "edit"
+    title_id: Mapped[int] = mapped_column(ForeignKey("title.id", ondelete="CASCADE"), primary_key=True)
+    language: Mapped[str] = mapped_column(String(16), primary_key=True)
+    utterance: Mapped[str] = mapped_column(String(16), primary_key=True)
+    text: Mapped[str]
+    created: Mapped[datetime] = mapped_column(default=now)
+
+
+class Artifact(Base):
+    """A finished file of a job at its place in the output layout (``docs/output.md``)."""
+
+    __tablename__ = "artifact"
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    path: Mapped[str] = mapped_column(String(500), primary_key=True)
+    title: Mapped[str] = mapped_column(String(200), default="", index=True)
+    internal: Mapped[bool] = mapped_column(default=False)
+    """Input of the job's tables and report, not shown to users."""
+    name: Mapped[str] = mapped_column(String(255))
+    sha256: Mapped[str] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(BigInteger)
+
+
+class Worker(Base):
+    """A process that runs tasks. It is alive while ``beat`` moves; clocks are not asked."""
+
+    __tablename__ = "worker"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    queues: Mapped[list[str]]
+    host: Mapped[str] = mapped_column(String(255))
+    pid: Mapped[int]
+    started: Mapped[datetime] = mapped_column(default=now)
+    beat: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(16), default="alive", index=True)
+    """alive, stopped (ended in order), lost (its beat stood still)."""
+
+
+class Upload(Base):
+    """A file on its way in (tus): bytes up to ``offset`` are safely here."""
+
+    __tablename__ = "upload"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("upl"))
+    key_id: Mapped[str | None] = mapped_column(ForeignKey("api_key.id"))
+    name: Mapped[str] = mapped_column(String(255))
+    size: Mapped[int] = mapped_column(BigInteger)
+    offset: Mapped[int] = mapped_column(BigInteger, default=0)
+    created: Mapped[datetime] = mapped_column(default=now)
+    expires: Mapped[datetime]
+    blob: Mapped[dict[str, Any] | None]
+    """Set when complete: ``{name, sha256, size}``."""
+
+
+class Delivery(Base):
+    """A webhook message on its way out."""
+
+    __tablename__ = "delivery"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("msg"))
+    job_id: Mapped[str] = mapped_column(ForeignKey("job.id", ondelete="CASCADE"))
+    body: Mapped[dict[str, Any]]
+    state: Mapped[str] = mapped_column(String(16), default="waiting", index=True)
+    """waiting → sent | failed."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt: Mapped[datetime] = mapped_column(default=now)
+    last_status: Mapped[int | None]
+
+
+class Idempotency(Base):
+    """The answer that was given to a request with an Idempotency-Key."""
+
+    __tablename__ = "idempotency"
+    owner: Mapped[str] = mapped_column(String(40), primary_key=True)
+    """Id of the API key, or empty on loopback without keys."""
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    request_hash: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int | None]
+    """None while the first request is still being answered."""
+    location: Mapped[str | None]
+    response: Mapped[dict[str, Any] | None]
+    created: Mapped[datetime] = mapped_column(default=now)

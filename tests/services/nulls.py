@@ -1,0 +1,141 @@
+"""Stages that cost nothing, in real worker processes: for faults and scale.
+
+What they write depends on what they read, so equal artifacts mean equal work. Each call is a line in
+``$COUNTERDUB_TEST_CALLS``; a file ``<task with / as +>.<what>`` in ``$COUNTERDUB_TEST_TRAPS`` makes the task do
+something: ``kill`` (once: its process dies), ``kill_always``, ``hang`` (until the file is gone), ``fail`` (for good),
+``full`` (the disk is full, while the file is there).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from shared.errors import InputError
+from shared.pipeline import performing
+from shared.pipeline.stage import Scope, Stage, Work
+from tests.pipeline.fakes import FakeStages
+
+QUEUE = {
+    "ingest": "ingest",
+    "fetch": "fetch",
+    "separation": "separation",
+    "stems": "separation",
+    "language": "transcription",
+    "transcription": "transcription",
+    "speakers": "transcription",
+    "quality": "transcription",
+    "translation": "translation",
+    "cast": "dubbing",
+    "dubbing": "dubbing",
+    "control": "dubbing",
+    "train": "trainer",
+}
+
+
+class NullStages(FakeStages):
+    """A title's video is JSON: ``{"chunks": 3, "shots": 10, "name": …}``."""
+
+    def __call__(self, name: str) -> Stage:
+        return replace(super().__call__(name), queue=QUEUE.get(name, "pairing"), run=self.runner(name))
+
+    def runner(self, name: str) -> Any:
+        def run(
+            scope: Scope, inputs: Mapping[str, Path], settings: BaseModel, engines: Mapping[str, Any], work: Work
+        ) -> dict[str, Path]:
+            parts = [name, scope.language or scope.track, None if scope.chunk is None else f"{scope.chunk:04}"]
+            note(task := "/".join(part for part in parts if part))
+            spring(task, work)
+            return {output: self.write(work, output, body) for output, body in self.bodies(name, scope, inputs).items()}
+
+        return run
+
+    def bodies(self, name: str, scope: Scope, inputs: Mapping[str, Path]) -> dict[str, Any]:
+        if name == "ingest":
+            size = json.loads(inputs["source"].read_text())
+            shots = [{"index": i, "start": i * 4.0, "end": i * 4.0 + 4.0} for i in range(size["shots"])]
+            chunks = [{"index": i, "start": i * 48_000, "end": (i + 1) * 48_000} for i in range(size["chunks"])]
+            facts = {"duration": 4.0 * size["shots"]}
+            return {"chunks.json": chunks, "shots.json": shots, "master.flac": size} | {
+                "probe.json": facts,
+                "speech.json": facts,
+            }
+        if name == "language":
+            return {"language.json": {"language": "en", "confidence": 1.0, "votes": {}}}
+        if name == "fetch":
+            return {"video": {"chunks": 1, "shots": 2, "name": scope.extra["locator"]}}
+        if name == "dataset":
+            seen = hashlib.sha256("".join(path.read_text() for path in inputs.values()).encode()).hexdigest()
+            table = {"accepted": len(inputs), "rejected": 0, "seen": seen}
+            return {"report.json": table, "report.html": table, "pairs.parquet": table, "rejects.parquet": table}
+        if name == "train":
+            return {"recipe.json": {"recipe": scope.extra["recipe"], "inputs": sorted(inputs)}}
+        if name == "pictures":
+            shots = json.loads(inputs["shots.json"].read_text())
+            return {f"{shot['index']:04}.mp4": f"picture {shot['index']}" for shot in shots}
+        if name == "speakers":
+            return super().bodies(name, scope, inputs) | {"utterances.jsonl": LINE}
+        return super().bodies(name, scope, inputs)
+
+    def write(self, work: Work, name: str, body: Any) -> Path:
+        if not isinstance(body, bytes):
+            return super().write(work, name, body)
+        path = work.path(name)
+        path.write_bytes(body)
+        return path
+
+
+LINE = json.dumps({"id": "u0001", "start": 0.0, "end": 1.0, "speaker": "S1", "text": "Hello."}).encode() + b"\n"
+
+
+def note(task: str) -> None:
+    if calls := os.environ.get("COUNTERDUB_TEST_CALLS"):
+        with Path(calls).open("a") as file:
+            file.write(f"{task}\n")
+
+
+def spring(task: str, work: Work) -> None:
+    """Do what the task's trap says."""
+    folder = os.environ.get("COUNTERDUB_TEST_TRAPS")
+    if not folder:
+        return
+    trap = Path(folder) / task.replace("/", "+")
+    if (once := trap.with_name(trap.name + ".kill")).exists():
+        once.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if trap.with_name(trap.name + ".kill_always").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    while trap.with_name(trap.name + ".hang").exists():
+        work.progress(0.5)
+        time.sleep(0.02)
+    if trap.with_name(trap.name + ".fail").exists():
+        raise InputError("This video was made to fail.", code="made_to_fail")
+    if trap.with_name(trap.name + ".full").exists():
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def install() -> None:
+    """Put null stages in the place of the real ones."""
+    from shared.jobs import delivering, growth
+
+    stages = NullStages()
+    performing.stage = stages  # type: ignore[attr-defined]
+    growth.stage = stages  # type: ignore[attr-defined]
+    delivering.stage_names = lambda: ("train",)  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    install()
+    from shared.jobs.child import main
+
+    main()
