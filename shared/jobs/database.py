@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -75,11 +76,19 @@ def _away() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error, OperationalError):
+        if error.connection_invalidated or _refused(error):
             raise StorageError(
                 "The database does not answer. It is tried again.", code="database_away", retryable=True
             ) from error
         raise
+
+
+def _refused(error: DBAPIError) -> bool:
+    """Whether another try may help. SQLite says OperationalError to everything: to a wrong statement too."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is not None:
+        return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
+    return isinstance(error, OperationalError)
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:

@@ -19,7 +19,7 @@ from shared.jobs.endings import settle_title
 from shared.jobs.settings import FETCH
 from shared.jobs.tables import FINAL, Edit, Job, Need, StageRun, Title
 from shared.pipeline.planner import Known, Plan, Ref, Task, TitleRequest, plan, task_language
-from shared.pipeline.stage import Scope, stage
+from shared.pipeline.stage import Scope, queue_of
 from shared.settings import Settings
 from shared.store import Blob, Store
 
@@ -178,7 +178,7 @@ def change(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) 
         waits = [rows[need] for need in tasks[name].needs if rows.get(need) is None or rows[need].state != "done"]
         edges += [{"run_id": rows[name].id, "needs_id": rows[need].id} for need in tasks[name].needs if need in rows]
         state = "waiting" if waits else "ready"
-        wakes[stage(tasks[name].stage).queue] += state == "ready"
+        wakes[queue_of(tasks[name].stage)] += state == "ready"
         scope, inputs = specs[name]
         values.append(
             {
@@ -227,7 +227,7 @@ def enter(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -
     for task in new:
         scope, inputs = spec(task)
         waiting = sum(need not in rows or rows[need].state != "done" for need in task.needs)
-        queue = stage(task.stage).queue
+        queue = queue_of(task.stage)
         wakes[queue] += waiting == 0
         values.append(
             {

@@ -97,6 +97,14 @@ def stage(name: str) -> Stage:
 
 
 @lru_cache
+def queue_of(name: str) -> str:
+    """The queue of a stage, without importing it: a service's image holds the packages of its own stages only."""
+    (point,) = entry_points(group="counterdub.stages", name=name)
+    package, _, rest = point.module.partition(".")
+    return rest.partition(".")[0] if package == "services" and name != "fetch" else stage(name).queue
+
+
+@lru_cache
 def stage_names() -> tuple[str, ...]:
     """All registered stages."""
     return tuple(sorted(point.name for point in entry_points(group="counterdub.stages")))

@@ -130,7 +130,7 @@ def install() -> None:
 
     stages = NullStages()
     performing.stage = stages  # type: ignore[attr-defined]
-    growth.stage = stages  # type: ignore[attr-defined]
+    growth.queue_of = lambda name: stages(name).queue  # type: ignore[attr-defined]
     delivering.stage_names = lambda: ("train",)  # type: ignore[attr-defined]
 
 

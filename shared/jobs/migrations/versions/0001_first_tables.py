@@ -46,7 +46,9 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_worker_state"), "worker", ["state"], unique=False)
+    with op.batch_alter_table("worker", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_worker_state"), ["state"], unique=False)
+
     op.create_table(
         "job",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -74,8 +76,10 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_job_state"), "job", ["state"], unique=False)
-    op.create_index("job_listed", "job", ["key_id", "created", "id"], unique=False)
+    with op.batch_alter_table("job", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_job_state"), ["state"], unique=False)
+        batch_op.create_index("job_listed", ["key_id", "created", "id"], unique=False)
+
     op.create_table(
         "upload",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -104,7 +108,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "path"),
     )
-    op.create_index(op.f("ix_artifact_title"), "artifact", ["title"], unique=False)
+    with op.batch_alter_table("artifact", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_artifact_title"), ["title"], unique=False)
+
     op.create_table(
         "delivery",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -117,7 +123,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index(op.f("ix_delivery_state"), "delivery", ["state"], unique=False)
+    with op.batch_alter_table("delivery", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_delivery_state"), ["state"], unique=False)
+
     op.create_table(
         "event",
         sa.Column("job_id", sa.String(length=40), nullable=False),
@@ -142,10 +150,10 @@ def upgrade() -> None:
         sa.Column("languages", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
         sa.Column("error", sa.JSON(), nullable=True),
-        sa.Column("facts", sa.Integer(), nullable=False),
-        sa.Column("planned", sa.Integer(), nullable=False),
         sa.Column("plan_complete", sa.Boolean(), nullable=False),
+        sa.Column("stale", sa.Boolean(), nullable=False),
         sa.Column("open_runs", sa.Integer(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("job_id", "name"),
@@ -177,7 +185,6 @@ def upgrade() -> None:
         sa.Column("waiting", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
         sa.Column("owner", sa.String(length=40), nullable=True),
-        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("started", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished", sa.DateTime(timezone=True), nullable=True),
         sa.Column("progress", sa.Double(), nullable=False),
@@ -195,9 +202,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("job_id", "title", "task"),
     )
-    op.create_index("stage_run_of_title", "stage_run", ["title_id", "stage", "state"], unique=False)
-    op.create_index("stage_run_owner", "stage_run", ["owner"], unique=False)
-    op.create_index("stage_run_ready", "stage_run", ["queue", "state", "id"], unique=False)
+    with op.batch_alter_table("stage_run", schema=None) as batch_op:
+        batch_op.create_index("stage_run_key", ["key"], unique=False)
+        batch_op.create_index("stage_run_of_title", ["title_id", "stage", "state"], unique=False)
+        batch_op.create_index("stage_run_owner", ["owner"], unique=False)
+        batch_op.create_index("stage_run_ready", ["queue", "state", "id"], unique=False)
+
     op.create_table(
         "need",
         sa.Column(
@@ -208,4 +218,5 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["run_id"], ["stage_run.id"], ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("needs_id", "run_id"),
     )
-    op.create_index(op.f("ix_need_run_id"), "need", ["run_id"], unique=False)
+    with op.batch_alter_table("need", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_need_run_id"), ["run_id"], unique=False)

@@ -1,0 +1,1 @@
+"""The REST interface ``/v1``: jobs in, events and artifacts out."""

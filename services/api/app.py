@@ -1,0 +1,127 @@
+"""The REST interface as one ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.concurrency import run_in_threadpool
+
+from services.api import artifacts, catalog, events, health, jobs, problems, uploads, utterances
+from services.api.broadcast import Broadcast
+from services.api.files import BlobFiles
+from services.api.guards import BodyLimit, SafeHeaders
+from services.api.idempotency import forget_old
+from services.api.metrics import Scrape
+from services.api.schemas import EventPage, NewJob
+from services.api.state import Services
+from services.api.webhooks import deliverer
+from shared.errors import StorageError
+from shared.jobs.database import Database
+from shared.jobs.settings import ServiceSettings
+from shared.store import Store
+
+TIDY_S = 600.0
+ABOUT = """Dubs of videos as counterfactual pairs: the picture and the background stay, the speech changes.
+
+Errors are problem details (RFC 9457) with a stable `code`. Lists come in pages: pass `next` as `cursor`."""
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
+    """The application of one process.
+
+    Args:
+        keys_required: Whether callers need an API key; without, everybody who reaches it may do everything.
+    """
+    database = Database(settings.sqlalchemy_url())
+    app = FastAPI(
+        title="Counterdub",
+        version=version("counterdub"),
+        description=ABOUT,
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        # The pages would load their scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        # What a trailing slash leads to is no other address here.
+        redirect_slashes=False,
+    )
+    app.state.services = Services(
+        settings=settings,
+        keys_required=keys_required,
+        database=database,
+        store=Store(settings.store(), settings.store_cache),
+        files=BlobFiles(settings.store()),
+        broadcast=Broadcast(database),
+        metrics=Scrape(database),
+        waking=ThreadPoolExecutor(2, "wake"),
+    )
+    problems.install(app)
+    for module in (jobs, events, artifacts, utterances, uploads, catalog):
+        app.include_router(module.router, prefix="/v1")
+    app.include_router(health.router)
+    app.add_middleware(BodyLimit, most=settings.max_request_bytes)
+    app.add_middleware(SafeHeaders)
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Webhooks and tidying run beside the requests."""
+    here: Services = app.state.services
+    beside = [
+        asyncio.create_task(deliverer(here.database, here.settings)),
+        asyncio.create_task(tidy(here)),
+    ]
+    yield
+    for task in beside:
+        task.cancel()
+    for task in beside:
+        with suppress(asyncio.CancelledError):
+            await task
+    await here.broadcast.stop()
+    await run_in_threadpool(here.waking.shutdown)
+    here.database.close()
+
+
+async def tidy(here: Services) -> None:
+    """Drop what nobody asks for any more."""
+    while True:
+        try:
+            await run_in_threadpool(forget_old, here.database)
+            await run_in_threadpool(uploads.sweep_uploads, here.database, here.settings)
+        except StorageError as error:
+            log.warning("tidying is put off: %s", error.code)
+        await asyncio.sleep(TIDY_S)
+
+
+def described(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI: what FastAPI finds, with our errors in place of its own and the bodies that are read by hand."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    parts = found.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        parts.pop(name, None)
+    for model in (problems.Problem, NewJob, EventPage):
+        schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+        parts.update(schema.pop("$defs", {}))
+        parts[model.__name__] = schema
+    unreadable = problems.documented(422)[422]
+    for path in found["paths"].values():
+        for operation in path.values():
+            answers = operation.get("responses", {})
+            if "HTTPValidationError" in str(answers.get("422", "")):
+                answers["422"] = unreadable
+    app.openapi_schema = found
+    return found

@@ -1,0 +1,142 @@
+"""``GET /v1/jobs/{id}/events``: what happens in a job, as it happens and from the beginning."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse
+from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Send
+
+from services.api import broadcast
+from services.api.access import JobId, own_job
+from services.api.broadcast import Broadcast, Told
+from services.api.keys import Caller, requires
+from services.api.paging import Limit
+from services.api.problems import Refused, documented
+from services.api.schemas import EventPage
+from services.api.state import Here, Services
+from shared.jobs.database import Database
+from shared.jobs.tables import FINAL, Event
+
+KEEP_ALIVE_S = 15.0
+STUCK_S = 60.0
+"""A client that takes nothing for so long is let go; it comes back with the number it has reached."""
+
+router = APIRouter(tags=["events"])
+
+Number = Annotated[int | None, Query(ge=0, lt=2**31, description="Only events with a higher number.")]
+
+
+class EventStream(EventSourceResponse):
+    """A stream that a client cannot hold open by not reading."""
+
+    async def stream_response(self, send: Send) -> None:
+        async def in_time(message: Message) -> None:
+            async with asyncio.timeout(STUCK_S):
+                await send(message)
+
+        try:
+            await super().stream_response(in_time)
+        except TimeoutError:
+            # Ends the connection: nothing more could be sent on it.
+            return
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    operation_id="list_events",
+    summary="Events of a job: a stream (SSE), or a page of JSON",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "Server-sent events until the job's last one, or a page.",
+            "content": {
+                "text/event-stream": {"schema": {"type": "string"}},
+                "application/json": {"schema": {"$ref": "#/components/schemas/EventPage"}},
+            },
+        },
+        204: {"description": "The job has ended and there is nothing newer: do not come back."},
+        **documented(401, 403, 404, 422, 503),
+    },
+)
+async def list_events(
+    request: Request,
+    here: Here,
+    job_id: JobId,
+    caller: Annotated[Caller, Depends(requires("jobs:read"))],
+    after: Number = None,
+    format: Annotated[Literal["sse", "json"] | None, Query(description="Instead of Accept.")] = None,
+    limit: Limit = 100,
+    last_event_id: Annotated[str | None, Header(description="Where an interrupted stream goes on.")] = None,
+) -> Response:
+    """Events are numbered from 1 without a gap. A stream goes on behind `Last-Event-ID` (or `after`)."""
+    reached = after or 0
+    if last_event_id:
+        if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 10):
+            raise Refused(422, "bad_request", "Last-Event-ID must be the number of an event.")
+        reached = int(last_event_id)
+    if format == "json" or (format is None and "application/json" in request.headers.get("accept", "")):
+        return await run_in_threadpool(json_page, here, caller, job_id, reached, limit)
+    ended = await run_in_threadpool(nothing_to_come, here, caller, job_id, reached)
+    if ended:
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return EventStream(stream(here.database, here.broadcast, job_id, reached), headers=headers)
+
+
+def nothing_to_come(here: Services, caller: Caller, job_id: str, after: int) -> bool:
+    with here.database.read() as session:
+        job = own_job(session, caller, job_id)
+        return job.state in FINAL and after >= job.events
+
+
+def json_page(here: Services, caller: Caller, job_id: str, after: int, limit: int) -> Response:
+    with here.database.read() as session:
+        own_job(session, caller, job_id)
+        query = select(Event).where(Event.job_id == job_id, Event.seq > after).order_by(Event.seq).limit(limit + 1)
+        events: list[dict[str, Any]] = [broadcast.public(event) for event in session.scalars(query)]
+    more = len(events) > limit
+    page = EventPage.model_validate({"items": events[:limit], "after": events[limit - 1]["seq"] if more else None})
+    return JSONResponse(page.model_dump(mode="json"))
+
+
+async def stream(database: Database, hub: Broadcast, job_id: str, after: int) -> AsyncIterator[bytes]:
+    """Everything after a number, first from the database, then as it is told, until the job's last event."""
+    # The first bytes tell the client that it is heard, however long the job is silent.
+    yield KEEPALIVE_COMMENT
+    async for event in stored(database, job_id, after):
+        after = event.seq
+        yield event.text
+        if event.ends:
+            return
+    with hub.listening(job_id, after) as listener:
+        while not listener.gone:
+            if listener.missed(after):
+                async for event in stored(database, job_id, after):
+                    after = event.seq
+                    yield event.text
+                    if event.ends:
+                        return
+            elif event := listener.take(after):
+                after = event.seq
+                yield event.text
+                if event.ends:
+                    return
+            elif not await listener.wait(KEEP_ALIVE_S):
+                yield KEEPALIVE_COMMENT
+
+
+async def stored(database: Database, job_id: str, after: int) -> AsyncIterator[Told]:
+    """Events after a number from the database, as many as there are."""
+    while events := await run_in_threadpool(broadcast.page, database, job_id, after):
+        for event in events:
+            yield event
+        if len(events) < broadcast.PAGE:
+            return
+        after = events[-1].seq

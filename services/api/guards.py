@@ -1,0 +1,74 @@
+"""What holds for every request, before any route sees it."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+NOTHING = "default-src 'none'; frame-ancestors 'none'"
+
+
+class BodyLimit:
+    """Bodies are short, except where files come in: those routes count for themselves.
+
+    Whoever is answered before the body was read to its end is hung up on, or an endless one would be read for ever.
+
+    Args:
+        most: Bytes of any other body.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        unlimited = takes_files(scope)
+        came = 0
+        more = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+        async def counted() -> Message:
+            nonlocal came, more
+            message = await receive()
+            more = message.get("more_body", False)
+            came += len(message.get("body", b""))
+            if came > self._most and not unlimited:
+                raise HTTPException(413, f"The body is larger than {self._most} bytes.")
+            return message
+
+        async def closing(message: Message) -> None:
+            if message["type"] == "http.response.start" and more:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await self._app(scope, counted, closing)
+
+
+def takes_files(scope: Scope) -> bool:
+    path = scope["path"]
+    if path.startswith("/v1/uploads"):
+        return True
+    return path == "/v1/jobs" and Headers(scope=scope).get("content-type", "").lower().startswith("multipart/form-data")
+
+
+class SafeHeaders:
+    """Nothing is guessed, framed or run by a browser unless a route says otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def safe(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers.setdefault("Content-Security-Policy", NOTHING)
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, safe)

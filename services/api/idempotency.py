@@ -1,0 +1,109 @@
+"""The same Idempotency-Key, the same answer: a request that is sent again does not make a second job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import Header
+from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
+
+from services.api.problems import Refused
+from shared.jobs.database import Database
+from shared.jobs.tables import Idempotency, now
+from shared.store import digest
+
+ABANDONED = timedelta(seconds=60)
+"""What is between beginning and end of a request is short (its files are here already): a process that needs longer
+was killed."""
+KEPT = timedelta(hours=24)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=r"^[\x21-\x7e]{1,255}$",
+        description="Any unique text. A second request with the same key and content gets the first one's answer.",
+    ),
+]
+
+
+@dataclass
+class Answer:
+    """The answer to a request: found, or to be given."""
+
+    status: int | None = None
+    location: str | None = None
+    body: dict[str, Any] | None = None
+
+
+@contextmanager
+def once(database: Database, owner: str | None, key: str | None, request: Any) -> Iterator[Answer]:
+    """Answer a request once for its key: an answer that has a status is to be repeated, any other to be filled in.
+
+    Args:
+        owner: Id of the caller's API key.
+        request: JSON value of all that makes the request what it is.
+
+    Raises:
+        Refused: ``idempotency_mismatch`` (422), ``idempotency_busy`` (409).
+    """
+    if key is None:
+        yield Answer()
+        return
+    found = begin(database, owner or "", key, digest(request))
+    if found.status is not None:
+        yield found
+        return
+    try:
+        yield found
+    except BaseException:
+        # An error is no answer to be kept: the request may be corrected, or fare better later.
+        with database.write() as session:
+            session.execute(delete(Idempotency).where(Idempotency.owner == (owner or ""), Idempotency.key == key))
+        raise
+    with database.write() as session:
+        row = session.get(Idempotency, (owner or "", key))
+        if row is not None:
+            row.status, row.location, row.response = found.status, found.location, found.body
+
+
+def begin(database: Database, owner: str, key: str, request_hash: str) -> Answer:
+    """Enter the key, or find the answer that was given to it."""
+    try:
+        with database.write() as session:
+            row = session.get(Idempotency, (owner, key), with_for_update=True)
+            if row is None or now() - row.created > (KEPT if row.status else ABANDONED):
+                if row is not None:
+                    session.delete(row)
+                    session.flush()
+                session.add(Idempotency(owner=owner, key=key, request_hash=request_hash))
+                return Answer()
+    except IntegrityError as error:
+        raise busy() from error
+    if row.request_hash != request_hash:
+        raise Refused(
+            422, "idempotency_mismatch", "This Idempotency-Key was used for another request. Choose a new one."
+        )
+    if row.status is None:
+        raise busy()
+    return Answer(row.status, row.location, row.response)
+
+
+def busy() -> Refused:
+    return Refused(
+        409,
+        "idempotency_busy",
+        "The first request with this Idempotency-Key is still being answered. Ask again soon.",
+        headers={"Retry-After": "1"},
+        retryable=True,
+    )
+
+
+def forget_old(database: Database) -> None:
+    """Drop answers that nobody will ask for again."""
+    with database.write() as session:
+        session.execute(delete(Idempotency).where(Idempotency.created < now() - KEPT))

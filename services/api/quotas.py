@@ -1,0 +1,87 @@
+"""What a caller may use: open jobs, bytes, minutes of sound."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from services.api.keys import Caller
+from services.api.problems import Refused
+from shared.jobs.settings import ServiceSettings
+from shared.jobs.tables import ApiKey, Job, StageRun, Upload, now
+
+OPEN = ("running", "cancelling")
+
+SECONDS = "audio_seconds"
+"""Counter of a title's ingest."""
+
+
+def check_new_job(session: Session, caller: Caller, settings: ServiceSettings) -> None:
+    """Whether the caller may ask for another job now.
+
+    In the transaction that makes the job, two requests at once cannot both take the last place: the key's row is
+    locked (SQLite has one writer anyway).
+
+    Raises:
+        Refused: ``quota_jobs`` or ``quota_minutes`` (429).
+    """
+    if caller.key_id is not None:
+        session.execute(select(ApiKey.id).where(ApiKey.id == caller.key_id).with_for_update())
+    most = settings.max_open_jobs if caller.max_open_jobs is None else caller.max_open_jobs
+    if open_jobs(session, caller.key_id) >= most:
+        raise Refused(
+            429,
+            code="quota_jobs",
+            message=f"You have {most} open jobs, which is your limit.",
+            retryable=True,
+            limit=most,
+        )
+    if caller.max_minutes is not None and minutes_used(session, caller.key_id) >= caller.max_minutes:
+        raise Refused(
+            429,
+            code="quota_minutes",
+            message=f"The {caller.max_minutes:g} minutes of sound of this API key are used up.",
+            limit=caller.max_minutes,
+        )
+
+
+def open_jobs(session: Session, key_id: str | None) -> int:
+    return session.scalar(select(func.count()).select_from(Job).where(Job.key_id == key_id, Job.state.in_(OPEN))) or 0
+
+
+def minutes_used(session: Session, key_id: str | None) -> float:
+    """Minutes of sound in all of the key's jobs, as far as they have been looked at."""
+    seconds = func.sum(StageRun.counters[SECONDS].as_float())
+    wanted = (
+        select(seconds).join(Job, Job.id == StageRun.job_id).where(Job.key_id == key_id, StageRun.stage == "ingest")
+    )
+    return float(session.scalar(wanted) or 0.0) / 60
+
+
+def check_bytes(caller: Caller, size: int) -> None:
+    """Whether the caller may send so much at once.
+
+    Raises:
+        Refused: ``quota_bytes`` (413).
+    """
+    if caller.max_bytes is not None and size > caller.max_bytes:
+        raise too_many_bytes(caller.max_bytes)
+
+
+def check_upload(session: Session, caller: Caller, size: int) -> None:
+    """:func:`check_bytes`, with the caller's unfinished uploads: their announced bytes are bytes too.
+
+    Raises:
+        Refused: ``quota_bytes`` (413).
+    """
+    check_bytes(caller, size)
+    if caller.max_bytes is not None and caller.key_id is not None:
+        session.execute(select(ApiKey.id).where(ApiKey.id == caller.key_id).with_for_update())
+        unfinished = Upload.key_id == caller.key_id, Upload.blob.is_(None), Upload.expires > now()
+        waiting = session.scalar(select(func.coalesce(func.sum(Upload.size), 0)).where(*unfinished)) or 0
+        check_bytes(caller, int(waiting) + size)
+
+
+def too_many_bytes(limit: int) -> Refused:
+    message = f"Your API key allows {limit:,} bytes at once, unfinished uploads included."
+    return Refused(413, code="quota_bytes", message=message, limit=limit)

@@ -1,0 +1,53 @@
+"""Serve the API until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+
+from services.api.state import Services
+
+GRACE_S = 20
+"""Requests may finish for so long."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn waits for its connections before it stops, and event streams would never end by themselves."""
+
+    def __init__(self, config: uvicorn.Config, here: Services) -> None:
+        super().__init__(config)
+        self._here = here
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def serve(self, *args: Any, **kwargs: Any) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().serve(*args, **kwargs)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._here.broadcast.end_all)
+
+
+def create_server(app: FastAPI, host: str, port: int, **options: Any) -> Server:
+    """A server for :func:`services.api.app.create_app`; ``await server.serve()`` or ``server.run()``.
+
+    Args:
+        options: Further settings of ``uvicorn.Config``.
+    """
+    here: Services = app.state.services
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        **options,
+    )
+    return Server(config, here)

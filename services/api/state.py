@@ -1,0 +1,49 @@
+"""What every request may use of the process: settings, database, store."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from services.api.broadcast import Broadcast
+from services.api.files import BlobFiles
+from shared.jobs.database import Database
+from shared.jobs.requests import Wakes
+from shared.jobs.settings import ServiceSettings
+from shared.jobs.wakeups import wake
+from shared.store import Store
+
+if TYPE_CHECKING:
+    from services.api.metrics import Scrape
+
+
+@dataclass(frozen=True)
+class Services:
+    """Opened once a process; kept in ``app.state.services``."""
+
+    settings: ServiceSettings
+    keys_required: bool
+    database: Database
+    store: Store
+    files: BlobFiles
+    broadcast: Broadcast
+    metrics: Scrape
+    waking: Executor
+
+    def wake(self, wakes: Wakes) -> None:
+        """Tell the workers that there is something to do; nobody waits for a broker that is away."""
+        if any(wakes.values()):
+            self.waking.submit(wake, self.settings.broker_url.get_secret_value(), wakes)
+
+
+def services(connection: HTTPConnection) -> Services:
+    """The dependency behind :data:`Here`."""
+    found: Services = connection.app.state.services
+    return found
+
+
+Here = Annotated[Services, Depends(services)]

@@ -1,0 +1,230 @@
+"""From the body of ``POST /v1/jobs`` to what the job is made of: checked, and with its files in the store."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+
+from services.api.multipart import Form, SentFile
+from services.api.problems import Refused
+from services.api.schemas import NewJob, UploadSource, UrlSource, Wish
+from shared import languages as codes
+from shared.engines import registered
+from shared.errors import UsageError
+from shared.jobs.requests import Source
+from shared.jobs.settings import ServiceSettings
+from shared.locators import check_locator
+from shared.pipeline.stage import stage_names
+from shared.settings import LimitSettings, Settings, settings_from
+from shared.store import Blob, Store
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+MAX_THREADS = 64
+JSON_FIELDS = ("settings", "webhook")
+PLAIN_FIELDS = ("profile", "name", "then_train", "transcript")
+
+
+@dataclass
+class Submission:
+    """A request that can be entered as a job."""
+
+    wish: Wish
+    languages: list[str]
+    settings: Settings
+    sources: Callable[[], list[Source]] = list
+    """Gives the videos; takes uploads, so it is called once."""
+    files: Sequence[str] = ()
+    """Hashes of files that came with the request."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """All that makes the request what it is."""
+        return {"wish": self.wish.model_dump(mode="json"), "files": list(self.files)}
+
+
+def read_json(body: bytes) -> Any:
+    """A JSON value that every database can hold.
+
+    Raises:
+        Refused: ``bad_request`` (422).
+    """
+    try:
+        value = json.loads(body)
+        clean(value)
+    except (ValueError, RecursionError) as error:
+        raise Refused(422, "bad_request", "The body is not JSON as it must be (UTF-8, finite numbers).") from error
+    return value
+
+
+def clean(value: Any) -> None:
+    """Refuse what JSON can say and databases cannot take: NUL, halves of characters, infinite numbers."""
+    if isinstance(value, str):
+        if "\x00" in value:
+            raise ValueError
+        value.encode()
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            clean(key)
+            clean(item)
+    elif isinstance(value, list):
+        for item in value:
+            clean(item)
+
+
+def validated(model: type[ModelT], value: Any) -> ModelT:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from error
+
+
+def form_fields(form: Form) -> tuple[dict[str, Any], str | None]:
+    """The fields of a multipart form as the members of :class:`Wish`, and the transcript's text if there is one."""
+    wish: dict[str, Any] = {}
+    languages: list[str] = []
+    for name, text in form.fields:
+        if name == "languages":
+            languages += [part.strip() for part in text.split(",") if part.strip()]
+        elif name in JSON_FIELDS:
+            wish[name] = read_json(text.encode())
+        elif name in PLAIN_FIELDS:
+            wish[name] = text
+        else:
+            known = ", ".join(("languages", *JSON_FIELDS, *PLAIN_FIELDS))
+            raise Refused(422, "bad_request", f"There is no field “{name}”. There are video, {known}.")
+    clean(wish_text := wish.pop("transcript", None))
+    return {**wish, "languages": languages}, wish_text
+
+
+def check(wish: Wish) -> Submission:
+    """Languages, settings, engines and recipe, before anything is stored.
+
+    Raises:
+        UsageError: ``unknown_language``, ``unknown_profile``, ``bad_setting``, ``unknown_engine``, ``unknown_recipe``.
+    """
+    languages = list(dict.fromkeys(codes.code(language) for language in wish.languages))
+    settings = checked_settings(wish.profile, wish.settings)
+    if wish.then_train is not None and "train" not in stage_names():
+        raise UsageError(
+            f"There is no recipe “{wish.then_train}”: this installation has no trainer.", code="unknown_recipe"
+        )
+    return Submission(wish, languages, settings)
+
+
+def checked_settings(profile: str, sections: Mapping[str, Any]) -> Settings:
+    """A caller's settings. The machine's own (store, limits upwards) are not the caller's to set."""
+    for section in ("store", "profile"):
+        if section in sections:
+            raise UsageError(f"Setting “{section}” belongs to the service.", code="bad_setting", key=section)
+    settings, own = settings_from(profile, sections), settings_from(profile, {})
+    for name in LimitSettings.model_fields:
+        if getattr(settings.limits, name) > getattr(own.limits, name):
+            raise UsageError(f"Setting “limits.{name}” can only be lowered.", code="bad_setting", key=f"limits.{name}")
+    for section in ("separation", "transcription", "translation", "dubbing", "quality"):
+        if not 1 <= getattr(settings, section).threads <= MAX_THREADS:
+            key = f"{section}.threads"
+            raise UsageError(f"Setting “{key}” must be 1 to {MAX_THREADS}.", code="bad_setting", key=key)
+    for kind, name in engines(settings):
+        if name not in registered(kind):
+            known = ", ".join(sorted(registered(kind))) or "none"
+            raise UsageError(f"There is no {kind} engine “{name}” (known: {known}).", code="unknown_engine")
+    return settings
+
+
+def engines(settings: Settings) -> list[tuple[str, str]]:
+    """Kind and name of every engine that the settings name. Whether it is installed, its worker knows."""
+    found = [
+        ("shot_detector", settings.ingest.detector),
+        ("voice_detector", settings.ingest.vad),
+        ("separator", settings.separation.engine),
+        ("recognizer", settings.transcription.engine),
+        ("embedder", settings.transcription.embedder),
+        ("voice_detector", settings.transcription.vad),
+        ("translator", settings.translation.engine),
+        *(("translator", name) for name in settings.translation.by_language.values()),
+        ("synthesizer", settings.dubbing.engine),
+        ("embedder", settings.dubbing.embedder),
+        ("recognizer", settings.quality.engine),
+        ("embedder", settings.quality.embedder),
+        ("voice_detector", settings.quality.vad),
+    ]
+    return found + ([("voice_converter", settings.dubbing.converter)] if settings.dubbing.converter else [])
+
+
+def sent_sources(form: Form, transcript: str | None, store: Store, folder: Path) -> list[Source]:
+    """The videos of a form, stored."""
+    videos = [file for file in form.files if file.field == "video"]
+    transcripts = [file for file in form.files if file.field == "transcript"]
+    if len(videos) + len(transcripts) != len(form.files):
+        raise Refused(422, "bad_request", "Files go into the fields video and transcript.")
+    if not videos:
+        raise Refused(422, "no_input", "Send at least one file in the field video.")
+    if len(transcripts) + (transcript is not None) > (len(videos) == 1):
+        raise UsageError("A transcript can be given for one video at a time.", code="transcript_needs_one_video")
+    for file in form.files:
+        if not file.size:
+            raise Refused(422, "empty_file", f"The file in the field {file.field} has no bytes.")
+    given = stored_file(store, transcripts[0], "transcript") if transcripts else None
+    if transcript is not None:
+        given = stored_text(store, transcript, folder)
+    return [
+        Source("upload", label(video.name), blob=stored_file(store, video, "video"), transcript=given)
+        for video in videos
+    ]
+
+
+def stored_file(store: Store, file: SentFile, fallback: str) -> Blob:
+    return store.add(label(file.name, fallback), file.path, move=True)
+
+
+def stored_text(store: Store, text: str | None, folder: Path) -> Blob | None:
+    """A transcript that came as text. Its kind shows in what it says, not in its name."""
+    if text is None:
+        return None
+    path = folder / "transcript"
+    path.write_text(text, encoding="utf-8")
+    return store.add("transcript.txt", path, move=True)
+
+
+def named_sources(
+    job: NewJob, taken: Sequence[Blob], settings: ServiceSettings, store: Store, folder: Path
+) -> list[Source]:
+    """The videos that a JSON body names. ``taken``: those of its uploads, in order."""
+    uploads = iter(taken)
+    found = []
+    for source in job.sources:
+        transcript = stored_text(store, source.transcript, folder)
+        if isinstance(source, UploadSource):
+            blob = next(uploads)
+            found.append(Source("upload", label(source.name or blob.name), blob=blob, transcript=transcript))
+        elif isinstance(source, UrlSource):
+            check_locator("url", source.url, settings)
+            name = label(source.name or unquote(PurePosixPath(urlsplit(source.url).path).name))
+            found.append(Source("url", name, locator=source.url, transcript=transcript))
+        else:
+            check_locator("path", source.path, settings)
+            name = label(PurePosixPath(source.path).name)
+            found.append(Source("path", name, locator=source.path, transcript=transcript))
+    return found
+
+
+def label(name: str, fallback: str = "video") -> str:
+    """A file name for people and suffixes: one line, no folders, not too long for the database."""
+    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029/\\]+", "_", name).strip()
+    text = text.encode(errors="ignore").decode()
+    if len(text) > 200:
+        stem, dot, suffix = text.rpartition(".")
+        text = f"{stem[:180]}{dot}{suffix[:16]}" if dot else text[:200]
+    return text if text.strip(".") else fallback

@@ -1,0 +1,180 @@
+"""Telling callers' servers that a job has ended: signed after Standard Webhooks, tried again, sent to public places only."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import json
+import logging
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+from sqlalchemy import select, update
+from standardwebhooks.webhooks import Webhook
+
+from shared.errors import CounterdubError, UsageError
+from shared.jobs.database import Database
+from shared.jobs.settings import ServiceSettings
+from shared.jobs.tables import Delivery, Job, now
+from shared.net import check_url, client
+
+log = logging.getLogger(__name__)
+
+SECRET_PREFIX = "whsec_"  # noqa: S105
+DELAYS_S = (5, 30, 120, 600, 3600, 3 * 3600, 8 * 3600)
+"""Between one attempt and the next; after the last comes one attempt more."""
+JITTER = 0.2
+TOTAL_S = 20.0
+CLAIMED_S = 60.0
+"""Whoever takes a message has so long to send it; then it is taken for killed."""
+AT_ONCE = 16
+GONE = 410
+
+
+def check_webhook_url(url: str, settings: ServiceSettings) -> None:
+    """Refuse addresses that would never be called. What a name leads to is looked at when it is called.
+
+    Raises:
+        UsageError: ``url_not_allowed``.
+    """
+    check_url(url, settings.private_hosts)
+
+
+def signing_key(secret: str) -> bytes:
+    """The bytes behind a secret: base64 behind ``whsec_``, as Standard Webhooks has it; of any other text, the text's.
+
+    Raises:
+        UsageError: ``bad_webhook_secret``.
+    """
+    if not secret.startswith(SECRET_PREFIX):
+        return secret.encode()
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not 24 <= len(key) <= 64:
+        raise UsageError("Behind whsec_ there must be 24 to 64 bytes in base64.", code="bad_webhook_secret")
+    return key
+
+
+@dataclass(frozen=True)
+class Message:
+    """A claimed row of the table of deliveries."""
+
+    id: str
+    job_id: str
+    attempt: int
+    body: dict[str, Any]
+    url: str
+    secret: str | None
+
+
+async def deliverer(database: Database, settings: ServiceSettings, poll_s: float = 1.0) -> None:
+    """Send what is due, for ever; any number of processes may do so. To be cancelled.
+
+    A message is sent at least once: who receives it knows a repetition by its ``webhook-id``.
+    """
+    sending: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            try:
+                room = AT_ONCE - len(sending)
+                due = await asyncio.to_thread(claim, database, room) if room else []
+            except CounterdubError as error:
+                log.warning("webhooks wait: %s", error.code)
+                due = []
+            for message in due:
+                task = asyncio.create_task(deliver(database, settings, message))
+                sending.add(task)
+                task.add_done_callback(sending.discard)
+            if not due:
+                await asyncio.sleep(poll_s)
+    finally:
+        for task in sending:
+            task.cancel()
+        await asyncio.gather(*sending, return_exceptions=True)
+
+
+def claim(database: Database, most: int) -> list[Message]:
+    """Take due messages, each for this process alone: the count of attempts is compared and set."""
+    fields = Delivery.id, Delivery.job_id, Delivery.attempts, Delivery.body, Job.webhook_url, Job.webhook_secret
+    due = Delivery.state == "waiting", Delivery.next_attempt <= now()
+    wanted = select(*fields).join(Job, Job.id == Delivery.job_id).where(*due).order_by(Delivery.next_attempt).limit(most)
+    with database.read() as session:
+        rows = list(session.execute(wanted))
+    claimed = []
+    for row in rows:
+        with database.write() as session:
+            same = Delivery.id == row.id, Delivery.attempts == row.attempts, Delivery.state == "waiting"
+            taken = {"attempts": row.attempts + 1, "next_attempt": now() + timedelta(seconds=CLAIMED_S)}
+            done: Any = session.execute(update(Delivery).where(*same).values(**taken))
+        if done.rowcount == 1:
+            url = row.webhook_url or ""
+            claimed.append(Message(row.id, row.job_id, row.attempts + 1, row.body, url, row.webhook_secret))
+    return claimed
+
+
+async def deliver(database: Database, settings: ServiceSettings, message: Message) -> None:
+    """One attempt, and what follows from it."""
+    status, why = await post(message, settings)
+    try:
+        state = await asyncio.to_thread(settle, database, message, status)
+    except CounterdubError as error:
+        log.warning("webhook %s of %s: outcome not kept: %s", message.id, message.job_id, error.code)
+        return
+    # The URL stays unsaid: its path and query may be secrets.
+    level = logging.INFO if state == "sent" else logging.WARNING
+    log.log(level, "webhook %s of %s: attempt %d: %s: %s", message.id, message.job_id, message.attempt, why, state)
+
+
+async def post(message: Message, settings: ServiceSettings) -> tuple[int | None, str]:
+    """The answer's status (None without one) and, for the log, what happened."""
+    try:
+        content = json.dumps(message.body, separators=(",", ":"))
+        headers = signed(message, content)
+        url = check_url(message.url, settings.private_hosts)
+        # The answer's body is of no interest, however long it is.
+        async with (
+            asyncio.timeout(TOTAL_S),
+            client(settings.private_hosts, TOTAL_S) as http,
+            http.stream("POST", url, content=content.encode(), headers=headers) as response,
+        ):
+            return response.status_code, f"answered {response.status_code}"
+    except CounterdubError as error:
+        return None, error.code
+    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+        return None, type(error).__name__
+
+
+def signed(message: Message, content: str) -> dict[str, str]:
+    """Headers of Standard Webhooks; without a secret, unsigned."""
+    at = now()
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "counterdub",
+        "webhook-id": message.id,
+        "webhook-timestamp": str(int(at.timestamp())),
+    }
+    if message.secret:
+        headers["webhook-signature"] = Webhook(signing_key(message.secret)).sign(message.id, at, content)
+    return headers
+
+
+def settle(database: Database, message: Message, status: int | None) -> str:
+    """Book an attempt; returns the message's state."""
+    changes: dict[str, Any] = {"last_status": status}
+    if status is not None and 200 <= status < 300:
+        changes["state"] = "sent"
+    elif status == GONE or message.attempt > len(DELAYS_S):
+        changes["state"] = "failed"
+    else:
+        delay = DELAYS_S[message.attempt - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+        changes["next_attempt"] = now() + timedelta(seconds=delay)
+    with database.write() as session:
+        mine = Delivery.id == message.id, Delivery.attempts == message.attempt
+        session.execute(update(Delivery).where(*mine).values(**changes))
+    return str(changes.get("state", "waiting"))

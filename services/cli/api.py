@@ -1,0 +1,35 @@
+"""``counterdub api``: the REST interface as one process."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated
+
+import typer
+
+from services.cli.output import reported
+
+
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on. Others than loopback need API keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    fd: Annotated[int | None, typer.Option(hidden=True, help="Listen on this socket that was opened for us.")] = None,
+) -> None:
+    """Serve the REST interface. Database, broker and store come from the environment (COUNTERDUB_…)."""
+    with reported(False):
+        from services.api.app import create_app
+        from services.api.server import create_server
+        from services.cli.listening import keys_required, listen
+        from shared.jobs import schema
+        from shared.jobs.database import Database
+        from shared.jobs.settings import service_settings
+        from shared.observability.logging import set_up_logging
+        from shared.observability.tracing import set_up_tracing
+
+        set_up_logging("api")
+        set_up_tracing("api")
+        settings = service_settings()
+        needed = keys_required(host, settings)
+        listening = socket.socket(fileno=fd) if fd is not None else listen(host, port)
+        schema.check(Database(settings.sqlalchemy_url()))
+        create_server(create_app(settings, keys_required=needed), host, port).run(sockets=[listening])

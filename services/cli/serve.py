@@ -1,0 +1,150 @@
+"""``counterdub serve``: API, workers, broker and database on one machine, by one command and with nothing installed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from services.cli.output import console, reported, say_json
+
+if TYPE_CHECKING:
+    from services.cli.supervisor import Child
+    from shared.jobs.settings import ServiceSettings
+
+ENGINE_QUEUES = ("separation", "transcription", "translation", "dubbing")
+MEDIA_QUEUES = ("ingest", "pairing", "fetch", "trainer")
+
+
+def serve(
+    data: Annotated[Path, typer.Option(help="Folder for database, store and uploads.")] = Path("counterdub-data"),
+    host: Annotated[str, typer.Option(help="Address to listen on. Others than loopback need API keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes with engines, about 4 GB each; by cores and memory if not given."),
+    ] = None,
+    media_jobs: Annotated[int | None, typer.Option(min=1, help="Processes that cut, join and encode.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object when ready.")] = False,
+) -> None:
+    """Serve everything from this machine: REST interface, workers, queue and database.
+
+    Ctrl-C stops in order: running tasks are finished or given back. A second one stops at once. Finished work is kept.
+    """
+    with reported(json):
+        from services.cli.machine import engine_processes, media_processes, this_machine
+        from services.cli.supervisor import Supervisor
+        from shared.jobs import schema
+        from shared.jobs.settings import ServiceSettings
+        from shared.observability.logging import set_up_logging
+
+        set_up_logging("serve")
+        folder = data.absolute()
+        settings = ServiceSettings(data=folder)
+        with only_one(folder), listening_on(host, port, settings) as (listening, url, env):
+            schema.upgrade(settings.sqlalchemy_url())
+            machine = this_machine()
+            children = layout(
+                folder,
+                listening,
+                jobs or engine_processes(machine),
+                media_jobs or media_processes(machine),
+                {**env, "COUNTERDUB_DATA": str(folder)},
+                settings,
+            )
+
+            def announce() -> None:
+                if json:
+                    say_json({"url": url, "data": str(folder), "pid": os.getpid()})
+                    sys.stdout.flush()
+                else:
+                    console.print(f"counterdub is ready: {url}  (data in {folder})", highlight=False, soft_wrap=True)
+
+            Supervisor(children, lambda: answers(url), announce, listening.close).run()
+
+
+def layout(
+    folder: Path,
+    listening: socket.socket,
+    engines: int,
+    media: int,
+    env: dict[str, str],
+    settings: ServiceSettings,
+) -> list[Child]:
+    """Which processes there are."""
+    from services.cli.broker import embedded_broker
+    from services.cli.supervisor import Child
+
+    children = []
+    if "COUNTERDUB_BROKER_URL" not in os.environ:
+        broker, url = embedded_broker(folder / "broker")
+        env = {**env, "COUNTERDUB_BROKER_URL": url}
+        children.append(broker)
+
+    def own(name: str, *arguments: str, grace_s: float, inherit: tuple[int, ...] = ()) -> Child:
+        command = [sys.executable, "-P", "-m", "services.cli", *arguments]
+        return Child(name, command, {**env, "COUNTERDUB_PROCESS": name}, grace_s=grace_s, inherit=inherit)
+
+    fd = listening.fileno()
+    children.append(own("api", "api", "--host", listening.getsockname()[0], "--fd", str(fd), grace_s=30, inherit=(fd,)))
+    for kind, number, queues in (("media", media, MEDIA_QUEUES), ("engines", engines, ENGINE_QUEUES)):
+        for index in range(1, number + 1):
+            name = f"{kind}-{index}"
+            children.append(own(name, "worker", "--queues", ",".join(queues), grace_s=settings.soft_shutdown_s + 15))
+    return children
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep a second ``serve`` out of the folder.
+
+    Raises:
+        StorageError: ``already_served``; ``not_writable`` and the like.
+    """
+    from filelock import FileLock, Timeout
+
+    from shared.errors import StorageError
+    from shared.store import storage_errors
+
+    lock = FileLock(folder / "serve.lock")
+    with storage_errors("the data folder"):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StorageError(
+                f"Another counterdub serve uses {folder.name} already. Stop it or choose another --data.",
+                code="already_served",
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def listening_on(
+    host: str, port: int, settings: ServiceSettings
+) -> Iterator[tuple[socket.socket, str, dict[str, str]]]:
+    """The API's socket, its URL, and what the API is told about keys. Open before anything is started."""
+    from services.cli.listening import address, keys_required, listen
+
+    env = {"COUNTERDUB_REQUIRE_KEYS": str(keys_required(host, settings)).lower()}
+    with listen(host, port) as listening:
+        yield listening, address(listening), env
+
+
+def answers(url: str) -> bool:
+    """Whether the API says that all it needs is there."""
+    import httpx
+
+    try:
+        return httpx.get(f"{url}/readyz", timeout=1).is_success
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,43 @@
+"""``counterdub worker``: a process that does the work of some stages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.cli.output import FAILED, reported
+
+
+def worker(
+    queues: Annotated[
+        str, typer.Option(help="What to work on: ingest, separation, transcription, translation, dubbing, pairing, …")
+    ] = "",
+    concurrency: Annotated[int, typer.Option(min=1, help="Tasks at a time; each holds its own models.")] = 1,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether this machine's worker is alive.")] = False,
+) -> None:
+    """Work on the tasks of these queues until told to stop. The rest comes from the environment (COUNTERDUB_…)."""
+    with reported(False):
+        from shared.errors import UsageError
+        from shared.jobs.settings import FETCH, QUEUES, service_settings
+
+        settings = service_settings()
+        if check:
+            from shared.jobs.worker import check_worker
+
+            raise typer.Exit(0 if check_worker(settings) else FAILED)
+        names = [name.strip() for name in queues.split(",") if name.strip()]
+        unknown = sorted(set(names) - {*QUEUES, FETCH})
+        if unknown or not names:
+            raise UsageError(
+                f"No such queue: {', '.join(unknown) or '(none named)'}. There are: {', '.join((*QUEUES, FETCH))}.",
+                code="unknown_queue",
+            )
+        from shared.jobs import schema
+        from shared.jobs.database import Database
+        from shared.jobs.worker import run_worker
+        from shared.observability.logging import set_up_logging
+
+        set_up_logging("worker")
+        schema.check(Database(settings.sqlalchemy_url()))
+        run_worker(names, concurrency, settings)
