@@ -1,0 +1,103 @@
+"""What engines on torch share: where and how precisely they compute, batches that fit, memory given back.
+
+Torch is imported inside the functions: only processes that hold such an engine pay for it.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from shared.engines import EngineOptions
+from shared.errors import EngineError
+
+log = logging.getLogger(__name__)
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+def torch_device(options: EngineOptions) -> Any:
+    """The torch device that the settings name (``cpu``, ``cuda``, ``cuda:1``).
+
+    Raises:
+        EngineError: ``no_device`` when there is none such.
+    """
+    import torch
+
+    device = torch.device(options.device)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise EngineError(
+            f"There is no graphics card for the device “{options.device}”. Use device=cpu, or a machine that has one.",
+            code="no_device",
+        )
+    return device
+
+
+def torch_dtype(options: EngineOptions) -> Any:
+    """``extra["dtype"]``, else float16 on a graphics card and float32 on the CPU.
+
+    Raises:
+        EngineError: ``bad_dtype``.
+    """
+    import torch
+
+    name = str(options.extra.get("dtype") or ("float16" if options.device.startswith("cuda") else "float32"))
+    if name not in DTYPES:
+        raise EngineError(f"dtype must be one of {', '.join(DTYPES)}, not “{name}”.", code="bad_dtype")
+    return getattr(torch, name)
+
+
+def in_batches(
+    items: Sequence[ItemT],
+    run: Callable[[list[ItemT]], Sequence[ResultT]],
+    size: int,
+    length: Callable[[ItemT], float],
+) -> list[ResultT]:
+    """``run`` over batches of items of like length, results in the order of ``items``.
+
+    A batch that does not fit into the card's memory is halved, down to one; the smaller size is kept for the rest.
+
+    Raises:
+        EngineError: ``out_of_memory`` (retryable) when not even one item fits.
+    """
+    order = sorted(range(len(items)), key=lambda index: -length(items[index]))
+    results: dict[int, ResultT] = {}
+    while order:
+        chosen = order[:size]
+        try:
+            found = run([items[index] for index in chosen])
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            release()
+            if len(chosen) == 1:
+                raise EngineError(
+                    "The graphics card has too little memory for this engine.", code="out_of_memory", retryable=True
+                ) from error
+            size = max(1, len(chosen) // 2)
+            log.warning("out of memory with %d at a time: going on with %d", len(chosen), size)
+            continue
+        results.update(zip(chosen, found, strict=True))
+        order = order[len(chosen) :]
+    return [results[index] for index in range(len(items))]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a library says that the card's memory is used up."""
+    return type(error).__name__ == "OutOfMemoryError" or (
+        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+    )
+
+
+def release() -> None:
+    """Give back what torch keeps of the card's memory."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,62 @@
+"""Batches of like length, halved when the memory does not suffice."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared import accelerator
+from shared.engines import EngineOptions
+from shared.errors import EngineError
+
+
+@pytest.fixture(autouse=True)
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerator, "release", lambda: None)
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    seen: list[list[str]] = []
+
+    def run(batch: list[str]) -> list[str]:
+        seen.append(batch)
+        return [item.upper() for item in batch]
+
+    assert accelerator.in_batches(["a", "bbb", "cc", "dddd"], run, 2, len) == ["A", "BBB", "CC", "DDDD"]
+    assert seen == [["dddd", "bbb"], ["cc", "a"]]
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_the_rest_stays_small() -> None:
+    sizes: list[int] = []
+
+    def run(batch: list[int]) -> list[int]:
+        sizes.append(len(batch))
+        if len(batch) > 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return batch
+
+    assert accelerator.in_batches(list(range(9)), run, 8, float) == list(range(9))
+    assert sizes == [8, 4, 2, 2, 2, 2, 1]
+
+
+def test_one_that_does_not_fit_alone_is_a_clear_error() -> None:
+    def run(batch: list[int]) -> list[int]:
+        raise RuntimeError("CUDA out of memory")
+
+    with pytest.raises(EngineError) as caught:
+        accelerator.in_batches([1, 2], run, 2, float)
+    assert (caught.value.code, caught.value.retryable) == ("out_of_memory", True)
+
+
+def test_other_errors_are_not_swallowed() -> None:
+    def run(batch: list[int]) -> list[int]:
+        raise ValueError("bad text")
+
+    with pytest.raises(ValueError, match="bad text"):
+        accelerator.in_batches([1], run, 2, float)
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    pytest.importorskip("torch")
+    with pytest.raises(EngineError) as caught:
+        accelerator.torch_dtype(EngineOptions(extra={"dtype": "int3"}))
+    assert caught.value.code == "bad_dtype"
