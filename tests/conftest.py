@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """Real clips outside the repository (``COUNTERDUB_DATA`` or ``../shared/data``)."""
-    path = Path(os.environ.get("COUNTERDUB_DATA", ROOT.parent / "shared" / "data"))
+    """Real clips outside the repository (``COUNTERDUB_CLIPS`` or ``../shared/data``)."""
+    path = Path(os.environ.get("COUNTERDUB_CLIPS", ROOT.parent / "shared" / "data"))
     if not path.is_dir():
-        pytest.skip("no real clips: set COUNTERDUB_DATA to a folder that holds them")
+        pytest.skip("no real clips: set COUNTERDUB_CLIPS to a folder that holds them")
     return path
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from services.api.keys import Caller
 from services.api.problems import Refused
 from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import ApiKey, Job, StageRun, Upload, now
+from shared.jobs.tables import ApiKey, Job, Title, Upload, now
 
 OPEN = ("running", "cancelling")
 
@@ -51,10 +51,7 @@ def open_jobs(session: Session, key_id: str | None) -> int:
 
 def minutes_used(session: Session, key_id: str | None) -> float:
     """Minutes of sound in all of the key's jobs, as far as they have been looked at."""
-    seconds = func.sum(StageRun.counters[SECONDS].as_float())
-    wanted = (
-        select(seconds).join(Job, Job.id == StageRun.job_id).where(Job.key_id == key_id, StageRun.stage == "ingest")
-    )
+    wanted = select(func.sum(Title.seconds)).join(Job, Job.id == Title.job_id).where(Job.key_id == key_id)
     return float(session.scalar(wanted) or 0.0) / 60
 
 

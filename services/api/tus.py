@@ -29,6 +29,8 @@ MISMATCH = 460
 """A status of tus's own."""
 
 MAX_NAME = 200
+INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+"""Unicode categories that names of files do without."""
 
 
 def check_version(headers: Headers) -> None:
@@ -108,14 +110,14 @@ def file_name(metadata: str) -> str:
 
 
 def safe_label(name: str) -> str:
-    """A file name for people: no folders, no control or invisible characters, a plain suffix, not too long."""
+    """A file name for people: no folders, no control or invisible characters, not too long, and at most a short suffix:
+    the store keeps it."""
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
-    text = "".join(char for char in last if unicodedata.category(char)[0] != "C" and char not in "\u2028\u2029")
+    text = "".join(char for char in last if unicodedata.category(char) not in INVISIBLE).strip(" .")
     suffix = PurePosixPath(text).suffix
     if re.fullmatch(r"\.[A-Za-z0-9]{1,10}", suffix) is None:
-        suffix = ""
-    stem = text.removesuffix(suffix).strip(" .")[:MAX_NAME]
-    return f"{stem or 'video'}{suffix}"
+        text, suffix = text.replace(".", "_"), ""
+    return f"{text.removesuffix(suffix)[:MAX_NAME] or 'video'}{suffix}"
 
 
 def date(at: datetime) -> str:

@@ -92,9 +92,7 @@ class Writing:
         except (BlockingIOError, FileNotFoundError):
             same = False
         if not same:
-            raise Refused(
-                423, code="upload_busy", message="Another request is writing to this upload.", retryable=True
-            )
+            raise Refused(423, code="upload_busy", message="Another request is writing to this upload.", retryable=True)
 
     def _row(self) -> Upload:
         """Read with the lock held: nobody counts bytes behind our back."""

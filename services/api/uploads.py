@@ -39,6 +39,11 @@ Writer = Annotated[Caller, Depends(requires("jobs:write"))]
 UploadId = Annotated[str, Path(pattern=r"^upl_[0-9a-f]{32}$", description="Id of an upload.")]
 
 WRITE_AT = 2**20
+TUS_PHRASES = {
+    412: "The version of tus was not named, or is another one.",
+    423: "Another request is writing to this upload.",
+    tus.MISMATCH: "The bytes have another hash than was told.",
+}
 SAFE_AFTER = 32 * 2**20
 """Bytes after which what came is made safe and counted, also within one request."""
 
@@ -70,6 +75,14 @@ def mismatched(error: Refused) -> Response:
         title="Checksum Mismatch", status=error.status, detail=error.message, code=error.code, retryable=error.retryable
     )
     return Response(body.model_dump_json(), error.status, media_type=PROBLEM)
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """``responses=`` of a route: problems as everywhere, and those that only tus knows."""
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    usual = documented(*(status for status in (401, 403, 503, *statuses) if status not in TUS_PHRASES))
+    own = {status: TUS_PHRASES[status] for status in (412, *statuses) if status in TUS_PHRASES}
+    return usual | {status: {"description": phrase, "content": content} for status, phrase in own.items()}
 
 
 router = APIRouter(prefix="/uploads", tags=["uploads"], route_class=TusRoute)
@@ -114,7 +127,7 @@ def options(here: Here) -> Response:
     operation_id="create_upload",
     summary="Announce a file (tus)",
     status_code=201,
-    responses=documented(400, 401, 403, 408, 413, 415, 503, 507),
+    responses=answers(400, 408, 413, 415, 423, tus.MISMATCH, 507),
 )
 async def create(request: Request, here: Here, caller: Writer) -> Response:
     """``Upload-Length`` and, base64, ``Upload-Metadata: filename …``; the body may bring the first bytes."""
@@ -146,7 +159,7 @@ def begin(here: Services, caller: Caller, name: str, size: int) -> Upload:
     "/{upload_id}",
     operation_id="upload_offset",
     summary="How much of a file is here (tus)",
-    responses=documented(401, 403, 404, 503),
+    responses=answers(404, 409, 423, 507),
 )
 def offset(here: Here, caller: Writer, upload_id: UploadId) -> Response:
     with here.database.read() as session:
@@ -170,7 +183,7 @@ def offset(here: Here, caller: Writer, upload_id: UploadId) -> Response:
     operation_id="continue_upload",
     summary="Send bytes of a file (tus)",
     status_code=204,
-    responses=documented(400, 401, 403, 404, 408, 409, 413, 415, 503, 507),
+    responses=answers(400, 404, 408, 409, 413, 415, 423, tus.MISMATCH, 507),
 )
 async def patch(request: Request, here: Here, caller: Writer, upload_id: UploadId) -> Response:
     """``Upload-Offset`` says where the bytes belong; ``Upload-Checksum`` may say their hash."""
@@ -261,7 +274,7 @@ async def overridden(request: Request, here: Here, caller: Writer, upload_id: Up
     operation_id="delete_upload",
     summary="Forget an upload (tus)",
     status_code=204,
-    responses=documented(401, 403, 404, 503),
+    responses=answers(404),
 )
 def delete(here: Here, caller: Writer, upload_id: UploadId) -> Response:
     """What jobs have taken of it is theirs."""

@@ -1,4 +1,4 @@
-"""Telling callers' servers that a job has ended: signed after Standard Webhooks, tried again, sent to public places only."""
+"""Telling callers' servers that a job has ended: signed (Standard Webhooks), tried again, to public places only."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ def claim(database: Database, most: int) -> list[Message]:
     """Take due messages, each for this process alone: the count of attempts is compared and set."""
     fields = Delivery.id, Delivery.job_id, Delivery.attempts, Delivery.body, Job.webhook_url, Job.webhook_secret
     due = Delivery.state == "waiting", Delivery.next_attempt <= now()
-    wanted = select(*fields).join(Job, Job.id == Delivery.job_id).where(*due).order_by(Delivery.next_attempt).limit(most)
+    wanted = (
+        select(*fields).join(Job, Job.id == Delivery.job_id).where(*due).order_by(Delivery.next_attempt).limit(most)
+    )
     with database.read() as session:
         rows = list(session.execute(wanted))
     claimed = []

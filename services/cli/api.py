@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.output import reported
+from services.cli.extras import with_extra
 
 
 def api(
@@ -16,7 +16,7 @@ def api(
     fd: Annotated[int | None, typer.Option(hidden=True, help="Listen on this socket that was opened for us.")] = None,
 ) -> None:
     """Serve the REST interface. Database, broker and store come from the environment (COUNTERDUB_…)."""
-    with reported(False):
+    with with_extra("api", False):
         from services.api.app import create_app
         from services.api.server import create_server
         from services.cli.listening import keys_required, listen

@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.output import console, reported, say_json
+from services.cli.extras import with_extra
+from services.cli.output import console, say_json
+
+if TYPE_CHECKING:
+    from shared.jobs.database import Database
 
 app = typer.Typer(help="Bring the services' database up to date, or check that it is.", no_args_is_help=True)
 
+Data = Annotated[Path | None, typer.Option(help="Folder given to serve; else what COUNTERDUB_… says.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 @app.command("upgrade")
-def upgrade(json: Json = False) -> None:
+def upgrade(data: Data = None, json: Json = False) -> None:
     """Create the tables, or bring those of an older version up to date. Does nothing when they are."""
-    with reported(json):
+    with with_extra("queue", json):
         from shared.jobs import schema
-        from shared.jobs.settings import service_settings
 
-        schema.upgrade(service_settings().sqlalchemy_url())
+        schema.upgrade(database_url(data))
         say_json({"database": "current"}) if json else console.print("the database is up to date")
 
 
 @app.command("check")
-def check(json: Json = False) -> None:
+def check(data: Data = None, json: Json = False) -> None:
     """Tell whether the database fits this version; exit code 3 if not."""
-    with reported(json):
-        from shared.jobs import schema
-        from shared.jobs.database import Database
-        from shared.jobs.settings import service_settings
-
-        schema.check(Database(service_settings().sqlalchemy_url()))
+    with with_extra("queue", json):
+        opened(data).close()
         say_json({"database": "current"}) if json else console.print("the database is up to date")
+
+
+def database_url(data: Path | None) -> str:
+    from shared.jobs.settings import ServiceSettings
+
+    return (ServiceSettings(data=data) if data else ServiceSettings()).sqlalchemy_url()
+
+
+def opened(data: Path | None) -> Database:
+    """The services' database, its form checked.
+
+    Raises:
+        StorageError: ``schema_old``, ``schema_new``, ``database_away``.
+    """
+    from shared.jobs import schema
+    from shared.jobs.database import Database
+
+    database = Database(database_url(data))
+    schema.check(database)
+    return database

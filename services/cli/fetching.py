@@ -55,12 +55,14 @@ def fetch(server: Server, file: dict[str, Any], path: Path, got: Got) -> None:
 
     def go_on() -> None:
         have = partial.stat().st_size if partial.exists() else 0
-        headers = {"Range": f"bytes={have}-", "If-Range": f'"{sha256}"'} if 0 < have < size else {}
+        headers = {"Accept-Encoding": "identity"}
+        if 0 < have < size:
+            headers |= {"Range": f"bytes={have}-", "If-Range": f'"{sha256}"'}
         with server.http.stream("GET", path_of(file["href"]), headers=headers) as response:
             raise_problem(response)
             goes_on = response.status_code == 206
             with storage_errors("the output folder"), partial.open("ab" if goes_on else "wb") as into:
-                for block in response.iter_bytes(2**18):
+                for block in response.iter_bytes():
                     into.write(block)
                     patience.renew()
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from services.cli.output import console, reported, say_json
+from services.cli.db import Data, Json, opened
+from services.cli.extras import with_extra
+from services.cli.output import console, say_json
 
-if TYPE_CHECKING:
-    from shared.jobs.database import Database
-
-app = typer.Typer(
-    help="Create, list and revoke API keys, in the database that COUNTERDUB_DATA or COUNTERDUB_DATABASE_URL names.",
-    no_args_is_help=True,
-)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+app = typer.Typer(help="Create, list and revoke the API keys of a server, on its machine.", no_args_is_help=True)
 
 
 @app.command("create")
@@ -28,14 +22,15 @@ def create(
     max_bytes: Annotated[int | None, typer.Option(min=0, help="Of a submission.")] = None,
     max_minutes: Annotated[float | None, typer.Option(min=0, help="Of video.")] = None,
     max_open_jobs: Annotated[int | None, typer.Option(min=0, help="Jobs at a time.")] = None,
+    data: Data = None,
     json: Json = False,
 ) -> None:
     """Make a key. It is shown once: only its hash is kept."""
-    with reported(json):
+    with with_extra("api", json):
         from services.api.keys import Limits, create_key
 
         limits = Limits(max_bytes, max_minutes, max_open_jobs)
-        key_id, secret = create_key(database(), name, scope or ["jobs:read", "jobs:write"], limits)
+        key_id, secret = create_key(opened(data), name, scope or ["jobs:read", "jobs:write"], limits)
         if json:
             say_json({"id": key_id, "key": secret})
         else:
@@ -43,9 +38,9 @@ def create(
 
 
 @app.command("list")
-def list_(json: Json = False) -> None:
+def list_(data: Data = None, json: Json = False) -> None:
     """List all keys, without what is secret about them."""
-    with reported(json):
+    with with_extra("api", json):
         from rich.table import Table
 
         from services.api.keys import list_keys
@@ -54,7 +49,7 @@ def list_(json: Json = False) -> None:
         rows = [
             {field: getattr(key, field) for field in shown}
             | {field: at.isoformat() if (at := getattr(key, field)) else None for field in ("created", "revoked")}
-            for key in list_keys(database())
+            for key in list_keys(opened(data))
         ]
         if json:
             say_json({"keys": rows})
@@ -66,21 +61,12 @@ def list_(json: Json = False) -> None:
 
 
 @app.command("revoke")
-def revoke(key_id: Annotated[str, typer.Argument(metavar="ID", help="As listed.")], json: Json = False) -> None:
+def revoke(
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="As listed.")], data: Data = None, json: Json = False
+) -> None:
     """Refuse a key from now on. Its jobs stay."""
-    with reported(json):
+    with with_extra("api", json):
         from services.api.keys import revoke_key
 
-        revoke_key(database(), key_id)
+        revoke_key(opened(data), key_id)
         say_json({"revoked": key_id}) if json else console.print(f"{key_id} is refused from now on", highlight=False)
-
-
-def database() -> Database:
-    """The services' database, its form checked."""
-    from shared.jobs import schema
-    from shared.jobs.database import Database
-    from shared.jobs.settings import service_settings
-
-    found = Database(service_settings().sqlalchemy_url())
-    schema.check(found)
-    return found

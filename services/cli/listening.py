@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from typing import TYPE_CHECKING
 
 from shared.errors import UsageError
-from shared.jobs.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from shared.jobs.settings import ServiceSettings
 
 
 def is_loopback(host: str) -> bool:

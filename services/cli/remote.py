@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from services.cli.listening import is_loopback
 from shared.errors import CounterdubError, StorageError, UsageError
@@ -16,7 +16,7 @@ from shared.errors import CounterdubError, StorageError, UsageError
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-TIMEOUT = httpx.Timeout(60, connect=10)
+TIMEOUT = httpx2.Timeout(60, connect=10)
 """The server sends something on every stream at least every 15 s."""
 PATIENCE_S = 60.0
 """For a server that was there once and is away: long enough for a restart."""
@@ -42,7 +42,7 @@ class Server:
         self.patience_s = patience_s
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         # A proxy does not lead to our own machine.
-        self.http = httpx.Client(
+        self.http = httpx2.Client(
             base_url=self.url, headers=headers, timeout=TIMEOUT, trust_env=not is_loopback(parts.hostname)
         )
 
@@ -54,18 +54,18 @@ class Server:
 
     def call(
         self, method: str, path: str, make: Callable[[], Mapping[str, Any]] = dict, **fixed: Any
-    ) -> httpx.Response:
+    ) -> httpx2.Response:
         """One request, tried again while the server is away or busy.
 
         Args:
             make: Makes what has to be made anew for each try, such as what reads a file.
-            fixed: The rest of ``httpx``'s arguments.
+            fixed: The rest of ``httpx2``'s arguments.
 
         Raises:
             CounterdubError: What the server says is wrong, or ``server_away``.
         """
 
-        def ask() -> httpx.Response:
+        def ask() -> httpx2.Response:
             response = self.http.request(method, path, **fixed, **make())
             raise_problem(response)
             return response
@@ -88,7 +88,7 @@ class Server:
         while True:
             try:
                 return action()
-            except httpx.TransportError as error:
+            except httpx2.TransportError as error:
                 patience.bear(error)
             except CounterdubError as error:
                 if not error.retryable:
@@ -127,7 +127,7 @@ class Patience:
         self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
 
 
-def raise_problem(response: httpx.Response) -> None:
+def raise_problem(response: httpx2.Response) -> None:
     """Turn a refusal into the error it tells of (RFC 9457), or that of whatever stands before the server.
 
     Raises:
@@ -137,15 +137,20 @@ def raise_problem(response: httpx.Response) -> None:
     if response.is_success:
         return
     response.read()
+    kind = UsageError if response.status_code < 500 else StorageError
+    again = response.status_code in (502, 503, 504)
     try:
         told = response.json()
         code, message = str(told["code"]), str(told["detail"])
-    except (ValueError, KeyError, TypeError):
-        told, message = {}, f"The server answers {response.status_code} {response.reason_phrase}."
-        code = "server_refused"
-    retryable = bool(told.get("retryable")) or response.status_code in (502, 503, 504)
-    kind = UsageError if response.status_code < 500 else StorageError
-    raise kind(message, code=code, stage=told.get("stage"), retryable=retryable, status=response.status_code)
+    except (ValueError, KeyError, TypeError) as error:
+        said = f"{response.status_code} {response.reason_phrase}"
+        raise kind(
+            f"What answers at this address is no Counterdub server, or something before it refuses: {said}.",
+            code="server_refused",
+            retryable=again,
+        ) from error
+    retryable = again or bool(told.get("retryable"))
+    raise kind(message, code=code, stage=told.get("stage"), retryable=retryable, **(told.get("details") or {}))
 
 
 def path_of(url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -12,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.output import console, reported, say_json
+from services.cli.extras import with_extra
+from services.cli.output import console, say_json
 
 if TYPE_CHECKING:
     from services.cli.supervisor import Child
     from shared.jobs.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
 
 ENGINE_QUEUES = ("separation", "transcription", "translation", "dubbing")
 MEDIA_QUEUES = ("ingest", "pairing", "fetch", "trainer")
@@ -37,7 +41,7 @@ def serve(
 
     Ctrl-C stops in order: running tasks are finished or given back. A second one stops at once. Finished work is kept.
     """
-    with reported(json):
+    with with_extra("serve", json):
         from services.cli.machine import engine_processes, media_processes, this_machine
         from services.cli.supervisor import Supervisor
         from shared.jobs import schema
@@ -58,6 +62,9 @@ def serve(
                 {**env, "COUNTERDUB_DATA": str(folder)},
                 settings,
             )
+
+            if env["COUNTERDUB_REQUIRE_KEYS"] == "true" and not has_keys(settings):
+                log.warning("nobody has an API key yet; make one: counterdub keys create NAME --data %s", folder.name)
 
             def announce() -> None:
                 if json:
@@ -114,7 +121,8 @@ def only_one(folder: Path) -> Iterator[None]:
 
     lock = FileLock(folder / "serve.lock")
     with storage_errors("the data folder"):
-        folder.mkdir(parents=True, exist_ok=True)
+        # Other people's videos and keys will be in it.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -140,11 +148,24 @@ def listening_on(
         yield listening, address(listening), env
 
 
+def has_keys(settings: ServiceSettings) -> bool:
+    from sqlalchemy import select
+
+    from shared.jobs.database import Database
+    from shared.jobs.tables import ApiKey
+
+    database = Database(settings.sqlalchemy_url())
+    with database.read() as session:
+        found = session.scalar(select(ApiKey.id).where(ApiKey.revoked.is_(None)).limit(1))
+    database.close()
+    return found is not None
+
+
 def answers(url: str) -> bool:
     """Whether the API says that all it needs is there."""
-    import httpx
+    import httpx2
 
     try:
-        return httpx.get(f"{url}/readyz", timeout=1).is_success
-    except httpx.HTTPError:
+        return httpx2.get(f"{url}/readyz", timeout=1).is_success
+    except httpx2.HTTPError:
         return False

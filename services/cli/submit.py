@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.output import console, errors, reported, say_json
+from services.cli.extras import with_extra
+from services.cli.output import console, errors, say_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -38,7 +39,7 @@ def submit(
 
     Exit codes as for `dub`: 0 done, 1 some titles or languages failed, 2 bad usage, 3 failed, 130 interrupted.
     """
-    with reported(json):
+    with with_extra("client", json):
         from services.cli.remote import Server
         from shared.errors import UsageError
 

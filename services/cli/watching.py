@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
-
-from httpx_sse import EventSource
 
 from services.cli.output import DONE, FAILED, INTERRUPTED, SOME_REJECTED
 from services.cli.remote import Patience, Server, raise_problem
@@ -77,13 +76,26 @@ def follow(server: Server, job_id: str, watch: Watch) -> None:
             raise_problem(response)
             if response.status_code == 204:
                 return True
-            for event in EventSource(response).iter_sse():
+            for data in messages(response.iter_bytes()):
                 patience.renew()
-                # What only keeps the connection alive comes as an event without data.
-                if event.data and event.id.isdigit():
-                    told = json.loads(event.data)
-                    watch.hear(int(event.id), event.event, told.get("data") or {})
+                if data:
+                    told = json.loads(data)
+                    watch.hear(told["seq"], told["kind"], told["data"])
         return watch.state is not None
 
     while not server.patiently(listen, patience):
         continue
+
+
+def messages(blocks: Iterable[bytes]) -> Iterator[str]:
+    """The data of server-sent events; empty for what only keeps the connection alive. One cut off is left out."""
+    rest, data = b"", []
+    for block in blocks:
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            field, _, value = line.rstrip(b"\r").partition(b":")
+            if field == b"data":
+                data.append(value.removeprefix(b" ").decode())
+            elif not line.strip():
+                yield "\n".join(data)
+                data = []

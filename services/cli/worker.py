@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.output import FAILED, reported
+from services.cli.extras import with_extra
+from services.cli.output import FAILED
 
 
 def worker(
@@ -17,7 +18,7 @@ def worker(
     check: Annotated[bool, typer.Option("--check", help="Only say whether this machine's worker is alive.")] = False,
 ) -> None:
     """Work on the tasks of these queues until told to stop. The rest comes from the environment (COUNTERDUB_…)."""
-    with reported(False):
+    with with_extra("queue", False):
         from shared.errors import UsageError
         from shared.jobs.settings import FETCH, QUEUES, service_settings
 

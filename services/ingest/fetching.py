@@ -238,7 +238,9 @@ def _copy(source: Any, target: Target) -> None:
 
 
 def failed(why: str, *, retryable: bool = False, **details: Any) -> CounterdubError:
-    return CounterdubError(f"The video could not be fetched: {why}", code="fetch_failed", retryable=retryable, **details)
+    return CounterdubError(
+        f"The video could not be fetched: {why}", code="fetch_failed", retryable=retryable, **details
+    )
 
 
 def timeout(how_long: str) -> CounterdubError:

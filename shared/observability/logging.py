@@ -23,6 +23,8 @@ Format = Literal["auto", "json", "text"]
 
 LOUD = (
     "httpx",
+    "httpx2",
+    "httpcore2",
     "httpcore",
     "amqp",
     "kombu",
@@ -66,7 +68,8 @@ def set_up_logging(
     last: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta]
     last.append(text(out.isatty()) if as_text else structlog.processors.JSONRenderer(ensure_ascii=False))
     handler = logging.StreamHandler(out)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    foreign = [structlog.stdlib.ExtraAdder(), *shared]
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=last))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level or os.environ.get("COUNTERDUB_LOG_LEVEL", "INFO").upper())

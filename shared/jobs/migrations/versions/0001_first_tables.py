@@ -21,8 +21,8 @@ def upgrade() -> None:
         sa.Column("max_open_jobs", sa.Integer(), nullable=True),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.Column("revoked", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("hash"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_key")),
+        sa.UniqueConstraint("hash", name=op.f("uq_api_key_hash")),
     )
     op.create_table(
         "idempotency",
@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("location", sa.String(), nullable=True),
         sa.Column("response", sa.JSON(), nullable=True),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("owner", "key"),
+        sa.PrimaryKeyConstraint("owner", "key", name=op.f("pk_idempotency")),
     )
     op.create_table(
         "worker",
@@ -44,7 +44,7 @@ def upgrade() -> None:
         sa.Column("started", sa.DateTime(timezone=True), nullable=False),
         sa.Column("beat", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_worker")),
     )
     with op.batch_alter_table("worker", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_worker_state"), ["state"], unique=False)
@@ -70,11 +70,8 @@ def upgrade() -> None:
         sa.Column("titles_ended", sa.Integer(), nullable=False),
         sa.Column("titles_failed", sa.Integer(), nullable=False),
         sa.Column("summary", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["key_id"],
-            ["api_key.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        sa.ForeignKeyConstraint(["key_id"], ["api_key.id"], name=op.f("fk_job_key_id_api_key")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_job")),
     )
     with op.batch_alter_table("job", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_job_state"), ["state"], unique=False)
@@ -90,11 +87,8 @@ def upgrade() -> None:
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires", sa.DateTime(timezone=True), nullable=False),
         sa.Column("blob", sa.JSON(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["key_id"],
-            ["api_key.id"],
-        ),
-        sa.PrimaryKeyConstraint("id"),
+        sa.ForeignKeyConstraint(["key_id"], ["api_key.id"], name=op.f("fk_upload_key_id_api_key")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_upload")),
     )
     op.create_table(
         "artifact",
@@ -105,8 +99,8 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=255), nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("job_id", "path"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_artifact_job_id_job"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "path", name=op.f("pk_artifact")),
     )
     with op.batch_alter_table("artifact", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_artifact_title"), ["title"], unique=False)
@@ -120,8 +114,8 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_status", sa.Integer(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_delivery_job_id_job"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
     )
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_delivery_state"), ["state"], unique=False)
@@ -133,8 +127,8 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("job_id", "seq"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_event_job_id_job"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "seq", name=op.f("pk_event")),
     )
     op.create_table(
         "title",
@@ -154,10 +148,10 @@ def upgrade() -> None:
         sa.Column("stale", sa.Boolean(), nullable=False),
         sa.Column("open_runs", sa.Integer(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("job_id", "name"),
-        sa.UniqueConstraint("job_id", "position"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_title_job_id_job"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_title")),
+        sa.UniqueConstraint("job_id", "name", name=op.f("uq_title_job_id_name")),
+        sa.UniqueConstraint("job_id", "position", name=op.f("uq_title_job_id_position")),
     )
     op.create_table(
         "edit",
@@ -166,8 +160,8 @@ def upgrade() -> None:
         sa.Column("utterance", sa.String(length=16), nullable=False),
         sa.Column("text", sa.String(), nullable=False),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["title_id"], ["title.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("title_id", "language", "utterance"),
+        sa.ForeignKeyConstraint(["title_id"], ["title.id"], name=op.f("fk_edit_title_id_title"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("title_id", "language", "utterance", name=op.f("pk_edit")),
     )
     op.create_table(
         "stage_run",
@@ -197,10 +191,12 @@ def upgrade() -> None:
         sa.Column("counters", sa.JSON(), nullable=False),
         sa.Column("engines", sa.JSON(), nullable=False),
         sa.Column("error", sa.JSON(), nullable=True),
-        sa.ForeignKeyConstraint(["job_id"], ["job.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["title_id"], ["title.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("job_id", "title", "task"),
+        sa.ForeignKeyConstraint(["job_id"], ["job.id"], name=op.f("fk_stage_run_job_id_job"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["title_id"], ["title.id"], name=op.f("fk_stage_run_title_id_title"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stage_run")),
+        sa.UniqueConstraint("job_id", "title", "task", name=op.f("uq_stage_run_job_id_title_task")),
     )
     with op.batch_alter_table("stage_run", schema=None) as batch_op:
         batch_op.create_index("stage_run_key", ["key"], unique=False)
@@ -214,9 +210,13 @@ def upgrade() -> None:
             "needs_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("run_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
-        sa.ForeignKeyConstraint(["needs_id"], ["stage_run.id"], ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["run_id"], ["stage_run.id"], ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("needs_id", "run_id"),
+        sa.ForeignKeyConstraint(
+            ["needs_id"], ["stage_run.id"], name=op.f("fk_need_needs_id_stage_run"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["stage_run.id"], name=op.f("fk_need_run_id_stage_run"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("needs_id", "run_id", name=op.f("pk_need")),
     )
     with op.batch_alter_table("need", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_need_run_id"), ["run_id"], unique=False)
