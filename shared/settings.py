@@ -104,6 +104,7 @@ class DubbingSettings(Section):
     timbre_match: bool = Field(True, description="Move the long-term spectrum towards the speaker's.")
     room_match: bool = Field(False, description="Add a synthetic room of the original's reverberation time.")
     voices: dict[str, str] = Field({}, description="Fixed casting: {'S1' = 'af_heart', 'es:S2' = 'em_alex'}.")
+    voices_heard: int = Field(4, description="Voices spoken and compared with each speaker when casting; 0: none.")
     same_person_threshold: float = Field(0.80, description="Above this cosine a speaker of a later title is the same.")
     bandwidth_hz: int = Field(12_000, description="All speech, the control's too, is limited to this bandwidth.")
     fit: FitSettings = FitSettings()

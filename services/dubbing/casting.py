@@ -17,6 +17,9 @@ WRONG_GENDER_COST = 2.0
 TAKEN_COST = 1.0
 F0_BOUNDARY_HZ = 165.0
 """Median pitch that separates men's from women's speaking voices."""
+EITHER_HZ = (140.0, 195.0)
+"""Men who raise their voice and women with a low one are both found here; what the voice sounds like decides then."""
+CLEARLY_NEARER = 0.03
 
 Gender = Literal["female", "male"]
 
@@ -50,6 +53,22 @@ def gender_of(speaker: Speaker) -> Gender | None:
     if speaker.gender is None and speaker.median_f0_hz:
         return "male" if speaker.median_f0_hz < F0_BOUNDARY_HZ else "female"
     return speaker.gender
+
+
+def gender_heard(speaker: Speaker, candidates: Sequence[Candidate]) -> Gender | None:
+    """By pitch, and where that may be either, the gender of the voice that is clearly nearest."""
+    stated = gender_of(speaker)
+    pitch = speaker.median_f0_hz
+    if pitch is None or not EITHER_HZ[0] < pitch < EITHER_HZ[1]:
+        return stated
+    nearest: dict[Gender, float] = {}
+    for candidate in candidates:
+        near = candidate.likeness(speaker)
+        if near is not None:
+            nearest[candidate.gender] = max(near, nearest.get(candidate.gender, -1.0))
+    if len(nearest) < 2 or abs(nearest["male"] - nearest["female"]) < CLEARLY_NEARER:
+        return stated
+    return max(nearest, key=lambda gender: nearest[gender])
 
 
 def cast(
@@ -120,11 +139,14 @@ def assign(speakers: Sequence[Speaker], candidates: Sequence[Candidate], taken: 
     if not speakers:
         return {}
     copies = 1 + max(0, len(speakers) - len(candidates))
+    genders = {speaker.id: gender_heard(speaker, candidates) for speaker in speakers}
     columns = [(candidate, copy) for copy in range(copies) for candidate in candidates]
     cost = np.array(
         [
             [
-                misfit(speaker, candidate) + TAKEN_COST * (copy + (candidate.voice in taken)) + 1e-4 * order
+                misfit(speaker, candidate, genders[speaker.id])
+                + TAKEN_COST * (copy + (candidate.voice in taken))
+                + 1e-4 * order
                 for order, (candidate, copy) in enumerate(columns)
             ]
             for speaker in speakers
@@ -134,8 +156,7 @@ def assign(speakers: Sequence[Speaker], candidates: Sequence[Candidate], taken: 
     return {speakers[row].id: columns[pick][0] for row, pick in zip(rows, picks, strict=True)}
 
 
-def misfit(speaker: Speaker, candidate: Candidate) -> float:
+def misfit(speaker: Speaker, candidate: Candidate, gender: Gender | None) -> float:
     near = candidate.likeness(speaker)
-    gender = gender_of(speaker)
     wrong = gender is not None and candidate.gender != gender
     return WRONG_GENDER_COST * wrong - (near or 0.0) - NATIVE_BONUS * candidate.native

@@ -5,7 +5,7 @@ Entry points: ``cast``, ``dubbing``, ``control``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from services.dubbing.casting import Candidate, cast
 from services.dubbing.chunks import read_list, write_list
 from services.dubbing.control import run as run_control
 from services.dubbing.lines import run as run_dubbing
+from services.dubbing.refining import refine
 from shared.engines import EngineOptions
 from shared.errors import UsageError
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
@@ -45,8 +46,40 @@ def run_cast(
     members = cast(
         speakers, language, voices, fixed=fixed, previous=previous, same_person=settings.same_person_threshold
     )
+    if "embedder" in engines and settings.embedder == "resemblyzer" and hasattr(synthesizer, "proposals"):
+        members = made_for_them(members, speakers, previous, set(fixed), settings, engines, work)
     work.count("voices_not_native", sum(not member.native for member in members[: len(speakers)]))
     return {"cast.json": write_list(work.path("cast.json"), members)}
+
+
+def made_for_them(
+    members: list[CastMember],
+    speakers: Sequence[Speaker],
+    previous: Sequence[CastMember],
+    fixed: Collection[str],
+    settings: DubbingSettings,
+    engines: Mapping[str, Any],
+    work: Work,
+) -> list[CastMember]:
+    """The cast with a nearer voice for everybody who is new and whose voice the user did not choose."""
+    kept = {member.voice for member in previous}
+    taken = {member.voice for member in members}
+    out = list(members)
+    for index, speaker in enumerate(speakers):
+        work.progress(index / len(speakers))
+        if speaker.id in fixed or out[index].voice in kept:
+            continue
+        out[index] = refine(
+            out[index],
+            speaker,
+            engines["synthesizer"],
+            engines["embedder"],
+            work,
+            count=settings.voices_heard,
+            taken=taken,
+        )
+        taken.add(out[index].voice)
+    return out
 
 
 def candidates(synthesizer: Any, language: str, comparable: bool) -> list[Candidate]:
@@ -88,6 +121,14 @@ def synthesizer_use(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     return {"synthesizer": EngineUse("synthesizer", chosen.engine, options)}
 
 
+def casting_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
+    uses = synthesizer_use(settings, scope)
+    chosen = settings.dubbing
+    if chosen.voices_heard > 0:
+        uses["embedder"] = EngineUse("embedder", chosen.embedder, EngineOptions("", chosen.device, chosen.threads))
+    return uses
+
+
 def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     uses = synthesizer_use(settings, scope)
     chosen = settings.dubbing
@@ -97,6 +138,6 @@ def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     return uses
 
 
-CAST = Stage("cast", 1, run_cast, section, synthesizer_use, "dubbing")
-STAGE = Stage("dubbing", 1, run_dubbing, section, speaking_engines, "dubbing")
+CAST = Stage("cast", 2, run_cast, section, casting_engines, "dubbing")
+STAGE = Stage("dubbing", 2, run_dubbing, section, speaking_engines, "dubbing")
 CONTROL = Stage("control", 1, run_control, section, lambda settings, scope: {}, "dubbing")

@@ -12,10 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.dubbing.casting import Candidate
+from services.dubbing.engines.kokoro_graph import PITCH, with_pitch
 from services.dubbing.engines.kokoro_phonemes import LANGUAGES, Phonemes, pieces
+from services.dubbing.engines.kokoro_search import nearest
 from services.dubbing.engines.kokoro_voices import STYLES, Mix, style_voice
 from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.errors import EngineError
+from shared.records import CastMember, Speaker
 
 MAX_TOKENS = 508
 """The model's context of 512 less start and end; its style files have 510 rows."""
@@ -28,6 +31,23 @@ SHARE, SHARE_OTHER_GENDER = 0.5, 0.65
 """How much of a mixed voice's colour is not the native style's. All of it costs words in French (docs/fitting.md)."""
 NEUTRAL_PROSODY = {"female": "if_sara", "male": "im_nicola"}
 """For languages without a style of their own: German through the Italian ones has a round-trip error of 5 %."""
+CLOSE_SHARE = {"fr": 0.55, "ja": 0.7}
+USUAL_CLOSE_SHARE = 0.8
+"""How much of the colour of a voice made for one speaker is not the native style's, by what it costs in words."""
+PITCH_REACH = (0.6, 1.6)
+"""How far a voice's pitch is moved to be a speaker's."""
+
+PROBES = {
+    "en": "I don't know what to tell you, but we'll see tomorrow.",
+    "es": "No sé qué decirte, pero mañana lo veremos.",
+    "fr": "Je ne sais pas quoi te dire, mais demain on verra.",
+    "it": "Non so cosa dirti, ma domani lo vedremo.",
+    "pt": "Não sei o que te dizer, mas amanhã veremos.",
+    "de": "Ich weiß nicht, was ich dir sagen soll, aber morgen sehen wir weiter.",
+    "ja": "何と言えばいいか、明日になれば分かります。",
+    "hi": "मुझे नहीं पता क्या कहूँ, कल देखेंगे।",
+}
+"""A sentence in every language by which voices are compared: two to three seconds."""
 
 
 @lru_cache(maxsize=1)
@@ -35,6 +55,20 @@ def voice_table() -> dict[str, np.ndarray]:
     """Style → its Resemblyzer embedding, ``[256]``."""
     with (resources.files("services.dubbing") / "voices_kokoro.npz").open("rb") as file, np.load(file) as table:
         return dict(zip(table["styles"].tolist(), table["embeddings"].astype(np.float32), strict=True))
+
+
+@lru_cache(maxsize=1)
+def natural_pitch() -> dict[str, float]:
+    """``language:style`` → median pitch of that prosody, Hz."""
+    with (resources.files("services.dubbing") / "mixes_kokoro.npz").open("rb") as file, np.load(file) as table:
+        return dict(zip(table["natural"].tolist(), table["natural_hz"].astype(float).tolist(), strict=True))
+
+
+def prosody_style(language: str, gender: str) -> str:
+    """The style whose prosody speaks for foreign colours: native and of the gender, if there is one."""
+    native = [style for style in STYLES if style_voice(style).language == language]
+    same = [style for style in native if style_voice(style).gender == gender]
+    return (same or native or [NEUTRAL_PROSODY[gender]])[0]
 
 
 class KokoroSynthesizer:
@@ -89,8 +123,7 @@ class KokoroSynthesizer:
         native = [voice for voice in voices if voice.language == language]
         out = [Candidate(voice.id, voice.gender, True, table[voice.id]) for voice in native]
         for voice in voices[len(native) :]:
-            same = [one.id for one in native if one.gender == voice.gender]
-            prosody = (same or [one.id for one in native] or [NEUTRAL_PROSODY[voice.gender]])[0]
+            prosody = prosody_style(language, voice.gender)
             if prosody != voice.id:
                 share = SHARE if style_voice(prosody).gender == voice.gender else SHARE_OTHER_GENDER
                 mixed = self.describe(f"{voice.id}*{share}+{prosody}*{1 - share:g}/{prosody}", language)
@@ -98,6 +131,26 @@ class KokoroSynthesizer:
             else:
                 out.append(Candidate(voice.id, voice.gender, False, table[voice.id]))
         return out
+
+    def probe(self, language: str) -> str:
+        """What a voice says to be compared with a speaker."""
+        return PROBES[language]
+
+    def proposals(self, member: CastMember, speaker: Speaker, count: int) -> list[str]:
+        """Up to ``count`` voices that may be nearer to a speaker than the cast one: it at their pitch, then mixes."""
+        gender = member.gender or "female"
+        prosody = prosody_style(member.language, gender)
+        own = natural_pitch().get(f"{member.language}:{prosody}")
+        wanted = speaker.median_f0_hz or own
+        if not speaker.embedding or wanted is None or own is None:
+            return []
+        factor = f"@{np.clip(wanted / own, *PITCH_REACH):.2f}"
+        share = CLOSE_SHARE.get(member.language, USUAL_CLOSE_SHARE)
+        mixes = nearest(np.asarray(speaker.embedding), wanted, gender, prosody, share, count - 1)
+        same = [member.voice + factor] if Mix.parse(member.voice).prosody == prosody else [member.voice]
+        return same + [
+            "+".join(f"{style}*{part:g}" for style, part in mix.items()) + f"/{prosody}{factor}" for mix in mixes
+        ]
 
     def describe(self, voice: str, language: str) -> Candidate:
         """Any voice id that a user may write, mixes too.
@@ -130,12 +183,15 @@ class KokoroSynthesizer:
             EngineError: ``nothing_to_speak`` when the text has no sound, ``engine_missing`` for a front end,
                 ``unspeakable_language``, ``engine_failed``.
         """
-        style = self._style(voice)
+        style, pitch = self._style(voice), Mix.parse(voice).pitch
         parts = []
         for piece in pieces(text, lambda part: len(self._tokens(part, language)) <= MAX_TOKENS):
             tokens = self._tokens(piece, language)
             if set(tokens) - self._silent:
-                parts += [self._run(tokens, style, speed), np.zeros(int(PAUSE_SECONDS * self.sample_rate), np.float32)]
+                parts += [
+                    self._run(tokens, style, speed, pitch),
+                    np.zeros(int(PAUSE_SECONDS * self.sample_rate), np.float32),
+                ]
         if not parts:
             raise EngineError("The text has nothing that can be spoken.", code="nothing_to_speak")
         return np.concatenate(parts[:-1])
@@ -143,7 +199,7 @@ class KokoroSynthesizer:
     def _tokens(self, text: str, language: str) -> list[int]:
         return [self._vocabulary[letter] for letter in self._phonemes(text, language) if letter in self._vocabulary]
 
-    def _run(self, tokens: list[int], style: np.ndarray, speed: float) -> Audio:
+    def _run(self, tokens: list[int], style: np.ndarray, speed: float, pitch: float) -> Audio:
         with self._lock:
             self._session = self._session or self._load()
         row = style[min(len(tokens), len(style)) - 1]
@@ -151,6 +207,7 @@ class KokoroSynthesizer:
             "tokens": np.array([[0, *tokens, 0]], np.int64),
             "style": row[None],
             "speed": np.array([np.clip(speed, *self.native_speed)], np.float32),
+            PITCH: np.array([pitch], np.float32),
         }
         audio = np.asarray(self._session.run(None, feed)[0], np.float32).ravel()
         if not audio.size or not np.isfinite(audio).all():
@@ -162,5 +219,5 @@ class KokoroSynthesizer:
         options.intra_op_num_threads = self._threads
         # Spinning threads cost half as much CPU time again and gain nothing on a shared machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model = self._model / "kokoro-v1.0.int8.onnx"
-        return self._runtime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        model = with_pitch(self._model / "kokoro-v1.0.int8.onnx")
+        return self._runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

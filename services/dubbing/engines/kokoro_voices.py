@@ -2,7 +2,8 @@
 
 A style has two halves: the first 128 numbers colour the sound (who speaks), the last 128 drive rhythm and melody
 (which language's habits are heard). A voice id is therefore ``<colour>`` or ``<colour>/<prosody>``, where a colour
-is one style or a weighted sum: ``em_alex``, ``am_onyx/em_alex``, ``em_alex*0.6+am_onyx*0.4/em_alex``.
+is one style or a weighted sum: ``em_alex``, ``am_onyx/em_alex``, ``em_alex*0.6+am_onyx*0.4/em_alex``. A factor on the
+pitch may follow: ``em_alex@0.9``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ LANGUAGE_OF_PREFIX = {
 COLOUR = 128
 """Numbers of a style that colour the sound; the rest drive prosody."""
 
+PITCH_FACTORS = (0.5, 2.0)
+
 # fmt: off
 STYLES = (
     "af_alloy", "af_aoede", "af_bella", "af_heart", "af_jessica", "af_kore", "af_nicole", "af_nova", "af_river",
@@ -51,10 +54,12 @@ def style_voice(style: str) -> Voice:
 
 @dataclass(frozen=True)
 class Mix:
-    """A parsed voice id: shares of styles for the colour, and the style whose prosody is used."""
+    """A parsed voice id: shares of styles for the colour, the style whose prosody is used, and the pitch."""
 
     colour: tuple[tuple[str, float], ...]
     prosody: str
+    pitch: float = 1.0
+    """Factor on the pitch that the prosody asks for."""
 
     @classmethod
     def parse(cls, voice: str) -> Mix:
@@ -62,8 +67,13 @@ class Mix:
         Raises:
             UsageError: ``unknown_voice``, naming it.
         """
-        colour, _, prosody = voice.partition("/")
+        styles, _, factor = voice.partition("@")
+        colour, _, prosody = styles.partition("/")
         shares = []
+        try:
+            pitch = float(factor) if factor else 1.0
+        except ValueError as error:
+            raise unknown_voice(voice) from error
         for part in colour.split("+"):
             style, _, share = part.partition("*")
             try:
@@ -73,9 +83,9 @@ class Mix:
         prosody = prosody.strip() or max(shares, key=lambda item: item[1])[0]
         if {prosody, *(style for style, _ in shares)} - set(STYLES) or not 0 < sum(s for _, s in shares) < np.inf:
             raise unknown_voice(voice)
-        if any(share < 0 for _, share in shares):
+        if any(share < 0 for _, share in shares) or not PITCH_FACTORS[0] <= pitch <= PITCH_FACTORS[1]:
             raise unknown_voice(voice)
-        return cls(tuple(shares), prosody)
+        return cls(tuple(shares), prosody, pitch)
 
     def style(self, folder: Path) -> np.ndarray:
         """Style vectors by number of phonemes, ``[510, 256]``."""
@@ -91,7 +101,8 @@ def read_style(folder: Path, style: str) -> np.ndarray:
 
 def unknown_voice(voice: str) -> UsageError:
     return UsageError(
-        f"There is no voice “{voice}”. Kokoro knows {', '.join(STYLES)}; mixes are written em_alex*0.6+em_santa*0.4.",
+        f"There is no voice “{voice}”. Kokoro knows {', '.join(STYLES)}; mixes are written em_alex*0.6+em_santa*0.4, "
+        "a pitch factor @0.9.",
         code="unknown_voice",
         voice=voice,
     )

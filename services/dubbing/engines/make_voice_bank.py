@@ -1,0 +1,108 @@
+"""Make ``mixes_kokoro.npz``: random mixes of Kokoro's styles at random pitch, and what the speaker encoder hears.
+
+    python -m services.dubbing.engines.make_voice_bank
+
+About two seconds a mix on one core. Run again when the weights change (their hash is inside) or the encoder does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from services.dubbing.engines.kokoro import LANGUAGES, PROBES, KokoroSynthesizer, prosody_style
+from services.dubbing.engines.kokoro_search import COORDINATES, USUAL_HZ
+from services.dubbing.engines.kokoro_voices import COLOUR, STYLES, read_style
+from services.dubbing.finishing import trim
+from shared.audio.pitch import median_f0
+from shared.audio.signal import SPEECH_RATE, resample
+from shared.engines import EngineOptions, WeightFiles
+from shared.speaker import Resemblyzer
+
+SENTENCE = "The quick brown fox jumps over the lazy dog."
+COUNT = 600
+ROW = 60
+"""Colours differ little with the length of the text; this row stands for all."""
+PROSODIES = {
+    "f": ("ef_dora", "ff_siwis", "jf_alpha", "if_sara", "pf_dora", "af_heart"),
+    "m": ("em_alex", "ff_siwis", "jm_kumo", "im_nicola", "pm_alex", "am_michael"),
+}
+PITCH_HZ, SPREAD = {"f": 215.0, "m": 125.0}, 0.3
+
+
+def coordinates(folder: Path) -> np.ndarray:
+    """Colours of all styles by principal components, each scaled to what it matters, ``[54, 24]``."""
+    colours = np.stack([read_style(folder, style)[ROW, :COLOUR] for style in STYLES]).astype(np.float64)
+    centred = colours - colours.mean(axis=0)
+    left, size, _ = np.linalg.svd(centred, full_matrices=False)
+    points = left[:, :COORDINATES] * size[:COORDINATES]
+    return np.asarray(points / points.std(axis=0) * np.sqrt(size[:COORDINATES] / size[0]))
+
+
+def heard(synthesizer: KokoroSynthesizer, text: str, language: str, voice: str) -> np.ndarray:
+    """Trimmed speech, mono 16 kHz."""
+    rate = synthesizer.sample_rate
+    return resample(trim(synthesizer.synthesize(text, language, voice), rate), rate, SPEECH_RATE)
+
+
+def natural_pitch(synthesizer: KokoroSynthesizer) -> dict[str, float]:
+    """``language:style`` → median pitch of the prosody that mixes in that language use, Hz."""
+    out = {}
+    for language in LANGUAGES:
+        for gender in ("female", "male"):
+            style = prosody_style(language, gender)
+            out[f"{language}:{style}"] = median_f0(heard(synthesizer, PROBES[language], language, style)) or USUAL_HZ
+    return out
+
+
+def make(weights: WeightFiles, path: Path, count: int = COUNT) -> None:
+    synthesizer, embedder = KokoroSynthesizer(EngineOptions(), weights), Resemblyzer(EngineOptions(), weights)
+    rng = np.random.default_rng(0)
+    natural: dict[str, float] = {}
+    shares, pitches, embeddings = [], [], []
+    while len(shares) < count:
+        gender = str(rng.choice(["f", "m"]))
+        pool = [index for index, style in enumerate(STYLES) if style[1] == gender]
+        parts = int(rng.integers(1, 5))
+        # Some mixes cross the genders, so that the bank knows the way between them.
+        row = np.zeros(len(STYLES))
+        row[rng.choice(pool if rng.random() < 0.85 else len(STYLES), parts, replace=False)] = rng.dirichlet([1] * parts)
+        prosody = str(rng.choice(PROSODIES[gender]))
+        if prosody not in natural:
+            natural[prosody] = median_f0(heard(synthesizer, SENTENCE, "en", prosody)) or USUAL_HZ
+        factor = np.clip(np.exp(rng.normal(np.log(PITCH_HZ[gender]), SPREAD)) / natural[prosody], 0.5, 1.8)
+        colour = "+".join(f"{STYLES[index]}*{row[index]:.4f}" for index in np.flatnonzero(row))
+        audio = heard(synthesizer, SENTENCE, "en", f"{colour}/{prosody}@{factor:.3f}")
+        shares.append(row)
+        pitches.append(median_f0(audio) or USUAL_HZ)
+        embeddings.append(embedder.embed(audio))
+    write(weights, path, np.array(shares), np.array(pitches), np.array(embeddings), natural_pitch(synthesizer))
+
+
+def write(
+    weights: WeightFiles,
+    path: Path,
+    shares: np.ndarray,
+    pitch_hz: np.ndarray,
+    embeddings: np.ndarray,
+    natural: dict[str, float],
+) -> None:
+    model = weights.path("kokoro-82m-int8") / "kokoro-v1.0.int8.onnx"
+    np.savez_compressed(
+        path,
+        styles=coordinates(weights.path("kokoro-voices")).astype(np.float32),
+        shares=shares.astype(np.float16),
+        pitch_hz=pitch_hz.astype(np.float16),
+        embeddings=embeddings.astype(np.float16),
+        natural=np.array(list(natural)),
+        natural_hz=np.array(list(natural.values()), np.float16),
+        model_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
+    )
+
+
+if __name__ == "__main__":
+    from shared.weights import WeightFolder
+
+    make(WeightFolder(), Path(__file__).parents[1] / "mixes_kokoro.npz")

@@ -1,0 +1,61 @@
+"""A voice made for one speaker: a few that should be near are heard, and the one that is nearest is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.dubbing.casting import cosine
+from services.dubbing.finishing import trim
+from shared.audio.signal import SPEECH_RATE, resample
+from shared.pipeline.stage import Work
+from shared.records import CastMember, Speaker
+
+
+def refine(
+    member: CastMember,
+    speaker: Speaker,
+    synthesizer: Any,
+    embedder: Any,
+    work: Work,
+    *,
+    count: int,
+    taken: Collection[str],
+) -> CastMember:
+    """The nearest of ``count`` voices that the engine proposes for a speaker, measured on one spoken sentence.
+
+    Args:
+        member: The speaker's voice by the table; kept when the engine has nothing to propose.
+        synthesizer: With ``proposals(language, member, speaker, count)`` and ``probe(language)``.
+        taken: Voices of other speakers.
+    """
+    language = member.language
+    voices = [voice for voice in synthesizer.proposals(member, speaker, count) if voice not in taken]
+    if not voices:
+        return member
+    nearness = []
+    for voice in voices:
+        heard = embedding(synthesizer, embedder, language, voice, work)
+        nearness.append(cosine(speaker.embedding, heard) or 0.0)
+    best = int(np.argmax(nearness))
+    chosen = synthesizer.describe(voices[best], language)
+    return member.model_copy(
+        update={"voice": voices[best], "native": chosen.native, "similarity": round(nearness[best], 4)}
+    )
+
+
+def embedding(synthesizer: Any, embedder: Any, language: str, voice: str, work: Work) -> np.ndarray:
+    """What a voice sounds like in a language; made once."""
+
+    def make(path: Path) -> None:
+        text, rate = synthesizer.probe(language), synthesizer.sample_rate
+        audio = trim(synthesizer.synthesize(text, language, voice), rate)
+        vector = embedder.embed(resample(audio, rate, SPEECH_RATE))
+        path.write_text(json.dumps([round(float(value), 6) for value in vector]), encoding="utf-8")
+
+    key = {"probe": synthesizer.probe(language), "language": language, "voice": voice}
+    return np.array(json.loads(work.cached(key, ".json", make).read_text(encoding="utf-8")))
