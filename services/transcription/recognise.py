@@ -10,6 +10,7 @@ import numpy as np
 
 from services.transcription import transcript
 from services.transcription.gates import refuse
+from services.transcription.rehearing import hear_again, unheard
 from services.transcription.turns import by_voice
 from services.transcription.utterances import Heard, breathing_room, hug, joined, levels, settle, split
 from services.transcription.windows import covered, cut, read_speech, union, windows, within
@@ -24,6 +25,8 @@ POOR_LOGPROB = -0.7
 """Below this the separated voice is heard too, and the surer text is kept (the mix is the better one as a rule)."""
 EDGE_SECONDS = 0.3
 """How far sound may lie outside the recogniser's word times."""
+DETECTOR_LATE_SECONDS = 0.1
+"""How far before the speech that was detected a voice may already sound; what sounds earlier is something else."""
 SPARSE_CHUNK_SECONDS = 30.0
 UNDETERMINED = "und"
 """Language of given text when nothing says what it is (ISO 639-2)."""
@@ -116,8 +119,15 @@ def listen(
                 start, end = word.start + window.start, word.end + window.start
                 moved_word = word.model_copy(update={"start": min(start, window.end), "end": min(end, window.end)})
                 words.append(Heard(moved_word, segment.mean_logprob, segment.no_speech))
-    groups = split(settle(words, precise), settings.split_gap_seconds, settings.max_utterance_seconds)
+    words = settle(words, precise)
+    groups = split(words, settings.split_gap_seconds, settings.max_utterance_seconds)
     groups = [part for group in groups for part in by_voice(group, vocals, engines["embedder"])]
+    if not sparse:
+        found = (
+            hear_again(gap, (mix, vocals), language, engines["recognizer"], speech, settings)
+            for gap in unheard(on_vocals, words)
+        )
+        groups = sorted([*groups, *(group for group in found if group)], key=lambda group: group[0].word.start)
     progress(0.85)
 
     lines: list[Utterance] = []
@@ -129,6 +139,8 @@ def listen(
         if lines:
             before = max(before, lines[-1].end)  # one stream of words: its utterances do not overlap
         low, high = max(before, first - EDGE_SECONDS), min(after, last + EDGE_SECONDS)
+        home = next((part for part in precise if part.start <= first < part.end), None)
+        low = max(low, home.start - DETECTOR_LATE_SECONDS) if home else low
         span = hug(Span(start=max(first, before), end=max(last, before + 0.01)), loudness, low, high)
         span = breathing_room(span, len(text), before, after)
         logprob = float(np.mean([heard.mean_logprob for heard in group]))

@@ -1,0 +1,104 @@
+"""Speech that got no text is heard a second time, by itself.
+
+A recogniser that hears half a minute at once drops what is short, quiet or between two clear sentences. Where the voice
+detector saw speech for long enough and no word landed, that stretch is heard alone. Alone there is less to go by and
+more is invented, so the text has to be believed more than elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.transcription.gates import GHOSTS, refuse
+from services.transcription.utterances import Heard
+from services.transcription.windows import PAD_SECONDS, covered, cut
+from shared.engines import Recognizer, Segment
+from shared.records import Span, Word
+from shared.settings import TranscriptionSettings
+from shared.text import normalise
+
+LEAST_SECONDS = 0.7
+"""Shorter speech without text is a breath, a laugh or the edge of a word."""
+WORD_REACH = 0.3
+"""Sound this far from a word still belongs to it."""
+BELIEVED_LOGPROB = -1.0
+
+
+def unheard(speech: Sequence[Span], words: Sequence[Heard]) -> list[Span]:
+    """Stretches of ``speech`` of at least :data:`LEAST_SECONDS` that no word is near; increasing, disjoint."""
+    out = []
+    for span in speech:
+        at = span.start
+        for heard in sorted(words, key=lambda heard: heard.word.start):
+            first, last = heard.word.start - WORD_REACH, heard.word.end + WORD_REACH
+            if last <= at or first >= span.end:
+                continue
+            if first - at >= LEAST_SECONDS:
+                out.append(Span(start=at, end=first))
+            at = max(at, last)
+        if span.end - at >= LEAST_SECONDS:
+            out.append(Span(start=at, end=span.end))
+    return out
+
+
+def hear_again(
+    gap: Span,
+    sounds: Sequence[np.ndarray],
+    language: str,
+    recognizer: Recognizer,
+    speech: Sequence[Span],
+    settings: TranscriptionSettings,
+) -> list[Heard]:
+    """The surest believable text of a stretch in any of ``sounds`` (mono 16 kHz, same clock), spread over the stretch.
+
+    Words come with times inside ``gap``: the detector knows better where a lone voice is than the recogniser, whose
+    word times are poor in short windows.
+    """
+    best: tuple[float, str, float] | None = None
+    for sound in sounds:
+        text, logprob, no_speech = one_text(recognizer.transcribe(cut(sound, gap, PAD_SECONDS), language))
+        reason = refuse(
+            text,
+            language,
+            seconds=gap.end - gap.start,
+            mean_logprob=logprob,
+            no_speech=no_speech,
+            supported=covered(speech, gap.start, gap.end) / (gap.end - gap.start),
+            sparse=False,
+            settings=settings,
+        )
+        if reason or logprob < BELIEVED_LOGPROB or normalise(text) in GHOSTS:
+            continue
+        if best is None or logprob > best[0]:
+            best = (logprob, text, no_speech)
+    return [] if best is None else spread(best[1], gap, best[0], best[2])
+
+
+def one_text(segments: Sequence[Segment]) -> tuple[str, float, float]:
+    """Text, mean log-probability and probability of no speech over all segments; a repeated segment counts once."""
+    kept = [segment for i, segment in enumerate(segments) if i == 0 or segment.text != segments[i - 1].text]
+    if not kept:
+        return "", -10.0, 1.0
+    return (
+        " ".join(segment.text.strip() for segment in kept),
+        float(np.mean([segment.mean_logprob for segment in kept])),
+        float(np.mean([segment.no_speech for segment in kept])),
+    )
+
+
+def spread(text: str, gap: Span, logprob: float, no_speech: float) -> list[Heard]:
+    """The words of ``text`` one after another over all of ``gap``, each as long as its share of the letters."""
+    words = text.split() or [text]
+    ends = np.cumsum([len(word) for word in words]) / sum(len(word) for word in words)
+    starts = [0.0, *ends[:-1]]
+    length = gap.end - gap.start
+    return [
+        Heard(
+            Word(start=gap.start + first * length, end=gap.start + last * length, text=f" {word}", probability=0.0),
+            logprob,
+            no_speech,
+        )
+        for word, first, last in zip(words, starts, ends, strict=True)
+    ]
