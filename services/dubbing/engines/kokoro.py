@@ -183,15 +183,16 @@ class KokoroSynthesizer:
             EngineError: ``nothing_to_speak`` when the text has no sound, ``engine_missing`` for a front end,
                 ``unspeakable_language``, ``engine_failed``.
         """
-        style, pitch = self._style(voice), Mix.parse(voice).pitch
+        return self.speak(text, language, self._style(voice), Mix.parse(voice).pitch, speed)
+
+    def speak(self, text: str, language: str, style: np.ndarray, pitch: float = 1.0, speed: float = 1.0) -> Audio:
+        """Like :meth:`synthesize`, with style vectors ``[510, 256]`` instead of a voice id."""
         parts = []
         for piece in pieces(text, lambda part: len(self._tokens(part, language)) <= MAX_TOKENS):
             tokens = self._tokens(piece, language)
             if set(tokens) - self._silent:
-                parts += [
-                    self._run(tokens, style, speed, pitch),
-                    np.zeros(int(PAUSE_SECONDS * self.sample_rate), np.float32),
-                ]
+                sound = self._run(tokens, style, speed, pitch)
+                parts += [sound, np.zeros(int(PAUSE_SECONDS * self.sample_rate), np.float32)]
         if not parts:
             raise EngineError("The text has nothing that can be spoken.", code="nothing_to_speak")
         return np.concatenate(parts[:-1])

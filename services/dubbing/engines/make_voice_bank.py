@@ -22,14 +22,16 @@ from shared.engines import EngineOptions, WeightFiles
 from shared.speaker import Resemblyzer
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
-COUNT = 600
+COUNT = 300
+PUSHED = (0.8, 1.6)
+"""Mixes are moved this far from the middle of their gender: beyond the styles too, so that the edge is known."""
 ROW = 60
 """Colours differ little with the length of the text; this row stands for all."""
 PROSODIES = {
     "f": ("ef_dora", "ff_siwis", "jf_alpha", "if_sara", "pf_dora", "af_heart"),
     "m": ("em_alex", "ff_siwis", "jm_kumo", "im_nicola", "pm_alex", "am_michael"),
 }
-PITCH_HZ, SPREAD = {"f": 215.0, "m": 125.0}, 0.3
+PITCH_HZ, SPREAD = {"f": 200.0, "m": 120.0}, 0.22
 
 
 def coordinates(folder: Path) -> np.ndarray:
@@ -41,10 +43,15 @@ def coordinates(folder: Path) -> np.ndarray:
     return np.asarray(points / points.std(axis=0) * np.sqrt(size[:COORDINATES] / size[0]))
 
 
-def heard(synthesizer: KokoroSynthesizer, text: str, language: str, voice: str) -> np.ndarray:
-    """Trimmed speech, mono 16 kHz."""
-    rate = synthesizer.sample_rate
-    return resample(trim(synthesizer.synthesize(text, language, voice), rate), rate, SPEECH_RATE)
+def trimmed(audio: np.ndarray, rate: int) -> np.ndarray:
+    """Without silence at the ends, mono 16 kHz."""
+    return resample(trim(audio, rate), rate, SPEECH_RATE)
+
+
+def pitch_of(synthesizer: KokoroSynthesizer, text: str, language: str, style: str) -> float:
+    """Median pitch of one style, Hz."""
+    audio = synthesizer.synthesize(text, language, style)
+    return median_f0(trimmed(audio, synthesizer.sample_rate)) or USUAL_HZ
 
 
 def natural_pitch(synthesizer: KokoroSynthesizer) -> dict[str, float]:
@@ -53,13 +60,15 @@ def natural_pitch(synthesizer: KokoroSynthesizer) -> dict[str, float]:
     for language in LANGUAGES:
         for gender in ("female", "male"):
             style = prosody_style(language, gender)
-            out[f"{language}:{style}"] = median_f0(heard(synthesizer, PROBES[language], language, style)) or USUAL_HZ
+            out[f"{language}:{style}"] = pitch_of(synthesizer, PROBES[language], language, style)
     return out
 
 
 def make(weights: WeightFiles, path: Path, count: int = COUNT) -> None:
     synthesizer, embedder = KokoroSynthesizer(EngineOptions(), weights), Resemblyzer(EngineOptions(), weights)
     rng = np.random.default_rng(0)
+    vectors = {style: read_style(weights.path("kokoro-voices"), style) for style in STYLES}
+    colours = np.stack([vectors[style][:, :COLOUR] for style in STYLES])
     natural: dict[str, float] = {}
     shares, pitches, embeddings = [], [], []
     while len(shares) < count:
@@ -69,12 +78,15 @@ def make(weights: WeightFiles, path: Path, count: int = COUNT) -> None:
         # Some mixes cross the genders, so that the bank knows the way between them.
         row = np.zeros(len(STYLES))
         row[rng.choice(pool if rng.random() < 0.85 else len(STYLES), parts, replace=False)] = rng.dirichlet([1] * parts)
+        push = rng.uniform(*PUSHED)
+        row *= push
+        row[pool] += (1 - push) / len(pool)
         prosody = str(rng.choice(PROSODIES[gender]))
         if prosody not in natural:
-            natural[prosody] = median_f0(heard(synthesizer, SENTENCE, "en", prosody)) or USUAL_HZ
+            natural[prosody] = pitch_of(synthesizer, SENTENCE, "en", prosody)
         factor = np.clip(np.exp(rng.normal(np.log(PITCH_HZ[gender]), SPREAD)) / natural[prosody], 0.5, 1.8)
-        colour = "+".join(f"{STYLES[index]}*{row[index]:.4f}" for index in np.flatnonzero(row))
-        audio = heard(synthesizer, SENTENCE, "en", f"{colour}/{prosody}@{factor:.3f}")
+        style = np.concatenate([np.tensordot(row, colours, 1), vectors[prosody][:, COLOUR:]], axis=1, dtype=np.float32)
+        audio = trimmed(synthesizer.speak(SENTENCE, "en", style, float(factor)), synthesizer.sample_rate)
         shares.append(row)
         pitches.append(median_f0(audio) or USUAL_HZ)
         embeddings.append(embedder.embed(audio))
