@@ -8,13 +8,16 @@ from shared.schemas.reasons import TEXTS, Reason
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-BUILT = {"weights_missing", "weights_damaged"}
+BUILT = {"weights_missing", "weights_damaged", "not_found"}
 """Codes put together from parts."""
+
+
+RAISED = r'(?:code=|Refused\(\s*\d{3},\s*)"([a-z_0-9]+)"'
 
 
 def raised() -> set[str]:
     sources = [path for top in ("shared", "services", "trainer") for path in (ROOT / top).rglob("*.py")]
-    return BUILT | {code for path in sources for code in re.findall(r'code="([a-z_0-9]+)"', path.read_text("utf-8"))}
+    return BUILT | {code for path in sources for code in re.findall(RAISED, path.read_text("utf-8"))}
 
 
 def documented() -> set[str]:
