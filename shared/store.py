@@ -11,14 +11,17 @@ either the whole result or none.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +32,11 @@ from shared.errors import CounterdubError, StorageError
 
 NEARLY_NOTHING = 2**20
 """Bytes of free space below which a failed write is taken for a full disk."""
+
+CACHE_BYTES = 20 * 2**30
+
+_holding: ContextVar[Path | None] = ContextVar("holding", default=None)
+"""The workspace that copies are held in."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,19 @@ def storage_error(error: OSError, what: str) -> CounterdubError:
     return StorageError(f"Input/output error on {what}: {error.strerror or error}.", code="io_error", retryable=True)
 
 
+@contextmanager
+def answering() -> Iterator[None]:
+    """Turn what the libraries of object stores raise when they cannot reach them into an error of ours."""
+    try:
+        yield
+    except (CounterdubError, OSError, ValueError):
+        raise
+    except Exception as error:
+        raise StorageError(
+            "The artifact store does not answer. It is tried again.", code="store_away", retryable=True
+        ) from error
+
+
 def full(folder: Path) -> bool:
     """Whether the folder's disk is as good as full: libraries that write files often lose the system's own word."""
     return shutil.disk_usage(folder).free < NEARLY_NOTHING
@@ -94,13 +115,17 @@ class Store:
     Args:
         url: A local folder or an fsspec URL (``s3://bucket/prefix``).
         local: Where local copies and temporary files go; for a local store, inside it.
+        cache_bytes: What local copies may take up. Those that a task has in use come on top.
     """
 
-    def __init__(self, url: str, local: Path | None = None) -> None:
+    def __init__(self, url: str, local: Path | None = None, cache_bytes: int = CACHE_BYTES) -> None:
         self._fs, self._root = fsspec.url_to_fs(url)
         self._is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
         copies = local or Path(tempfile.gettempdir()) / "counterdub-store"
         self._local = Path(self._root) if self._is_local else copies
+        self._cache_bytes = cache_bytes
+        self._untrimmed = cache_bytes
+        """Bytes of copies since the cache was last brought down to its bound."""
         with storage_errors("the artifact store"):
             (self._local / "tmp").mkdir(parents=True, exist_ok=True)
 
@@ -108,16 +133,16 @@ class Store:
         """The outputs kept under ``key``, or None. A key whose blobs are gone counts as not there."""
         path = f"{self._root}/keys/{key[:2]}/{key}.json"
         try:
-            with self._fs.open(path, "rb") as file:
+            with answering(), self._fs.open(path, "rb") as file:
                 names = json.loads(file.read())
-        except FileNotFoundError:
-            return None
-        except ValueError:
+        except (FileNotFoundError, ValueError):
             return None
         blobs = {name: Blob(name, value["sha256"], value["size"]) for name, value in names.items()}
         for blob in blobs.values():
             try:
-                if self._fs.size(f"{self._root}/{blob.address}") != blob.size:
+                with answering():
+                    size = self._fs.size(f"{self._root}/{blob.address}")
+                if size != blob.size:
                     return None
             except FileNotFoundError:
                 return None
@@ -141,22 +166,34 @@ class Store:
         target = f"{self._root}/{blob.address}"
         if self._is_local:
             self._place(path, Path(target), move)
-        elif not self._fs.exists(target):
-            self._fs.put_file(str(path), target)
+        else:
+            with answering():
+                if not self._fs.exists(target):
+                    self._fs.put_file(str(path), target)
+            if move:
+                self._keep(path, blob)
         return blob
 
     def fetch(self, blob: Blob) -> Path:
-        """A local path with the blob's content. Not to be written to."""
+        """A local path with the blob's content. Not to be written to.
+
+        Within a :meth:`workspace` the path stays as long as that; else it is to be opened at once.
+
+        Raises:
+            FileNotFoundError: The store has lost it.
+            StorageError: ``store_away`` and what :meth:`put` raises.
+        """
         if self._is_local:
             return Path(self._root) / blob.address
         path = self._local / blob.address
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-            with storage_errors("a local copy"):
-                self._fs.get_file(f"{self._root}/{blob.address}", str(partial))
-                partial.replace(path)
-        return path
+        while True:
+            if not path.exists():
+                self._download(blob)
+            try:
+                os.utime(path)
+                return self._hold(path)
+            except FileNotFoundError:
+                continue  # Another process needed the room.
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -167,6 +204,7 @@ class Store:
         """
         with storage_errors("a temporary folder"):
             folder = Path(tempfile.mkdtemp(dir=self._local / "tmp"))
+        holding = _holding.set(folder)
         try:
             yield folder
         except (CounterdubError, OSError):
@@ -176,12 +214,81 @@ class Store:
                 raise storage_error(OSError(errno.ENOSPC, ""), "a temporary file") from error
             raise
         finally:
+            _holding.reset(holding)
             shutil.rmtree(folder, ignore_errors=True)
 
-    def sweep(self) -> None:
-        """Remove what killed runs left in the temporary folder. Only while no other run uses the store."""
+    def sweep(self, idle_s: float = 0.0) -> None:
+        """Remove what killed runs left in the temporary folder.
+
+        Args:
+            idle_s: Only what was not touched for so long; 0 only while no other run uses the store.
+        """
         for left in (self._local / "tmp").iterdir():
-            shutil.rmtree(left, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                if idle_s and time.time() - left.stat().st_mtime < idle_s:
+                    continue
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
+
+    def _download(self, blob: Blob) -> None:
+        with self.workspace() as folder, storage_errors("a local copy"):
+            partial = folder / "copy"
+            try:
+                with answering():
+                    self._fs.get_file(f"{self._root}/{blob.address}", str(partial))
+            except FileNotFoundError as error:
+                lost = error
+            else:
+                self._keep(partial, blob)
+                return
+        raise lost
+
+    def _keep(self, source: Path, blob: Blob) -> None:
+        """Make a file a local copy. One that lies on another file system stays where it is."""
+        path = self._local / blob.address
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.chmod(0o444)
+            source.replace(path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+        self._untrimmed += blob.size
+        if self._untrimmed > self._cache_bytes / 20:
+            self._trim(path)
+
+    def _hold(self, path: Path) -> Path:
+        """The copy under a second name that only this task knows, so that nobody takes it away."""
+        folder = _holding.get()
+        if folder is None:
+            return path
+        held = folder / "held" / path.name
+        held.parent.mkdir(exist_ok=True)
+        if not held.exists():
+            try:
+                os.link(path, held)
+            except FileNotFoundError:
+                raise
+            except OSError:
+                shutil.copyfile(path, held)  # No links on this file system.
+        return held
+
+    def _trim(self, newest: Path) -> None:
+        """Remove the copies that were used longest ago, beyond the bound, but none that a task holds."""
+        self._untrimmed = 0
+        copies = []
+        for path in (self._local / "blobs").glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):
+                copies.append((path.stat(), path))
+        excess = sum(stat.st_size for stat, _ in copies) - self._cache_bytes
+        for stat, path in sorted(copies, key=lambda copy: copy[0].st_mtime_ns):
+            if excess <= 0:
+                break
+            if stat.st_nlink == 1 and path != newest:
+                path.unlink(missing_ok=True)
+                excess -= stat.st_size
 
     def _place(self, source: Path, target: Path, move: bool) -> None:
         if target.exists() and target.stat().st_size == source.stat().st_size:
@@ -202,14 +309,12 @@ class Store:
 
     def _write(self, address: str, body: bytes) -> None:
         if not self._is_local:
-            with self._fs.open(f"{self._root}/{address}", "wb") as file:
+            with answering(), self._fs.open(f"{self._root}/{address}", "wb") as file:
                 file.write(body)
             return
         target = Path(self._root) / address
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=self._local / "tmp")
         with os.fdopen(handle, "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
+            file.write(body)  # Not synced: a key that a power cut truncates counts as not there.
         Path(partial).replace(target)

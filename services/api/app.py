@@ -26,7 +26,6 @@ from services.api.webhooks import deliverer
 from shared.errors import StorageError
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
-from shared.store import Store
 
 TIDY_S = 600.0
 ABOUT = """Dubs of videos as counterfactual pairs: the picture and the background stay, the speech changes.
@@ -59,7 +58,7 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
         settings=settings,
         keys_required=keys_required,
         database=database,
-        store=Store(settings.store(), settings.store_cache),
+        store=settings.open_store(),
         files=BlobFiles(settings.store()),
         broadcast=Broadcast(database),
         metrics=Scrape(database),

@@ -167,7 +167,7 @@ class Broadcast:
         """Number of the latest event of each job; a job that is not there any more is left out."""
         with self._database.read() as session:
             rows = session.execute(select(Job.id, Job.events).where(Job.id.in_(jobs)))
-            return dict(rows.tuples().all())
+            return dict(rows.all())
 
     def _read(self, behind: Mapping[str, int]) -> dict[str, list[Told]]:
         """The next events of some of the jobs."""

@@ -9,8 +9,9 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Header
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from services.api.problems import Refused
 from shared.jobs.database import Database
@@ -33,11 +34,18 @@ IdempotencyKey = Annotated[
 
 @dataclass
 class Answer:
-    """The answer to a request: found, or to be given."""
+    """The answer to a request: found, or to be given. A location without a status is what a killed process had made."""
 
     status: int | None = None
     location: str | None = None
     body: dict[str, Any] | None = None
+    owner: str = ""
+    key: str | None = None
+
+    def enter(self, session: Session, location: str) -> None:
+        """Keep what the request makes in the transaction that makes it: sent again, it is not made again."""
+        mine = Idempotency.owner == self.owner, Idempotency.key == self.key
+        session.execute(update(Idempotency).where(*mine).values(location=location))
 
 
 @contextmanager
@@ -77,11 +85,14 @@ def begin(database: Database, owner: str, key: str, request_hash: str) -> Answer
         with database.write() as session:
             row = session.get(Idempotency, (owner, key), with_for_update=True)
             if row is None or now() - row.created > (KEPT if row.status else ABANDONED):
+                if row is not None and row.location and not row.status and row.request_hash == request_hash:
+                    row.created = now()
+                    return Answer(location=row.location, owner=owner, key=key)
                 if row is not None:
                     session.delete(row)
                     session.flush()
                 session.add(Idempotency(owner=owner, key=key, request_hash=request_hash))
-                return Answer()
+                return Answer(owner=owner, key=key)
     except IntegrityError as error:
         raise busy() from error
     if row.request_hash != request_hash:

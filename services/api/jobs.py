@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
@@ -163,11 +164,16 @@ def enter(here: Services, caller: Caller, asked: Submission, idempotency_key: st
         check_webhook_url(webhook.url, here.settings)
         signing_key(webhook.secret or "")
     trace = trace if TRACEPARENT.fullmatch(trace) else ""
+
+    def entering(session: Session, job_id: str) -> None:
+        check_new_job(session, caller, here.settings)
+        answer.enter(session, f"/v1/jobs/{job_id}")
+
     with (
         tracing.span("POST /v1/jobs", trace or None),
         once(here.database, caller.key_id, idempotency_key, asked.fingerprint()) as answer,
     ):
-        if answer.status is None:
+        if answer.location is None:
             job_id, wakes = requests.create_job(
                 here.database,
                 here.store,
@@ -180,11 +186,14 @@ def enter(here: Services, caller: Caller, asked: Submission, idempotency_key: st
                 webhook_url=webhook.url if webhook else None,
                 webhook_secret=webhook.secret if webhook else None,
                 traceparent=tracing.traceparent() or trace or None,
+                within=entering,
             )
             here.wake(wakes)
             log.info("job entered", extra={"job": job_id})
-            answer.status, answer.location = 202, f"/v1/jobs/{job_id}"
-            answer.body = current(here, caller, job_id).model_dump(mode="json")
+            answer.location = f"/v1/jobs/{job_id}"
+        if answer.status is None:
+            answer.status = 202
+            answer.body = current(here, caller, answer.location.rpartition("/")[2]).model_dump(mode="json")
     return JSONResponse(answer.body, answer.status, {"Location": answer.location or ""})
 
 

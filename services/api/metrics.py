@@ -13,7 +13,6 @@ from prometheus_client.registry import Collector
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from services.api.quotas import SECONDS
 from shared.jobs.database import Database
 from shared.jobs.tables import FINAL, Delivery, Job, StageRun, Title, Worker
 
@@ -87,9 +86,7 @@ def of_stages(session: Session) -> Iterator[Metric]:
     yield failures
 
     audio = CounterMetricFamily("counterdub_audio_seconds_done", "Length of the titles that are done.")
-    length = StageRun.counters[SECONDS].as_float()
-    done = select(func.sum(length)).join(Title, Title.id == StageRun.title_id)
-    audio.add_metric([], session.scalar(done.where(StageRun.stage == "ingest", Title.state == "done")) or 0)
+    audio.add_metric([], session.scalar(select(func.sum(Title.seconds)).where(Title.state == "done")) or 0)
     yield audio
 
 

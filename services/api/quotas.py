@@ -12,9 +12,6 @@ from shared.jobs.tables import ApiKey, Job, Title, Upload, now
 
 OPEN = ("running", "cancelling")
 
-SECONDS = "audio_seconds"
-"""Counter of a title's ingest."""
-
 
 def check_new_job(session: Session, caller: Caller, settings: ServiceSettings) -> None:
     """Whether the caller may ask for another job now.

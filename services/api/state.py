@@ -40,8 +40,8 @@ class Services:
             self.waking.submit(wake, self.settings.broker_url.get_secret_value(), wakes)
 
 
-def services(connection: HTTPConnection) -> Services:
-    """The dependency behind :data:`Here`."""
+async def services(connection: HTTPConnection) -> Services:
+    """The dependency behind :data:`Here`. Asynchronous, since otherwise a thread would be asked for it."""
     found: Services = connection.app.state.services
     return found
 

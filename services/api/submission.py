@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from services.api.multipart import Form, SentFile
 from services.api.problems import Refused
 from services.api.schemas import NewJob, UploadSource, UrlSource, Wish
+from services.api.tus import safe_label
 from shared import languages as codes
 from shared.engines import registered
 from shared.errors import UsageError
@@ -221,10 +221,5 @@ def named_sources(
 
 
 def label(name: str, fallback: str = "video") -> str:
-    """A file name for people and suffixes: one line, no folders, not too long for the database."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029/\\]+", "_", name).strip()
-    text = text.encode(errors="ignore").decode()
-    if len(text) > 200:
-        stem, dot, suffix = text.rpartition(".")
-        text = f"{stem[:180]}{dot}{suffix[:16]}" if dot else text[:200]
-    return text if text.strip(".") else fallback
+    """:func:`services.api.tus.safe_label`, or the fallback where nothing of a name is left."""
+    return safe_label(name) if name.strip("./\\ ") else fallback

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import threading
 from typing import Any
 
@@ -12,23 +13,30 @@ from celery.signals import worker_shutting_down
 from shared.jobs.running import Runner
 from shared.jobs.settings import service_settings
 from shared.jobs.wakeups import WORK, Waker
+from shared.observability.logging import set_up_logging
+from shared.observability.tracing import set_up_tracing
 
 log = logging.getLogger(__name__)
 
+UNBOOKED = 71
+"""Exit code of a process that could not write down how a task ended."""
 
-def serve(queues: tuple[str, ...]) -> None:
+
+def serve(queues: tuple[str, ...], worker: str | None = None, parent: int | None = None) -> None:
     """Work until told to stop: SIGTERM lets the task in hand end, for ``soft_shutdown_s`` at most."""
     settings = service_settings()
     waker = Waker(settings.broker_url.get_secret_value())
-    runner = Runner(settings, queues, waker)
+    runner = Runner(settings, queues, waker, worker)
+    runner.heart.parent = parent
 
     @waker.app.task(name=WORK, bind=True)  # type: ignore[untyped-decorator]
     def work(self: Any) -> None:
         try:
             runner.work(self.request.delivery_info["routing_key"])
         except Exception:
-            log.exception("a task could not be booked; the watch will free it")
-            raise
+            # As long as this process lives the task counts as being worked on.
+            log.exception("a task could not be booked; this process ends so that another one does it")
+            os._exit(UNBOOKED)
 
     def shutting_down(**_: Any) -> None:
         runner.stopping.set()
@@ -56,7 +64,12 @@ def serve(queues: tuple[str, ...]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="counterdub worker process")
     parser.add_argument("--queues", required=True)
-    serve(tuple(parser.parse_args().queues.split(",")))
+    parser.add_argument("--worker", help="id of its row in the database")
+    parser.add_argument("--parent", type=int, help="process without which this one stops")
+    given = parser.parse_args()
+    set_up_logging("worker")
+    set_up_tracing("worker")
+    serve(tuple(given.queues.split(",")), given.worker, given.parent)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,21 @@ find nothing to do.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from shared.errors import CounterdubError
 from shared.jobs.database import Database, locked_job, tell
 from shared.jobs.endings import end_if_cancelled, job_ended, settle_title, title_ended
 from shared.jobs.growth import grow
-from shared.jobs.tables import FINAL, Job, Need, StageRun, Title, now
+from shared.jobs.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
+from shared.jobs.tables import Job, StageRun, Title, now
 from shared.pipeline.performing import Done
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
@@ -58,47 +61,51 @@ class Claimed:
         return found
 
 
-def claim(database: Database, worker: str, queue: str) -> Claimed | None:
-    """Take the oldest ready task of a queue; None when there is none."""
+def claim(database: Database, worker: str, queue: str, resume: bool = False) -> Claimed | None:
+    """Take the oldest ready task of a queue; None when there is none.
+
+    Args:
+        resume: Look first for one that this worker has claimed without hearing of it: the database went away then.
+    """
     while True:
         with database.write() as session:
-            oldest = select(StageRun.id, StageRun.job_id).where(StageRun.queue == queue, StageRun.state == "ready")
-            candidate = session.execute(oldest.order_by(StageRun.id).limit(1)).first()
-            if candidate is None:
+            if resume and (mine := session.execute(UNHEARD, {"b_owner": worker}).first()) is not None:
+                return in_hand(session, mine, mine)
+            job = session.execute(OLDEST, {"b_queue": queue}).first()
+            if job is None:
                 return None
-            job = locked_job(session, candidate.job_id)
-            taken: Any = session.execute(
-                update(StageRun)
-                .where(StageRun.id == candidate.id, StageRun.state == "ready")
-                .values(state="running", owner=worker, attempt=StageRun.attempt + 1, started=now(), progress=0.0)
-            )
-            if job is None or not taken.rowcount:
+            taking = {"b_run": job.run_id, "b_owner": worker, "b_started": now()}
+            run = session.execute(TAKE, taking).first()
+            if run is None:
                 continue  # Another worker was quicker.
-            run = session.get_one(StageRun, candidate.id)
-            tell(session, job, "task_started", **told(run))
-            return Claimed(
-                run=run.id,
-                job=job.id,
-                title=run.title,
-                title_id=run.title_id,
-                task=Task(run.task, run.stage, Scope(**run.scope)),
-                wanted=run.inputs,
-                outputs=outputs(session, run),
-                settings=job.settings,
-                attempt=run.attempt,
-                traceparent=job.traceparent,
-            )
+            note(session, job.job_id, job.events + 1, "task_started", told(run))
+            return in_hand(session, job, run)
 
 
-def outputs(session: Session, run: StageRun) -> dict[str, Any]:
+def in_hand(session: Session, job: Any, run: Any) -> Claimed:
+    """What a worker has to know of a task that it claimed."""
+    return Claimed(
+        run=run.run_id,
+        job=job.job_id,
+        title=run.title,
+        title_id=run.title_id,
+        task=Task(run.task, run.stage, Scope(**run.scope)),
+        wanted=run.inputs,
+        outputs=outputs(session, run),
+        settings=job.settings,
+        attempt=run.attempt,
+        traceparent=job.traceparent,
+    )
+
+
+def outputs(session: Session, run: Any) -> dict[str, Any]:
     """What the tasks that it waited for have made."""
     if not any("task" in value for value in run.inputs.values()):
         return {}
-    needed = select(StageRun.task, StageRun.outputs).join(Need, Need.needs_id == StageRun.id)
-    return {row.task: row.outputs for row in session.execute(needed.where(Need.run_id == run.id))}
+    return {row.task: row.outputs for row in session.execute(MADE, {"b_run": run.run_id})}
 
 
-def told(run: StageRun) -> dict[str, Any]:
+def told(run: Any) -> dict[str, Any]:
     """What events say of a task."""
     return {
         "title": run.title or None,
@@ -119,25 +126,54 @@ def owned(session: Session, run_id: int, worker: str) -> tuple[Job, StageRun] | 
     return (job, run) if run is not None and run.state == "running" and run.owner == worker else None
 
 
+def owned_and_wanted(session: Session, run_id: int, worker: str) -> tuple[Job, StageRun] | None:
+    """:func:`owned`, unless the job is being cancelled: then the task ends with it."""
+    mine = owned(session, run_id, worker)
+    if mine is None or mine[0].state == "running":
+        return mine
+    close(session, *mine, "cancelled")
+    end_if_cancelled(session, mine[0])
+    return None
+
+
 def finish(database: Database, store: Store, run_id: int, worker: str, done: Done) -> dict[str, int]:
     """Book a finished task, free what waited for it and let the plan grow. Returns what became ready."""
     with database.write() as session:
-        mine = owned(session, run_id, worker)
-        if mine is None:
+        run = session.execute(HELD, {"b_run": run_id, "b_owner": worker}).first()
+        if run is None:
             return {}
-        job, run = mine
-        run.key, run.cached = done.key, done.cached
-        run.outputs = {name: asdict(blob) for name, blob in done.outputs.items()}
-        run.computed += not done.cached
-        run.seconds, run.engine_seconds = done.seconds, done.engine_seconds
-        run.counters, run.engines = dict(done.counters), dict(done.engines)
-        close(session, job, run, "done")
+        made = {name: asdict(blob) for name, blob in done.outputs.items()}
+        booked: Any = session.execute(
+            BOOK,
+            {
+                "b_run": run_id,
+                "b_owner": worker,
+                "b_finished": now(),
+                "b_key": done.key,
+                "b_cached": done.cached,
+                "b_computed": int(not done.cached),
+                "b_outputs": made,
+                "b_seconds": done.seconds,
+                "b_engine_seconds": done.engine_seconds,
+                "b_counters": dict(done.counters),
+                "b_engines": dict(done.engines),
+            },
+        )
+        if not booked.rowcount:
+            return {}  # It was taken away while this one waited for the job.
         spent = {"seconds": round(done.seconds, 3), "engine_seconds": round(done.engine_seconds, 3)}
-        tell(session, job, "task_done", **told(run), cached=done.cached, **spent)
-        if job.state != "running":
-            end_if_cancelled(session, job)
+        note(session, run.job_id, run.events + 1, "task_done", {**told(run), "cached": done.cached, **spent}, ended=1)
+        if run.job_state != "running":
+            end_if_cancelled(session, same_job(session, run.job_id))
             return {}
-        return forward(session, job, run, store)
+        return forward(session, run, made, store)
+
+
+def same_job(session: Session, job_id: str) -> Job:
+    """The job as it stands, which this transaction has locked."""
+    job = locked_job(session, job_id)
+    assert job is not None
+    return job
 
 
 def close(session: Session, job: Job, run: StageRun, state: str) -> None:
@@ -148,45 +184,38 @@ def close(session: Session, job: Job, run: StageRun, state: str) -> None:
     session.flush()
 
 
-def forward(session: Session, job: Job, run: StageRun, store: Store) -> dict[str, int]:
+def forward(session: Session, run: Any, made: dict[str, Any], store: Store) -> dict[str, int]:
     """What a finished task sets going: fan-in is counted here, in the transaction that books the task."""
-    wakes: Counter[str] = Counter()
-    waiting = select(Need.run_id).where(Need.needs_id == run.id).scalar_subquery()
-    session.execute(
-        update(StageRun)
-        .where(StageRun.id.in_(waiting), StageRun.state == "waiting")
-        .values(waiting=StageRun.waiting - 1)
-        .execution_options(synchronize_session=False)
-    )
-    freed = session.scalars(
-        update(StageRun)
-        .where(StageRun.id.in_(waiting), StageRun.state == "waiting", StageRun.waiting <= 0)
-        .values(state="ready")
-        .returning(StageRun.queue)
-        .execution_options(synchronize_session=False)
-    )
-    wakes += Counter(freed)
-    title = session.get(Title, run.title_id) if run.title_id else None
-    if title is None:
+    freed = session.execute(FREE, {"b_needed": run.run_id})
+    wakes = Counter(row.queue for row in freed if row.state == "ready")
+    left = session.execute(ONE_LESS, {"b_title": run.title_id}).first()
+    if left is None:
         return wakes
-    title.open_runs -= 1
-    if run.stage == "fetch" and run.outputs:
-        title.video = run.outputs["video"]
-    grown = []
-    if title.stale or run.stage in {"fetch", "ingest", "language"} or (run.stage == "dubbing" and spoken(session, run)):
-        grown.append(title)
+    plans = left.stale or run.stage in {"fetch", "ingest", "language"}
+    plans = plans or (run.stage == "dubbing" and spoken(session, run.title_id))
+    if not plans and run.stage != "cast" and left.open_runs:
+        return wakes  # As nearly always.
+    job, title = same_job(session, run.job_id), session.get_one(Title, run.title_id)
+    if run.stage == "fetch":
+        title.video = made["video"]
+    if run.stage == "ingest":
+        title.seconds = probed_seconds(store, made)
+    grown = [title] if plans else []
     if run.stage == "cast":
         grown += following(session, job, title)
     wakes += Counter(grow(session, job, grown, store))
-    if title not in grown:
-        wakes += Counter(settle_title(session, job, title))
-    return wakes
+    return wakes if plans else wakes + Counter(settle_title(session, job, title))
 
 
-def spoken(session: Session, run: StageRun) -> bool:
-    """Whether this was the last of its title's dubbing tasks."""
-    of_title = StageRun.title_id == run.title_id, StageRun.stage == "dubbing", StageRun.state.not_in(FINAL)
-    return not session.scalar(select(func.count()).where(*of_title))
+def probed_seconds(store: Store, made: Mapping[str, Any]) -> float:
+    """Duration of a title by the outputs of its ingest."""
+    probe = json.loads(store.fetch(Blob(**made["probe.json"])).read_text(encoding="utf-8"))
+    return float(probe["duration"])
+
+
+def spoken(session: Session, title_id: int) -> bool:
+    """Whether no dubbing task of a title is left."""
+    return session.execute(UNSPOKEN, {"b_title": title_id}).first() is None
 
 
 def following(session: Session, job: Job, title: Title) -> list[Title]:
@@ -215,13 +244,14 @@ def failed(
         close(session, job, run, "cancelled")
         end_if_cancelled(session, job)
         return {}
-    if error.retryable and run.attempt < max_attempts:
+    title = session.get(Title, run.title_id) if run.title_id else None
+    given_up = title is not None and title.error is not None and run.stage != "deliver"
+    if error.retryable and run.attempt < max_attempts and not given_up:
         run.state, run.owner = "resting", None
         tell(session, job, "task_failed", **told(run), error=error.to_dict(), again=True)
         return {}
     close(session, job, run, "failed")
     tell(session, job, "task_failed", **told(run), error=error.to_dict(), again=False)
-    title = session.get(Title, run.title_id) if run.title_id else None
     if title is None:
         job_ended(session, job, "failed", error=run.error)
         return {}
@@ -233,7 +263,7 @@ def failed(
     open_runs = StageRun.title_id == title.id, StageRun.state.in_(("waiting", "ready", "resting"))
     left = update(StageRun).where(*open_runs)
     if run.language is None:
-        title.error = run.error
+        title.error, title.stale = title.error or run.error, False
     else:
         left = left.where(StageRun.language == run.language)
     skipped: Any = session.execute(left.values(state="skipped").execution_options(synchronize_session=False))
@@ -242,9 +272,8 @@ def failed(
     if run.language is None:
         wakes = Counter(settle_title(session, job, title))
     else:
-        wakes = Counter(grow(session, job, [title], store))
-        if run.stage == "cast":
-            wakes += Counter(grow(session, job, following(session, job, title), store))
+        # The next title no longer waits for this language's cast.
+        wakes = Counter(grow(session, job, [title, *following(session, job, title)], store))
     return wakes
 
 

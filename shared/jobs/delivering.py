@@ -16,7 +16,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from shared.errors import CounterdubError
-from shared.jobs.claims import close, following, owned, told
+from shared.jobs.claims import close, following, owned_and_wanted, told
 from shared.jobs.database import Database, tell
 from shared.jobs.endings import add_internal, job_ended, title_ended
 from shared.jobs.growth import batches, grow, planned_tasks, previous, title_request, title_rows
@@ -48,12 +48,11 @@ def deliver(database: Database, store: Store, run_id: int, worker: str, title_id
         path.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         files[f"{title.name}/title.json"] = store.add("title.json", path, move=True)
     with database.write() as session:
-        mine = owned(session, run_id, worker)
+        mine = owned_and_wanted(session, run_id, worker)
         if mine is None:
             return {}
         job, run = mine
         title = session.get_one(Title, title_id)
-        title.seconds = float((record.get("probe") or {}).get("duration") or 0.0)
         session.execute(delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == title.name))
         keep(session, job.id, title.name, files)
         keep(session, job.id, title.name, {f"{title.name}/{name}": blob for name, blob in inner.items()}, internal=True)
@@ -158,7 +157,7 @@ def summarise(
     done = performer.perform(Task("dataset", "dataset", scope), inputs, settings, cancelled, report)
     table = json.loads(performer.store.fetch(done.outputs["report.json"]).read_text(encoding="utf-8"))
     with database.write() as session:
-        mine = owned(session, run_id, worker)
+        mine = owned_and_wanted(session, run_id, worker)
         if mine is None:
             return {}
         job, run = mine
@@ -210,7 +209,7 @@ def train(
     task = Task(TRAIN, TRAIN, Scope(extra={"recipe": job.then_train}))
     done = performer.perform(task, inputs, Settings.model_validate(job.settings), cancelled, report)
     with database.write() as session:
-        mine = owned(session, run_id, worker)
+        mine = owned_and_wanted(session, run_id, worker)
         if mine is None:
             return {}
         job, run = mine

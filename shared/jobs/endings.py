@@ -42,7 +42,12 @@ def title_ended(session: Session, job: Job, title: Title) -> dict[str, int]:
     job.titles_ended += 1
     job.titles_failed += title.state == "failed"
     tell(session, job, f"title_{title.state}", title=title.name, error=title.error)
-    if job.titles_ended < job.titles:
+    return settle_job(session, job)
+
+
+def settle_job(session: Session, job: Job) -> dict[str, int]:
+    """Have the job's tables and report made when all its titles have ended."""
+    if job.state != "running" or job.titles_ended < job.titles:
         return {}
     add_internal(session, job, "dataset")
     return {DELIVERY: 1}

@@ -37,6 +37,9 @@ def grow(session: Session, job: Job, titles: Iterable[Title], store: Store) -> d
     wakes: Counter[str] = Counter()
     settings = Settings.model_validate(job.settings)
     for title in titles:
+        if title.error:
+            wakes += Counter(settle_title(session, job, title))  # Given up: nothing more is planned.
+            continue
         rows = title_rows(session, title)
         planned = planned_tasks(session, job, title, settings, store, rows)
         before = len(rows)
@@ -155,7 +158,11 @@ def drop(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) ->
 def change(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
     """Redo what is asked otherwise than before (an edited line, a language less), and all that hangs on it."""
     specs = {task.id: spec(task) for task in planned.tasks if task.id in rows}
-    changed = {task for task, new in specs.items() if (rows[task].scope, rows[task].inputs) != new}
+    changed = {
+        task
+        for task, new in specs.items()
+        if (rows[task].scope, rows[task].inputs) != new or rows[task].state in ("skipped", "cancelled")
+    }
     if not changed:
         title.stale = False
         return Counter()
@@ -175,7 +182,7 @@ def change(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) 
     edges, values = [], []
     wakes: Counter[str] = Counter()
     for name in again:
-        waits = [rows[need] for need in tasks[name].needs if rows.get(need) is None or rows[need].state != "done"]
+        waits = sum(need not in rows or rows[need].state != "done" for need in tasks[name].needs)
         edges += [{"run_id": rows[name].id, "needs_id": rows[need].id} for need in tasks[name].needs if need in rows]
         state = "waiting" if waits else "ready"
         wakes[queue_of(tasks[name].stage)] += state == "ready"
@@ -184,7 +191,7 @@ def change(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) 
             {
                 "id": rows[name].id,
                 "state": state,
-                "waiting": len(waits),
+                "waiting": waits,
                 "scope": scope,
                 "inputs": inputs,
                 "attempt": 0,

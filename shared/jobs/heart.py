@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import threading
 import time
@@ -17,7 +18,6 @@ from shared.jobs.claims import Claimed, fail
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Job, StageRun, Worker, new_id
-from shared.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +28,12 @@ OVERTIME = 70
 class Heart:
     """Runs beside the work in a thread of its own."""
 
-    def __init__(self, database: Database, settings: ServiceSettings, queues: tuple[str, ...]) -> None:
-        self.worker = new_id("wrk")
+    def __init__(
+        self, database: Database, settings: ServiceSettings, queues: tuple[str, ...], worker: str | None = None
+    ) -> None:
+        self.worker = worker or new_id("wrk")
+        self.parent: int | None = None
+        """The process that started this one, where its end is to be this one's."""
         self._database = database
         self._settings = settings
         self._queues = queues
@@ -86,6 +90,10 @@ class Heart:
         look_every = min(1.0, beat_every)
         last = 0.0
         while not self._ended.wait(look_every):
+            if self.parent not in (None, os.getppid()):
+                # Whoever started this process is gone and could not stop it: stop in order.
+                self.parent = None
+                os.kill(os.getpid(), signal.SIGTERM)
             try:
                 if time.monotonic() - last >= beat_every:
                     last = time.monotonic()
@@ -131,7 +139,6 @@ class Heart:
             stage=claimed.task.stage,
             retryable=True,
         )
-        store = Store(self._settings.store(), self._settings.store_cache)
-        fail(self._database, store, claimed.run, self.worker, error, self._settings.max_attempts)
+        fail(self._database, self._settings.open_store(), claimed.run, self.worker, error, self._settings.max_attempts)
         log.error("task %s of %s ran out of time", claimed.task.id, claimed.job)
         os._exit(OVERTIME)

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from shared.errors import CounterdubError
 from shared.jobs.claims import failed, put_back
@@ -32,7 +32,7 @@ class Watch:
         self._settings = settings
         self._queues = queues
         self._beats: dict[str, tuple[int, float]] = {}
-        self._resting: dict[int, float] = {}
+        self._resting: dict[tuple[int, int], float] = {}
         self._short: dict[str, int] = {}
 
     def look(self, queued: Callable[[str], int]) -> dict[str, int]:
@@ -62,15 +62,15 @@ class Watch:
         wakes: Counter[str] = Counter()
         for worker, (beat, since) in self._beats.items():
             if moment - since > LOST_AFTER * self._settings.heartbeat_s:
-                wakes += Counter(self.bury(worker, beat))
+                wakes += Counter(self.bury(worker, Worker.beat == beat))
         for run in orphans:
             wakes += Counter(self.release(run))
         return wakes
 
-    def bury(self, worker: str, beat: int) -> dict[str, int]:
-        """A worker is lost, unless its beat has moved after all."""
+    def bury(self, worker: str, *unless_moved: ColumnElement[bool]) -> dict[str, int]:
+        """A worker is lost, unless its beat has moved after all; without a condition its death was seen."""
         with self._database.write() as session:
-            gone = update(Worker).where(Worker.id == worker, Worker.beat == beat, Worker.state == "alive")
+            gone = update(Worker).where(Worker.id == worker, Worker.state == "alive", *unless_moved)
             session.execute(gone.values(state="lost"))
             runs = session.scalars(
                 select(StageRun.id)
@@ -106,19 +106,20 @@ class Watch:
     def rested(self) -> dict[str, int]:
         """Tasks that failed and have rested long enough become ready again."""
         with self._database.read() as session:
-            resting = session.execute(select(StageRun.id, StageRun.attempt).where(StageRun.state == "resting")).all()
+            columns = StageRun.id, StageRun.attempt, StageRun.job_id
+            resting = session.execute(select(*columns).where(StageRun.state == "resting")).all()
         moment = time.monotonic()
-        self._resting = {row.id: self._resting.get(row.id, moment) for row in resting}
-        due = [
-            row.id
-            for row in resting
-            if moment - self._resting[row.id] >= self._settings.retry_delay_s * 2 ** (row.attempt - 1)
-        ]
-        if not due:
-            return {}
-        with self._database.write() as session:
-            again = update(StageRun).where(StageRun.id.in_(due), StageRun.state == "resting")
-            return Counter(session.scalars(again.values(state="ready").returning(StageRun.queue)))
+        self._resting = {(row.id, row.attempt): self._resting.get((row.id, row.attempt), moment) for row in resting}
+        wakes: Counter[str] = Counter()
+        for row in resting:
+            delay = self._settings.retry_delay_s * 2 ** (row.attempt - 1)
+            if moment - self._resting[row.id, row.attempt] < delay:
+                continue
+            with self._database.write() as session:
+                locked_job(session, row.job_id)
+                again = update(StageRun).where(StageRun.id == row.id, StageRun.state == "resting")
+                wakes += Counter(session.scalars(again.values(state="ready").returning(StageRun.queue)))
+        return wakes
 
     def topped_up(self, queued: Callable[[str], int]) -> Mapping[str, int]:
         """Wake-ups that the broker has lost: fewer messages than ready tasks, twice in a row."""

@@ -5,7 +5,7 @@ Each function is one transaction and returns how many tasks became ready in whic
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from shared.errors import UsageError
 from shared.jobs.database import Database, locked_job, tell
-from shared.jobs.endings import end_if_cancelled
+from shared.jobs.endings import end_if_cancelled, settle_job
 from shared.jobs.growth import grow
-from shared.jobs.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title
+from shared.jobs.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
 from shared.pipeline.titles import unique_names
 from shared.records import Utterance, read_jsonl
 from shared.settings import Settings
@@ -24,6 +24,9 @@ from shared.store import Blob, Store
 
 Wakes = Mapping[str, int]
 """Queue → how many tasks became ready in it."""
+
+BROKEN = ("failed", "cancelled", "skipped")
+"""What is begun anew when a job or title is retried."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,20 @@ def create_job(
     webhook_url: str | None = None,
     webhook_secret: str | None = None,
     traceparent: str | None = None,
+    within: Callable[[Session, str], None] = lambda session, job_id: None,
 ) -> tuple[str, Wakes]:
-    """Enter a job with its titles; returns its id."""
+    """Enter a job with its titles; returns its id.
+
+    Args:
+        within: Called first in the job's transaction with the id it will have: checks that refuse it by raising, and
+            what has to be written with it or not at all.
+    """
     names = unique_names(source.name.rpartition(".")[0] or source.name for source in sources)
+    job_id = new_id("job")
     with database.write() as session:
+        within(session, job_id)
         job = Job(
+            id=job_id,
             key_id=key_id,
             name=name,
             languages=list(languages),
@@ -123,19 +135,20 @@ def retry_job(database: Database, store: Store, job_id: str) -> Wakes:
     Raises:
         UsageError: ``no_such_job``, ``job_running`` or ``nothing_to_retry``.
     """
-    broken = ("failed", "cancelled", "skipped")
     with database.write() as session:
         job = ended(session, job_id)
-        of_job = StageRun.job_id == job.id, StageRun.state.in_(broken)
+        of_job = StageRun.job_id == job.id, StageRun.state.in_(BROKEN)
         names = set(session.scalars(select(StageRun.title).where(*of_job)))
-        names |= set(session.scalars(select(Title.name).where(Title.job_id == job.id, Title.state.in_(broken))))
+        names |= set(session.scalars(select(Title.name).where(Title.job_id == job.id, Title.state.in_(BROKEN))))
         if not names and job.state == "done":
             raise UsageError("Nothing of this job failed.", code="nothing_to_retry")
         session.execute(delete(StageRun).where(*of_job))
-        titles = list(session.scalars(select(Title).where(Title.job_id == job.id, Title.name.in_(names))))
+        wanted = select(Title).where(Title.job_id == job.id, Title.name.in_(names)).order_by(Title.position)
+        titles = list(session.scalars(wanted))
         reopen(session, job, titles)
         tell(session, job, "job_retried", titles=len(titles))
-        return grow(session, job, titles, store)
+        # Where all titles are finished, the job's own tables are what failed.
+        return grow(session, job, titles, store) or settle_job(session, job)
 
 
 def edit_line(
@@ -163,6 +176,9 @@ def edit_line(
         if utterance not in spoken(session, store, chosen):
             raise UsageError(f"{chosen.name} has no utterance “{utterance}”.", code="unknown_utterance")
         session.merge(Edit(title_id=chosen.id, language=language, utterance=utterance, text=text))
+        if chosen.state != "done":
+            broken = StageRun.title_id == chosen.id, StageRun.state.in_(BROKEN)
+            session.execute(delete(StageRun).where(*broken))
         session.flush()
         reopen(session, job, titles)
         tell(session, job, "line_edited", title=chosen.name, language=language, utterance=utterance)
@@ -214,7 +230,7 @@ def reopen(session: Session, job: Job, titles: Sequence[Title]) -> None:
             job.titles_failed -= title.state == "failed"
         session.execute(delete(StageRun).where(StageRun.title_id == title.id, StageRun.stage == "deliver"))
         title.state, title.error = "running", None
-        title.plan_complete = False
+        title.plan_complete = title.stale = False
     job.runs = session.scalar(select(func.count()).where(StageRun.job_id == job.id)) or 0
     job.runs_ended = job.runs
     session.flush()

@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from shared.errors import Cancelled, CounterdubError
+from shared.errors import Cancelled, CounterdubError, StorageError
 from shared.jobs import delivering
 from shared.jobs.claims import Claimed, claim, fail, finish, give_back
 from shared.jobs.database import Database
 from shared.jobs.heart import Heart
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.wakeups import Waker
+from shared.observability import tracing
+from shared.observability.logging import bound
 from shared.pipeline.performing import Performer, failures
 from shared.pipeline.work import EnginePool
 from shared.settings import Settings
-from shared.store import Store
 from shared.weights import WeightFolder
 
 log = logging.getLogger(__name__)
@@ -30,16 +31,23 @@ class Runner:
 
     Args:
         queues: The queues it serves, for its row in the database.
+        worker: Its id, where whoever started it chose one.
     """
 
-    def __init__(self, settings: ServiceSettings, queues: tuple[str, ...], waker: Waker) -> None:
+    def __init__(
+        self, settings: ServiceSettings, queues: tuple[str, ...], waker: Waker, worker: str | None = None
+    ) -> None:
         self.settings = settings
         self.database = Database(settings.sqlalchemy_url())
-        self.store = Store(settings.store(), settings.store_cache)
+        self.store = settings.open_store()
         self.stopping = threading.Event()
         self._performer = Performer(self.store, EnginePool(WeightFolder()))
         self._waker = waker
-        self.heart = Heart(self.database, settings, queues)
+        self._settings_of = ("", Settings())
+        """The latest job and its settings: jobs have many tasks."""
+        self._unsure = False
+        """The last claim may have been written though its answer never came."""
+        self.heart = Heart(self.database, settings, queues, worker)
 
     def start(self) -> None:
         patiently(self.heart.register, self.stopping)
@@ -57,36 +65,62 @@ class Runner:
 
     def work(self, queue: str) -> bool:
         """Do one task of a queue. False when there was none."""
-        if self.stopping.is_set():
-            return False
-        claimed = patiently(lambda: claim(self.database, self.heart.worker, queue), self.stopping)
+        claimed = None if self.stopping.is_set() else self._claim(queue)
         if claimed is None:
             return False
-        context = {"job": claimed.job, "title": claimed.title, "stage": claimed.task.stage, "task": claimed.task.id}
-        with self.heart.watching(claimed) as cancelled:
-            log.info("task started", extra=context)
+        facts = {
+            "job": claimed.job,
+            "title": claimed.title or None,
+            "stage": claimed.task.stage,
+            "task": claimed.task.id,
+        }
+        with self.heart.watching(claimed) as cancelled, bound(**facts):
+            log.info("task started")
             began = time.perf_counter()
             try:
-                with failures(claimed.task.stage, f"task {claimed.task.id} of {claimed.job}"):
+                with (
+                    tracing.span(claimed.task.stage, claimed.traceparent, **facts),
+                    failures(claimed.task.stage, f"task {claimed.task.id} of {claimed.job}"),
+                ):
                     wakes = self.perform(claimed, cancelled)
             except CounterdubError as error:
-                log.warning("task failed: %s", error.code, extra=context)
+                log.warning("task failed: %s", error.code)
                 wakes = patiently(self.booking(claimed, error), threading.Event())
             else:
-                log.info("task done", extra={**context, "seconds": round(time.perf_counter() - began, 3)})
+                log.info("task done", extra={"seconds": round(time.perf_counter() - began, 3)})
         self._waker.wake(wakes)
         return True
+
+    def _claim(self, queue: str) -> Claimed | None:
+        """The next task; None also where the worker is told to stop while the database is away."""
+
+        def attempt() -> Claimed | None:
+            resume, self._unsure = self._unsure, True
+            found = claim(self.database, self.heart.worker, queue, resume)
+            self._unsure = False
+            return found
+
+        try:
+            return patiently(attempt, self.stopping)
+        except StorageError:
+            if not self.stopping.is_set():
+                raise
+            return None
 
     def perform(self, claimed: Claimed, cancelled: threading.Event) -> Mapping[str, int]:
         """Do the task and book its end."""
         worker, run = self.heart.worker, claimed.run
         report = self.heart.report
         if claimed.task.stage == "deliver" and claimed.title_id is not None:
-            return delivering.deliver(self.database, self.store, run, worker, claimed.title_id)
+            title = claimed.title_id
+            return patiently(lambda: delivering.deliver(self.database, self.store, run, worker, title), self.stopping)
         if claimed.task.stage in ("dataset", delivering.TRAIN):
             do = delivering.summarise if claimed.task.stage == "dataset" else delivering.train
-            return do(self.database, self._performer, run, worker, claimed.job, cancelled, report)
-        settings = Settings.model_validate(claimed.settings)
+            job, performer = claimed.job, self._performer
+            return patiently(lambda: do(self.database, performer, run, worker, job, cancelled, report), self.stopping)
+        if claimed.job != self._settings_of[0]:
+            self._settings_of = claimed.job, Settings.model_validate(claimed.settings)
+        settings = self._settings_of[1]
         done = self._performer.perform(claimed.task, claimed.inputs(), settings, cancelled, report)
         # The work is in the store: it only has to be written down, however long the database is away.
         return patiently(lambda: finish(self.database, self.store, run, worker, done), threading.Event())

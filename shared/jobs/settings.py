@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.store import Store
+
 QUEUES = ("ingest", "separation", "transcription", "translation", "dubbing", "pairing", "trainer")
 """One queue a service. Videos named by URL or path are fetched by ``fetch``, which alone needs a way out."""
 
@@ -24,6 +26,8 @@ class ServiceSettings(BaseSettings):
     broker_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey.")
     store_url: str | None = Field(None, description="Artifact store (fsspec URL); below data when absent.")
     store_cache: Path | None = Field(None, description="Local copies of a store that is not a local folder.")
+
+    store_cache_gb: float = Field(20.0, gt=0, description="Bound of those copies; what is used last stays.")
 
     heartbeat_s: float = Field(10.0, gt=0, description="A worker whose beat stands still for 1.6 of these is lost.")
     max_attempts: int = Field(3, ge=1, description="Times a task is begun before it counts as failed.")
@@ -50,6 +54,9 @@ class ServiceSettings(BaseSettings):
 
     def store(self) -> str:
         return self.store_url or str(self.data.absolute() / "store")
+
+    def open_store(self) -> Store:
+        return Store(self.store(), self.store_cache, int(self.store_cache_gb * 2**30))
 
     def uploads(self) -> Path:
         return self.upload_folder or self.data.absolute() / "uploads"

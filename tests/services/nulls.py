@@ -2,27 +2,31 @@
 
 What they write depends on what they read, so equal artifacts mean equal work. Each call is a line in
 ``$COUNTERDUB_TEST_CALLS``; a file ``<task with / as +>.<what>`` in ``$COUNTERDUB_TEST_TRAPS`` makes the task do
-something: ``kill`` (once: its process dies), ``kill_always``, ``hang`` (until the file is gone), ``fail`` (for good),
-``full`` (the disk is full, while the file is there).
+something: ``kill`` (once: its process dies), ``kill_always``, ``hang`` (until the file is gone), ``stuck`` (likewise,
+but it does not hear of being stopped), ``fail`` (for good), ``full`` (the disk is full, while the file is there).
+``ingest@<name>`` means one title's.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import signal
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from shared.errors import InputError
-from shared.pipeline import performing
+from shared.jobs import tables
+from shared.pipeline import executor, performing
 from shared.pipeline.stage import Scope, Stage, Work
 from tests.pipeline.fakes import FakeStages
 
@@ -56,6 +60,8 @@ class NullStages(FakeStages):
             parts = [name, scope.language or scope.track, None if scope.chunk is None else f"{scope.chunk:04}"]
             note(task := "/".join(part for part in parts if part))
             spring(task, work)
+            if name == "ingest":
+                spring(f"ingest@{json.loads(inputs['source'].read_text())['name']}", work)
             return {output: self.write(work, output, body) for output, body in self.bodies(name, scope, inputs).items()}
 
         return run
@@ -75,7 +81,9 @@ class NullStages(FakeStages):
         if name == "fetch":
             return {"video": {"chunks": 1, "shots": 2, "name": scope.extra["locator"]}}
         if name == "dataset":
-            seen = hashlib.sha256("".join(path.read_text() for path in inputs.values()).encode()).hexdigest()
+            # title.json tells times.
+            told = [path.read_text() for key, path in sorted(inputs.items()) if not key.endswith("title.json")]
+            seen = hashlib.sha256("".join(told).encode()).hexdigest()
             table = {"accepted": len(inputs), "rejected": 0, "seen": seen}
             return {"report.json": table, "report.html": table, "pairs.parquet": table, "rejects.parquet": table}
         if name == "train":
@@ -95,7 +103,10 @@ class NullStages(FakeStages):
         return path
 
 
-LINE = json.dumps({"id": "u0001", "start": 0.0, "end": 1.0, "speaker": "S1", "text": "Hello."}).encode() + b"\n"
+LINE = (
+    json.dumps({"id": "u0001", "start": 0.0, "end": 1.0, "speaker": "S1", "language": "en", "text": "Hello."}).encode()
+    + b"\n"
+)
 
 
 def note(task: str) -> None:
@@ -115,6 +126,8 @@ def spring(task: str, work: Work) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if trap.with_name(trap.name + ".kill_always").exists():
         os.kill(os.getpid(), signal.SIGKILL)
+    while trap.with_name(trap.name + ".stuck").exists():
+        time.sleep(0.02)
     while trap.with_name(trap.name + ".hang").exists():
         work.progress(0.5)
         time.sleep(0.02)
@@ -124,12 +137,28 @@ def spring(task: str, work: Work) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
+def shake_clocks() -> None:
+    """Where ``$COUNTERDUB_TEST_CLOCK`` is set, every look at the wall clock is an hour early or an hour late."""
+    if not os.environ.get("COUNTERDUB_TEST_CLOCK"):
+        return
+    true_time, sign = time.time, itertools.cycle((1, -1))
+
+    class Shaken(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.now(tz) + next(sign) * timedelta(hours=1)
+
+    time.time = lambda: true_time() + next(sign) * 3600
+    tables.datetime = Shaken  # type: ignore[misc]
+
+
 def install() -> None:
     """Put null stages in the place of the real ones."""
     from shared.jobs import delivering, growth
 
     stages = NullStages()
     performing.stage = stages  # type: ignore[attr-defined]
+    executor.stage = stages  # type: ignore[attr-defined]
     growth.queue_of = lambda name: stages(name).queue  # type: ignore[attr-defined]
     delivering.stage_names = lambda: ("train",)  # type: ignore[attr-defined]
 

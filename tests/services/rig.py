@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +17,27 @@ from sqlalchemy import func, select
 from shared.jobs import requests
 from shared.jobs.database import Database
 from shared.jobs.settings import QUEUES, ServiceSettings
-from shared.jobs.tables import FINAL, Artifact, Event, Job, StageRun, Worker
+from shared.jobs.tables import FINAL, Artifact, Base, Event, Job, StageRun, Worker
 from shared.jobs.wakeups import Waker
 from shared.settings import Settings
 from shared.store import Blob, Store
+from tests.services.nursery import Nursery
 
 ALL = (*QUEUES, "fetch")
 HEARTBEAT = 1.0
+SLOW = 5.0
+"""How much slower than an idle one a busy machine may be."""
 
 
 class Rig:
-    """One installation. Workers are started as ``counterdub worker`` starts them, with null stages."""
+    """One installation. Its workers are what ``counterdub worker`` starts, with null stages."""
 
-    def __init__(self, folder: Path, database_url: str, broker: str, store_url: str | None = None) -> None:
+    def __init__(
+        self, folder: Path, database_url: str, broker: str, nursery: Nursery, store_url: str | None = None
+    ) -> None:
         self.folder = folder
         self.traps, self.calls = folder / "traps", folder / "calls"
         self.traps.mkdir(parents=True)
-        values = {
-            "data": folder / "data",
-            "database_url": database_url,
-            "broker_url": broker,
-            "heartbeat_s": HEARTBEAT,
-            "retry_delay_s": 0.2,
-            "soft_shutdown_s": 5,
-            "store_url": store_url,
-        }
-        self.settings = ServiceSettings.model_validate(values)
-        self.database = Database(self.settings.sqlalchemy_url())
-        self.store = Store(self.settings.store(), folder / "copies")
-        self.waker = Waker(broker)
-        self.workers: list[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
             "COUNTERDUB_DATA": str(folder / "data"),
@@ -60,48 +50,64 @@ class Rig:
             "COUNTERDUB_TEST_CALLS": str(self.calls),
         }
         if store_url:
-            self.environment |= {
-                "COUNTERDUB_STORE_URL": store_url,
-            }
+            self.environment["COUNTERDUB_STORE_URL"] = store_url
+        values = {"data": folder / "data", "database_url": database_url, "broker_url": broker, "store_url": store_url}
+        self.settings = ServiceSettings.model_validate(values)
+        self.database = Database(self.settings.sqlalchemy_url())
+        Base.metadata.create_all(self.database.engine)
+        self.store = Store(self.settings.store(), folder / "copies")
+        self.waker = Waker(broker)
+        self.workers: list[int] = []
+        self._nursery = nursery
 
-    def worker(self, queues: Sequence[str] = ALL, concurrency: int = 1, **environment: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.services.workers", ",".join(queues), str(concurrency)],
-            env={**self.environment, **environment},
-            start_new_session=True,
+    def worker(self, queues: Sequence[str] = ALL, concurrency: int = 1, **environment: str) -> int:
+        """Start a worker; its process id."""
+        pid = self._nursery.start(
+            environment={**self.environment, **environment}, queues=list(queues), concurrency=concurrency
         )
-        self.workers.append(process)
-        return process
+        self.workers.append(pid)
+        return pid
 
-    def submit(self, *names: str, languages: Sequence[str] = ("es", "fr"), chunks: int = 2, **more: Any) -> str:
+    def submit(
+        self,
+        *names: str,
+        languages: Sequence[str] = ("es", "fr"),
+        chunks: int = 2,
+        shots: int | None = None,
+        **more: Any,
+    ) -> str:
         """A job with a null video for each name."""
-        sources = [requests.Source("upload", f"{name}.mp4", blob=self.video(name, chunks)) for name in names]
+        videos = {name: self.video(name, chunks, shots or chunks * 2) for name in names}
+        sources = [requests.Source("upload", f"{name}.mp4", blob=blob) for name, blob in videos.items()]
         job, wakes = requests.create_job(self.database, self.store, sources, languages, Settings(), **more)
         self.waker.wake(wakes)
         return job
 
-    def video(self, name: str, chunks: int) -> Blob:
+    def video(self, name: str, chunks: int, shots: int) -> Blob:
         with self.store.workspace() as folder:
             path = folder / "video.mp4"
-            path.write_text(json.dumps({"name": name, "chunks": chunks, "shots": chunks * 2}))
+            path.write_text(json.dumps({"name": name, "chunks": chunks, "shots": shots}))
             return self.store.add("video.mp4", path, move=True)
+
+    def job(self, job: str) -> Job:
+        with self.database.read() as session:
+            return session.get_one(Job, job)
 
     def wait(self, job: str, seconds: float = 60.0) -> Job:
         """Until the job has ended."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            with self.database.read() as session:
-                found = session.get_one(Job, job)
-            if found.state in FINAL:
-                return found
+        deadline = time.monotonic() + seconds * SLOW
+        while (found := self.job(job)).state not in FINAL:
+            assert time.monotonic() < deadline, f"{job} did not end: {self.states(job)} {self.alive()}"
             time.sleep(0.05)
-        raise AssertionError(f"{job} did not end: {self.states(job)}")
+        return found
 
-    def until(self, what: Any, seconds: float = 30.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not what():
+    def until(self, what: Callable[[], Any], seconds: float = 20.0) -> Any:
+        """Until ``what()`` is true; what it gave."""
+        deadline = time.monotonic() + seconds * SLOW
+        while not (found := what()):
             assert time.monotonic() < deadline, "it did not come to that"
             time.sleep(0.02)
+        return found
 
     def states(self, job: str) -> dict[str, int]:
         with self.database.read() as session:
@@ -112,19 +118,42 @@ class Rig:
         with self.database.read() as session:
             return list(session.scalars(select(StageRun).where(StageRun.job_id == job).order_by(StageRun.id)))
 
+    def run(self, job: str, task: str, title: str | None = None) -> StageRun | None:
+        found = [run for run in self.runs(job) if run.task == task and title in (None, run.title)]
+        return found[0] if found else None
+
+    def running(self, job: str, task: str) -> StageRun:
+        """The task, once a worker has it in hand."""
+
+        def at_work() -> StageRun | None:
+            found = self.run(job, task)
+            return found if found and found.state == "running" else None
+
+        found: StageRun = self.until(at_work)
+        return found
+
     def events(self, job: str) -> list[Event]:
         with self.database.read() as session:
             return list(session.scalars(select(Event).where(Event.job_id == job).order_by(Event.seq)))
+
+    def kinds(self, job: str) -> list[str]:
+        """Kinds of the job's events, which have no gap."""
+        events = self.events(job)
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        return [event.kind for event in events]
 
     def artifacts(self, job: str) -> dict[str, str]:
         """Path → content hash, without what tells times."""
         with self.database.read() as session:
             rows = session.scalars(select(Artifact).where(Artifact.job_id == job)).all()
-        return {row.path: row.sha256 for row in rows if not row.path.endswith(("title.json", "report.json"))}
+        return {row.path: row.sha256 for row in rows if not row.path.endswith("title.json")}
 
     def lines(self) -> Counter[str]:
         """Task → how often a worker began to do it."""
         return Counter(self.calls.read_text().split()) if self.calls.exists() else Counter()
+
+    def forget_calls(self) -> None:
+        self.calls.unlink(missing_ok=True)
 
     def trap(self, task: str, what: str) -> Path:
         path = self.traps / f"{task.replace('/', '+')}.{what}"
@@ -135,18 +164,27 @@ class Rig:
         with self.database.read() as session:
             return list(session.scalars(select(Worker).where(Worker.state == "alive")))
 
+    def kill_workers(self) -> None:
+        """SIGKILL for every process of every worker, watch first."""
+        for pid in [*self.workers, *(worker.pid for worker in self.alive())]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.workers.clear()
+
+    def stop(self, worker: int) -> None:
+        """SIGTERM, and wait for the end."""
+        os.kill(worker, signal.SIGTERM)
+        self.until(lambda: not is_running(worker))
+        self.workers.remove(worker)
+
     def close(self) -> None:
-        for process in self.workers:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
-        for process in self.workers:
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-        for worker in self.alive():
-            try:
-                os.kill(worker.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        self.kill_workers()
         self.database.close()
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
