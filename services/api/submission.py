@@ -26,6 +26,7 @@ from shared.locators import check_locator
 from shared.pipeline.stage import stage_names
 from shared.settings import LimitSettings, Settings, settings_from
 from shared.store import Blob, Store
+from shared.weights.given import is_place
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -128,6 +129,12 @@ def checked_settings(profile: str, sections: Mapping[str, Any]) -> Settings:
     for section in ("store", "profile"):
         if section in sections:
             raise UsageError(f"Setting “{section}” belongs to the service.", code="bad_setting", key=section)
+    for section, values in sections.items():
+        for name, value in values.items() if isinstance(values, Mapping) else ():
+            foreign = name.endswith("extra") or (name.endswith("model") and is_place(str(value)))
+            if foreign:
+                key = f"{section}.{name}"
+                raise UsageError(f"Setting “{key}” belongs to the service.", code="bad_setting", key=key)
     settings, own = settings_from(profile, sections), settings_from(profile, {})
     for name in LimitSettings.model_fields:
         if getattr(settings.limits, name) > getattr(own.limits, name):

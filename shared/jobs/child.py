@@ -8,7 +8,7 @@ import os
 import threading
 from typing import Any
 
-from celery.signals import worker_shutting_down
+from celery.signals import setup_logging, worker_shutting_down
 
 from shared.jobs.running import Runner
 from shared.jobs.settings import service_settings
@@ -44,6 +44,10 @@ def serve(queues: tuple[str, ...], worker: str | None = None, parent: int | None
         timer.daemon = True
         timer.start()
 
+    def as_it_is(**_: Any) -> None:
+        """Whoever listens keeps Celery from setting up logging of its own."""
+
+    setup_logging.connect(as_it_is, weak=False)
     worker_shutting_down.connect(shutting_down, weak=False)
     runner.start()
     try:

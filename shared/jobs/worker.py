@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from shared.errors import CounterdubError
 from shared.jobs.database import Database
@@ -65,6 +65,10 @@ class Processes:
             self._running[worker] = subprocess.Popen(command, start_new_session=True)
         return ended
 
+    def alive(self) -> list[str]:
+        """Ids of the workers whose process is there."""
+        return [worker for worker, process in self._running.items() if process.poll() is None]
+
     def stop(self, within: float) -> None:
         """Ask them to end, then make them."""
         for process in self._running.values():
@@ -107,7 +111,7 @@ def run_worker(
     store.sweep(LEFT_AFTER_S)
     watch = Watch(database, store, settings, tuple(queues))
     tick = settings.heartbeat_s * TICK
-    next_look = 0.0
+    next_look = next_beat = 0.0
     dead: list[str] = []
     try:
         while not stopping.wait(min(tick, 0.5)):
@@ -115,6 +119,9 @@ def run_worker(
             if dead or time.monotonic() >= next_look:
                 next_look = time.monotonic() + tick
                 look(watch, waker, dead)
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + settings.heartbeat_s / 2
+                beat_for(database, processes.alive())
     finally:
         processes.stop(settings.soft_shutdown_s + KILL_AFTER_S)
         database.close()
@@ -135,6 +142,16 @@ def look(watch: Watch, waker: Waker, dead: list[str]) -> None:
         if not error.retryable:
             raise
         log.warning("watch: %s", error.code)
+
+
+def beat_for(database: Database, workers: list[str]) -> None:
+    """Beat for processes that are there: a library that loads a model may keep every thread of its own from running."""
+    try:
+        with database.write() as session:
+            there = Worker.id.in_(workers), Worker.state == "alive"
+            session.execute(update(Worker).where(*there).values(beat=Worker.beat + 1))
+    except CounterdubError as error:
+        log.warning("no beat: %s", error.code)
 
 
 def check_worker(settings: ServiceSettings) -> bool:

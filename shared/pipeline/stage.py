@@ -99,9 +99,11 @@ def stage(name: str) -> Stage:
 @lru_cache
 def queue_of(name: str) -> str:
     """The queue of a stage, without importing it: a service's image holds the packages of its own stages only."""
+    if name == "fetch":
+        return name
     (point,) = entry_points(group="counterdub.stages", name=name)
     package, _, rest = point.module.partition(".")
-    return rest.partition(".")[0] if package == "services" and name != "fetch" else stage(name).queue
+    return rest.partition(".")[0] if package == "services" else stage(name).queue
 
 
 @lru_cache

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from shared.engines import Timed, WeightFiles, engine_class, missing
+from shared.engines import EngineOptions, Timed, WeightFiles, engine_class, missing
 from shared.errors import Cancelled, CounterdubError, EngineError
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import EngineUse, Stage
@@ -49,7 +49,7 @@ class EnginePool:
             "model": options.model,
             "seed": options.seed,
             "extra": dict(options.extra),
-            "weights": {name: self._weights.digest(name) for name in kind.weights(options)},
+            "weights": {name: self._weights.digest(name) for name in kind.weights(options)} | given(kind, options),
         }
 
     def get(self, use: EngineUse, spent: Callable[[float], None]) -> Timed:
@@ -76,6 +76,12 @@ class EnginePool:
             raise EngineError(
                 f"The {use.kind} engine “{use.name}” could not be loaded: {error}", code="engine_load_failed"
             ) from error
+
+
+def given(kind: Any, options: EngineOptions) -> dict[str, str]:
+    """Hashes of weights that the operator gave as files instead of by a name in the registry."""
+    digests = getattr(kind, "digests", None)
+    return dict(digests(options)) if digests else {}
 
 
 class TaskWork:

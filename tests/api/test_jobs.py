@@ -406,3 +406,14 @@ def test_every_address_of_another_callers_job_is_not_there(tmp_path: Path, resul
     assert owner.get("/metrics").status_code == 403
     assert api.client(api.key("jobs:read")[1]).post("/v1/jobs", json={}).status_code == 403
     api.database.close()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"separation": {"model": "/etc/passwd"}}, {"dubbing": {"extra": {"allow_download": True}}}],
+    ids=["a path of the server", "options of the engine"],
+)
+def test_what_belongs_to_the_service_is_not_the_callers_to_set(client: TestClient, settings: dict[str, Any]) -> None:
+    body = {"languages": ["es"], "settings": settings, "sources": [{"url": "https://example.com/a.mp4"}]}
+    answer = client.post("/v1/jobs", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_setting")

@@ -11,7 +11,6 @@ import numpy as np
 from services.ingest.engines.decoding import limits_of, small_frames
 from shared.engines import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
-from shared.media.probing import survey
 from shared.records import Probe
 
 WIDTH = 256
@@ -46,6 +45,8 @@ class Adaptive:
 
     def cuts(self, video: Path, progress: Callable[[float], None]) -> list[float]:
         """Times of camera changes, seconds on the file's own clock."""
+        from shared.media.probing import survey
+
         found = survey(video, self._limits, progress)
         times: list[float] = child.call(
             "services.ingest.engines.adaptive:find_cuts",

@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 
 from shared.engines import EngineOptions
-from shared.media.opening import open_media
-from shared.media.picture import frames
-from shared.media.probing import origin
 from shared.records import Probe
 from shared.settings import LimitSettings
 
@@ -30,6 +27,11 @@ def small_frames(
         height: Kept in proportion when None.
         form: ``bgr24`` or ``rgb24``.
     """
+    # PyAV is wanted by those who decode, not by those who list the engines.
+    from shared.media.opening import open_media
+    from shared.media.picture import frames
+    from shared.media.probing import origin
+
     zero = origin(found)
     with open_media(path) as container:
         for time, frame in frames(container, found, max_pixels):

@@ -12,7 +12,6 @@ import numpy as np
 from services.ingest.engines.decoding import limits_of, small_frames
 from shared.engines import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
-from shared.media.probing import survey
 from shared.records import Probe
 
 HEIGHT, WIDTH = 27, 48
@@ -58,6 +57,8 @@ class TransNet:
 
     def cuts(self, video: Path, progress: Callable[[float], None]) -> list[float]:
         """Times of camera changes, seconds on the file's own clock."""
+        from shared.media.probing import survey
+
         found = survey(video, self._limits, progress)
         with tempfile.TemporaryDirectory(prefix="counterdub-") as folder:
             pixels = Path(folder) / "frames"
