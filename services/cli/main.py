@@ -135,13 +135,28 @@ def inspect(
 
 
 @app.command()
-def engines(json: Json = False) -> None:
-    """List the engines of every stage with their licences."""
+def engines(
+    check: Annotated[bool, typer.Option("--check", help="Load each configured engine and let it work.")] = False,
+    profile: Annotated[str, typer.Option(help="Whose engines to check: cpu or gpu.")] = "cpu",
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
+    json: Json = False,
+) -> None:
+    """List the engines of every stage with their licences, or check those that the settings name."""
     with reported(json):
-        from services.cli.tables import engine_rows, engine_table
+        from services.cli import tables
 
-        rows = engine_rows()
-        say_json({"engines": rows}) if json else console.print(engine_table(rows))
+        if not check:
+            rows = tables.engine_rows()
+            say_json({"engines": rows}) if json else console.print(tables.engine_table(rows))
+            return
+        from shared import engine_check
+        from shared.settings import load_settings
+
+        found = [row.to_dict() for row in engine_check.check(load_settings(profile, config, set_))]
+        say_json({"engines": found}) if json else console.print(tables.check_table(found))
+        if any(row["error"] for row in found):
+            raise typer.Exit(FAILED)
 
 
 @models.command("list")

@@ -64,6 +64,19 @@ def engine_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def check_table(rows: list[dict[str, Any]]) -> Table:
+    """What ``engines --check`` found: where each engine runs and how fast."""
+    table = Table("kind", "engine", "model", "device", "dtype", "load", "memory", "× real time", "error")
+    for row in rows:
+        load = "" if row["load_seconds"] is None else f"{row['load_seconds']:.1f} s"
+        memory = "" if row["memory_bytes"] is None else f"{row['memory_bytes'] / 2**20:.0f} MB"
+        speed = "" if row["speed"] is None else f"{row['speed']:.2f}"
+        error = f"[red]{row['error']}[/]" if row["error"] else ""
+        shown = (row["kind"], row["engine"], row["model"], row["device"], row["dtype"] or "", load, memory, speed)
+        table.add_row(*shown, error)
+    return table
+
+
 def model_rows(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
     """The registry, with whether the files are on this machine and were verified."""
     folder = WeightFolder()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from shared.records import CastMember, Speaker
 
@@ -152,6 +151,8 @@ def assign(speakers: Sequence[Speaker], candidates: Sequence[Candidate], taken: 
             for speaker in speakers
         ]
     )
+    from scipy.optimize import linear_sum_assignment  # Half a second that listing the engines need not pay.
+
     rows, picks = linear_sum_assignment(cost)
     return {speakers[row].id: columns[pick][0] for row, pick in zip(rows, picks, strict=True)}
 

@@ -8,13 +8,18 @@ repetitive answer is asked for again with all 30 s.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from shared.accelerator import in_batches
+from shared.audio.signal import SPEECH_RATE
 from shared.engines import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 from shared.errors import EngineError, UsageError
 from shared.records import Word
+from shared.weights.given import digest, is_place, place
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -24,6 +29,8 @@ FRAMES_PER_SECOND = 100
 WINDOW_FRAMES = 3000
 MAX_COMPRESSION_RATIO = 2.4
 """Text that gzip shrinks by more than this repeats itself (Whisper's own default)."""
+WINDOW_SAMPLES = 30 * SPEECH_RATE
+FRAME_SAMPLES = SPEECH_RATE // FRAMES_PER_SECOND
 DOUBTFUL_LOGPROB = -0.7
 """Below this mean log-probability a second hearing with the full window is worth its time."""
 
@@ -46,8 +53,10 @@ def short_window_model(path: str, options: EngineOptions) -> WhisperModel:
         _encoded: Any = None
 
         def encode(self, features: np.ndarray) -> Any:
+            if features.ndim == 3 and len(features) > 1:
+                return super().encode(features)
             mel = features[0] if features.ndim == 3 else features
-            if not self.full_window:
+            if short and not self.full_window:
                 mel = np.ascontiguousarray(mel[:, : useful_frames(mel)])
             if self._seen is None or self._seen.shape != mel.shape or not np.array_equal(self._seen, mel):
                 self._encoded = super().encode(mel)
@@ -55,34 +64,54 @@ def short_window_model(path: str, options: EngineOptions) -> WhisperModel:
             return self._encoded
 
     on_cpu = options.device == "cpu"
+    short = bool(options.extra.get("short_window", on_cpu))
+    kind, _, index = options.device.partition(":")
+    chosen = options.extra.get("compute_type") or options.extra.get("dtype")
     return ShortWindowModel(
         path,
-        device=options.device,
-        compute_type="int8" if on_cpu else "float16",
+        device=kind,
+        device_index=int(index or 0),
+        compute_type=str(chosen or ("int8" if on_cpu else "float16")),
         cpu_threads=options.threads,
         local_files_only=True,
     )
 
 
 class FasterWhisper:
-    """Recogniser. Options: ``model`` (base, small, large-v3 …), ``device``, ``threads``, ``extra["beam_size"]``."""
+    """Recogniser.
+
+    Options: ``model`` (base, small, large-v3 … of the registry, the path of a folder in CTranslate2's format, or with
+    ``extra["allow_download"]`` a name of the model hub), ``device``, ``threads``; ``extra``: ``beam_size`` (5),
+    ``batch_size`` (windows at a time), ``dtype`` or CTranslate2's ``compute_type`` (int8 on the CPU, float16 on a
+    graphics card), ``short_window`` (on the CPU).
+    """
 
     name: ClassVar[str] = "faster-whisper"
     licence: ClassVar[Licence] = Licence("MIT")
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
+        if is_place(options.model) or options.extra.get("allow_download"):
+            return ()
         return (f"whisper-{options.model or 'base'}-ct2",)
 
+    @classmethod
+    def digests(cls, options: EngineOptions) -> dict[str, str]:
+        """Hashes of weights that are not in the registry: a given folder, or what the hub gave (fetched for it)."""
+        return {} if cls.weights(options) else {"given": digest(own_folder(options))}
+
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
-        folder = weights.path(self.weights(options)[0])
+        named = self.weights(options)
         try:
+            folder = weights.path(named[0]) if named else own_folder(options)
             self._model: Any = short_window_model(str(folder), options)
         except ImportError as error:
             raise missing("recognizer", self.name, error) from error
         except (RuntimeError, ValueError) as error:
             raise EngineError(f"The Whisper model cannot be loaded: {error}.", code="engine_failed") from error
+        self.dtype = str(self._model.model.compute_type)
         self._beam_size = int(options.extra.get("beam_size", 5))
+        self._batch = max(1, int(options.extra.get("batch_size", 1 if options.device == "cpu" else 16)))
 
     def language(self, audio: Audio) -> dict[str, float]:
         """Probability of each ISO 639-1 language for up to 30 s of mono 16 kHz audio; empty for no audio."""
@@ -105,8 +134,7 @@ class FasterWhisper:
         Raises:
             UsageError: ``unknown_language`` when the model does not know ``language``.
         """
-        if language is not None and language not in self._model.supported_languages:
-            raise UsageError(f"The recogniser does not know the language “{language}”.", code="unknown_language")
+        self._check(language)
         if not audio.size:
             return []
         best, best_rank = self._attempt(audio, language, full=False)
@@ -120,6 +148,67 @@ class FasterWhisper:
             if rank > best_rank:
                 best = again
         return best
+
+    def transcribe_many(self, audios: Sequence[Audio], language: str | None) -> list[list[Segment]]:
+        """:meth:`transcribe` of several pieces, ``batch_size`` at a time.
+
+        In a batch every piece up to 30 s is heard with the encoder's whole window and is one segment. What is longer,
+        or comes back repetitive or doubtful, is heard again alone.
+
+        Raises:
+            UsageError: ``unknown_language``.
+            EngineError: ``out_of_memory``.
+        """
+        self._check(language)
+        found: dict[int, list[Segment]] = {}
+        short = [index for index, audio in enumerate(audios) if FRAME_SAMPLES <= audio.size <= WINDOW_SAMPLES]
+        if self._batch > 1 and len(short) > 1 and language is not None:
+            heard = in_batches(
+                short, lambda some: self._together(audios, some, language), self._batch, lambda i: float(len(audios[i]))
+            )
+            found = {index: segments for index, segments in zip(short, heard, strict=True) if segments is not None}
+        return [
+            found[index] if index in found else self.transcribe(audio, language) for index, audio in enumerate(audios)
+        ]
+
+    def _together(self, audios: Sequence[Audio], chosen: Sequence[int], language: str) -> list[list[Segment] | None]:
+        """One run over the chosen pieces; None for a piece whose text is not to be believed."""
+        from faster_whisper import BatchedInferencePipeline
+
+        clips, parts, at = {}, [], 0
+        for number, index in enumerate(chosen):
+            size = len(audios[index])
+            # Half a sample more, for the pipeline cuts off the fraction; every piece begins on a frame.
+            clips[at // FRAME_SAMPLES] = (number, {"start": at / SPEECH_RATE, "end": (at + size + 0.5) / SPEECH_RATE})
+            parts.append(np.pad(audios[index], (0, -size % FRAME_SAMPLES)))
+            at += len(parts[-1])
+        found, _ = BatchedInferencePipeline(self._model).transcribe(
+            np.concatenate(parts),
+            language=language,
+            beam_size=self._beam_size,
+            temperature=0.0,
+            word_timestamps=True,
+            vad_filter=False,
+            clip_timestamps=[clip for _, clip in clips.values()],
+            batch_size=len(chosen),
+        )
+        results: list[list[Segment] | None] = [[] for _ in chosen]
+        for item in found:
+            number, clip = clips[item.seek]
+            kept = results[number]
+            if kept is None or item.compression_ratio > MAX_COMPRESSION_RATIO or item.avg_logprob < DOUBTFUL_LOGPROB:
+                results[number] = None
+                continue
+            words = [
+                Word(start=w.start - clip["start"], end=w.end - clip["start"], text=w.word, probability=w.probability)
+                for w in item.words or []
+            ]
+            kept.append(Segment(item.text.strip(), words, item.avg_logprob, item.no_speech_prob))
+        return results
+
+    def _check(self, language: str | None) -> None:
+        if language is not None and language not in self._model.supported_languages:
+            raise UsageError(f"The recogniser does not know the language “{language}”.", code="unknown_language")
 
     def _attempt(
         self, audio: Audio, language: str | None, *, full: bool, **options: Any
@@ -150,3 +239,21 @@ class FasterWhisper:
             return [], (True, 0.0)
         logprob = float(np.average([segment.mean_logprob for segment in segments], weights=weights))
         return segments, (sane, logprob)
+
+
+def own_folder(options: EngineOptions) -> Path:
+    """The folder that the options give, or the hub's copy on this machine (fetched when it is not there).
+
+    Raises:
+        EngineError: ``weights_missing``.
+    """
+    if is_place(options.model):
+        return place(options.model)
+    from faster_whisper import download_model
+
+    try:
+        return Path(download_model(options.model))
+    except (OSError, ValueError) as error:
+        raise EngineError(
+            f"The model “{options.model}” cannot be fetched from the model hub.", code="weights_missing"
+        ) from error

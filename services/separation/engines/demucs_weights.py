@@ -1,0 +1,142 @@
+"""Where Demucs finds its weights: released files by their name, a folder of the operator, or a download.
+
+Demucs names a released file ``SIGNATURE-HASH.th`` after its training and the first eight digits of its sha256, and
+lists what belongs together (a bag) in a small YAML file. A ``.th`` file is a pickle: it can run code when it is loaded,
+so give only files from a source you trust. The ``.safetensors`` files of its hub cannot.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.engines import EngineOptions
+from shared.errors import EngineError
+from shared.weights import default_folder
+from shared.weights.given import digest, is_place, place
+
+RELEASED: Mapping[str, tuple[str, ...]] = {
+    "htdemucs": ("955717e8-8726e21a",),
+    "htdemucs_ft": ("f7e0c4bc-ba3fe64a", "d12395a8-e57c48e6", "92cfc3b6-ef3bcb9c", "04573f0d-f3cf25b2"),
+    "mdx_extra": ("e51eebcc-c1b80bdd", "a1d90b5c-ae9d2452", "5d2d6c55-db83574e", "cfa93e08-61801ae1"),
+    "mdx_extra_q": ("83fc094f-4a16d450", "464b36d7-e5a9386e", "14fc6a69-a89dd0ee", "7fd6ef75-a905dd85"),
+}
+"""Files of every model, as demucs 4.1 lists them."""
+DEFAULT = "htdemucs"
+
+
+def folder() -> Path:
+    """Where released files are looked for: ``demucs`` in the folder of all models."""
+    return default_folder() / "demucs"
+
+
+def digests(options: EngineOptions) -> dict[str, str]:
+    """What names the weights: the released files, whose names carry their hash, or the hash of given ones."""
+    model = options.model or DEFAULT
+    if is_place(model):
+        path = place(model)
+        return {"given": digest(path if path.suffix == ".th" else path if path.is_dir() else path.parent)}
+    return {name: name.partition("-")[2] for name in files_of(model)}
+
+
+def files_of(model: str) -> tuple[str, ...]:
+    """Names of a released model's files without their suffix.
+
+    Raises:
+        EngineError: ``unknown_model``.
+    """
+    if model not in RELEASED:
+        raise EngineError(
+            f"Demucs has no model “{model}” here (known: {', '.join(RELEASED)}, or the path of a folder).",
+            code="unknown_model",
+        )
+    return RELEASED[model]
+
+
+def load(options: EngineOptions) -> Any:
+    """The model or bag of models that the options name, on the CPU.
+
+    Raises:
+        EngineError: ``unknown_model``, ``weights_missing``, ``weights_damaged`` when a file does not fit its name,
+            ``engine_missing`` when a quantised model lacks the package diffq, ``engine_failed``.
+    """
+    from demucs.repo import ModelLoadingError
+
+    try:
+        return _load(options)
+    except ModelLoadingError as error:
+        damaged = "checksum" in str(error)
+        code = "weights_damaged" if damaged else "weights_missing"
+        raise EngineError(f"The Demucs model cannot be loaded: {error}", code=code) from error
+    except SystemExit as error:  # how demucs says that diffq is absent
+        raise EngineError(
+            "This quantised Demucs model needs the package “diffq”, which is not installed.",
+            code="engine_missing",
+            package="diffq",
+        ) from error
+    except (pickle.UnpicklingError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, OSError) as error:
+        text = str(error).partition("\n")[0][:200]
+        raise EngineError(f"The Demucs model cannot be loaded: {text}", code="engine_failed") from error
+
+
+def _load(options: EngineOptions) -> Any:
+    from demucs import pretrained
+    from demucs.repo import AnyModelRepo, BagOnlyRepo, RemoteRepo
+
+    model = options.model or DEFAULT
+    if is_place(model):
+        path = place(model)
+        root = path if path.is_dir() else path.parent
+        files = repository(root)
+        name = only(root) if path.is_dir() else path.stem.partition("-")[0] if path.suffix == ".th" else path.stem
+        return AnyModelRepo(files, BagOnlyRepo(root, files)).get_model(name)
+    wanted, root = files_of(model), folder()
+    if all((root / f"{name}.th").is_file() for name in wanted):
+        return BagOnlyRepo(pretrained.REMOTE_ROOT, repository(root)).get_model(model)
+    if options.extra.get("allow_download"):
+        # By the released file, whose hash is known beforehand, not by the hub's copy, whose is not.
+        remote = RemoteRepo(pretrained._parse_remote_files(pretrained.REMOTE_ROOT / "files.txt"))
+        return BagOnlyRepo(pretrained.REMOTE_ROOT, remote).get_model(model)
+    raise EngineError(
+        f"The weights of Demucs {model} are not on this machine. Put {', '.join(f'{name}.th' for name in wanted)} "
+        "into the folder “demucs” of the models, give a folder as the model, or set allow_download.",
+        code="weights_missing",
+        model=model,
+    )
+
+
+def only(root: Path) -> str:
+    """The one thing that a folder holds: its bag, or its single model.
+
+    Raises:
+        EngineError: ``weights_missing`` when there is none or more than one.
+    """
+    bags = sorted(file.stem for file in root.glob("*.yaml"))
+    single = sorted(file.stem.partition("-")[0] for file in (*root.glob("*.th"), *root.glob("*.safetensors")))
+    for found in (bags, single):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            break
+    raise EngineError(
+        f"“{root.name}” must hold one Demucs model: one .yaml with its files, or one .th or .safetensors file.",
+        code="weights_missing",
+    )
+
+
+def repository(root: Path) -> Any:
+    """Demucs' own view of a folder, which checks the hash in a file's name; safetensors are taken before pickles."""
+    from demucs.hf import load_safetensors_model
+    from demucs.repo import LocalRepo
+
+    class Folder(LocalRepo):  # type: ignore[misc,unused-ignore]
+        def has_model(self, sig: str) -> bool:
+            return (root / f"{sig}.safetensors").is_file() or super().has_model(sig)
+
+        def get_model(self, sig: str) -> Any:
+            safe = root / f"{sig}.safetensors"
+            return load_safetensors_model(safe) if safe.is_file() else super().get_model(sig)
+
+    return Folder(root)
