@@ -124,6 +124,8 @@ class Line(NamedTuple):
     after: Sequence[str] = ()
     max_chars: int | None = None
     """Aim: about what can be spoken in the slot."""
+    terms: Sequence[tuple[str, str]] = ()
+    """Glossary for this line: term → the words to use for it."""
 
 
 class Translator(Engine, Protocol):

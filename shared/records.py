@@ -129,6 +129,7 @@ class Translation(Record):
     utterance: str
     hypotheses: list[Hypothesis]
     edited: bool = Field(False, description="The text was given by a person and is taken as it is.")
+    engine: str | None = Field(None, description="The translation engine that was asked; None when none was.")
     status: Literal["ok", "failed"] = "ok"
     reason: str | None = None
 
@@ -154,6 +155,7 @@ class DubbedUtterance(Record):
     voice: str | None = None
     source_text: str
     text: str
+    translator: str | None = Field(None, description="The engine that translated it; None when none was asked.")
     start: float = Field(description="Where the dubbed speech starts, seconds.")
     end: float = Field(description="Where it ends; equals start when nothing was placed.")
     source_start: float

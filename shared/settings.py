@@ -44,6 +44,7 @@ class IngestSettings(Section):
 class SeparationSettings(Section):
     engine: str = "spleeter"
     model: str = ""
+    extra: dict[str, Any] = Field({}, description="Options of the engine itself: dtype, batch_size, allow_download …")
     context_seconds: float = Field(1.0, description="Sound heard before and after a chunk, then thrown away.")
     device: str = "cpu"
     threads: int = 2
@@ -52,6 +53,7 @@ class SeparationSettings(Section):
 class TranscriptionSettings(Section):
     engine: str = "faster-whisper"
     model: str = "base"
+    extra: dict[str, Any] = Field({}, description="Options of the engine itself: dtype, batch_size, allow_download …")
     embedder: str = "resemblyzer"
     vad: str = "silero"
     language: str | None = Field(None, description="Source language, ISO 639-1; detected when absent.")
@@ -71,6 +73,7 @@ class TranscriptionSettings(Section):
 class TranslationSettings(Section):
     engine: str = "llama"
     model: str = ""
+    extra: dict[str, Any] = Field({}, description="Options of the engine itself: dtype, batch_size, allow_download …")
     by_language: dict[str, str] = Field({}, description="Another engine for one target language: {pt = 'firefox'}.")
     hypotheses: int = Field(3, description="Candidates kept for one line.")
     context_lines: int = Field(2, description="Neighbouring lines shown to engines that can use them.")
@@ -96,11 +99,27 @@ class FitSettings(Section):
     max_retries: int = 2
 
 
+class GuardSettings(Section):
+    """When speech of an engine that draws it (XTTS) is not believed: it may go on after its text, or lose words."""
+
+    longest: float = Field(1.8, description="Times the length that the text should take, plus half a second.")
+    shortest: float = Field(0.4, description="Of the length that the text should take.")
+    recognizer: str | None = Field(None, description="Recognition engine that listens to every take again.")
+    recognizer_model: str = "base"
+    max_error: float = Field(0.5, description="Character error rate from which on a take is not believed.")
+    new_seeds: int = Field(2, description="Takes drawn anew before another engine or the best take is used.")
+    fallback: str | None = Field(None, description="Synthesis engine that speaks when no take is believed.")
+
+
 class DubbingSettings(Section):
     engine: str = "kokoro"
     model: str = ""
+    extra: dict[str, Any] = Field({}, description="Options of the engine itself: dtype, batch_size, allow_download …")
     embedder: str = "resemblyzer"
     converter: str | None = Field(None, description="Voice conversion engine after synthesis.")
+    converter_model: str = ""
+    converter_extra: dict[str, Any] = {}
+    guard: GuardSettings = GuardSettings()
     timbre_match: bool = Field(True, description="Move the long-term spectrum towards the speaker's.")
     room_match: bool = Field(False, description="Add a synthetic room of the original's reverberation time.")
     voices: dict[str, str] = Field({}, description="Fixed casting: {'S1' = 'af_heart', 'es:S2' = 'em_alex'}.")
@@ -135,6 +154,7 @@ class QualitySettings(Section):
     round_trip: bool = True
     engine: str = "faster-whisper"
     model: str = "base"
+    extra: dict[str, Any] = Field({}, description="Options of the engine itself: dtype, batch_size, allow_download …")
     embedder: str = "resemblyzer"
     vad: str = "silero"
     device: str = "cpu"
@@ -153,6 +173,12 @@ class ReportSettings(Section):
     preview_bitrate: int = Field(64_000, description="Of the MP3 previews, one channel.")
 
 
+class LicenceSettings(Section):
+    """What the user agreed to."""
+
+    accepted: list[str] = Field([], description="Licences that forbid commercial use: CPML, CC-BY-NC-4.0.")
+
+
 class StoreSettings(Section):
     url: str | None = Field(None, description="Artifact store (fsspec URL); OUT/.counterdub/store when absent.")
     lock_timeout_s: float = 0.0
@@ -168,6 +194,7 @@ class Settings(Section):
     dubbing: DubbingSettings = DubbingSettings()
     quality: QualitySettings = QualitySettings()
     pairing: PairingSettings = PairingSettings()
+    licences: LicenceSettings = LicenceSettings()
     report: ReportSettings = ReportSettings()
     store: StoreSettings = StoreSettings()
 

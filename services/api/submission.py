@@ -22,11 +22,11 @@ from shared.engines import registered
 from shared.errors import UsageError
 from shared.jobs.requests import Source
 from shared.jobs.settings import ServiceSettings
+from shared.licences import engines, require
 from shared.locators import check_locator
 from shared.pipeline.stage import stage_names
 from shared.settings import LimitSettings, Settings, settings_from
 from shared.store import Blob, Store
-from shared.weights.given import is_place
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -131,7 +131,9 @@ def checked_settings(profile: str, sections: Mapping[str, Any]) -> Settings:
             raise UsageError(f"Setting “{section}” belongs to the service.", code="bad_setting", key=section)
     for section, values in sections.items():
         for name, value in values.items() if isinstance(values, Mapping) else ():
-            foreign = name.endswith("extra") or (name.endswith("model") and is_place(str(value)))
+            # Files of the machine, downloads, and what the operator's own account pays for.
+            named = list(value.values()) if isinstance(value, dict) else [value]
+            foreign = name.endswith("extra") or (name.endswith("model") and "/" in str(value)) or "openai" in named
             if foreign:
                 key = f"{section}.{name}"
                 raise UsageError(f"Setting “{key}” belongs to the service.", code="bad_setting", key=key)
@@ -147,27 +149,8 @@ def checked_settings(profile: str, sections: Mapping[str, Any]) -> Settings:
         if name not in registered(kind):
             known = ", ".join(sorted(registered(kind))) or "none"
             raise UsageError(f"There is no {kind} engine “{name}” (known: {known}).", code="unknown_engine")
+    require(settings)
     return settings
-
-
-def engines(settings: Settings) -> list[tuple[str, str]]:
-    """Kind and name of every engine that the settings name. Whether it is installed, its worker knows."""
-    found = [
-        ("shot_detector", settings.ingest.detector),
-        ("voice_detector", settings.ingest.vad),
-        ("separator", settings.separation.engine),
-        ("recognizer", settings.transcription.engine),
-        ("embedder", settings.transcription.embedder),
-        ("voice_detector", settings.transcription.vad),
-        ("translator", settings.translation.engine),
-        *(("translator", name) for name in settings.translation.by_language.values()),
-        ("synthesizer", settings.dubbing.engine),
-        ("embedder", settings.dubbing.embedder),
-        ("recognizer", settings.quality.engine),
-        ("embedder", settings.quality.embedder),
-        ("voice_detector", settings.quality.vad),
-    ]
-    return found + ([("voice_converter", settings.dubbing.converter)] if settings.dubbing.converter else [])
 
 
 def sent_sources(form: Form, transcript: str | None, store: Store, folder: Path) -> list[Source]:

@@ -47,6 +47,9 @@ def dub(
     set_: Set = [],  # noqa: B006 - typer copies it
     transcript: Annotated[Path | None, typer.Option(help="SRT, VTT or JSON with the source text of the video.")] = None,
     jobs: Jobs = 2,
+    accept_licence: Annotated[
+        list[str], typer.Option(metavar="NAME", help="A licence that forbids commercial use, such as CPML.")
+    ] = [],  # noqa: B006 - typer copies it
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Do the work again, or go on from what is there.")
     ] = False,
@@ -58,10 +61,12 @@ def dub(
     """
     with reported(json):
         from services.cli.progress import Bars
+        from shared.licences import require
         from shared.pipeline import request
         from shared.settings import load_settings
 
         settings = load_settings(profile, config, set_)
+        require(settings, accept_licence)
         with Bars(errors, quiet=json) as bars:
             summary = request.dub(
                 inputs, lang, out, settings, transcript=transcript, jobs=jobs, fresh=fresh, listener=bars

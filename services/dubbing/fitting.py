@@ -43,6 +43,11 @@ class Pace:
         """Predicted length of ``text`` spoken at speed 1."""
         return FIXED_SECONDS + max(len(text.strip()), 1) / self.rate(voice)
 
+    def usual(self, text: str) -> float:
+        """Length of ``text`` at speed 1 by the table alone, which no strange synthesis can have moved."""
+        table = CHARACTERS_PER_SECOND.get(self.language, DEFAULT_CHARACTERS_PER_SECOND)
+        return FIXED_SECONDS + max(len(text.strip()), 1) / table
+
     def learn(self, text: str, voice: str, seconds: float, speed: float) -> None:
         """A synthesis at ``speed`` was ``seconds`` long after trimming."""
         moving = seconds * speed - FIXED_SECONDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 
 from services.dubbing.chunks import ChunkLines, load, read_list
 from services.dubbing.finishing import active_range, add, finish
+from services.dubbing.guarding import Fallback, Guard
+from services.dubbing.references import pick
 from services.dubbing.slots import slots
-from services.dubbing.voicing import Voiced, Voicer
+from services.dubbing.voicing import Line, Voiced, Voicer
 from shared.audio import files
 from shared.audio.room import add_room
-from shared.audio.signal import SPEECH_RATE, to_mono, to_mono_16k
+from shared.audio.signal import to_mono, to_mono_16k
 from shared.audio.timbre import band_levels, equalise
 from shared.errors import CounterdubError, EngineError
 from shared.pipeline.stage import Scope, Work
@@ -22,6 +24,7 @@ from shared.records import (
     SAMPLE_RATE,
     CastMember,
     DubbedUtterance,
+    Hypothesis,
     Shot,
     Span,
     Translation,
@@ -31,7 +34,7 @@ from shared.records import (
 )
 from shared.settings import DubbingSettings
 
-REFERENCE_SECONDS = 12.0
+NOBODY = np.zeros(0, np.float32)
 MIN_TIMBRE_SECONDS = 1.0
 """Less of a speaker's voice says too little about its long-term spectrum."""
 
@@ -51,8 +54,12 @@ def run(
     shots = read_list(inputs["shots.json"], Shot)
     spoken = [line for line in chunk.everyone if line.status == "ok"]
     places = dict(zip((line.id for line in spoken), slots(spoken, shots, chunk.end, settings.fit), strict=True))
-    voicer = Voicer(engines["synthesizer"], engines.get("converter"), language, settings, work)
-    voices = SpeakerSound(chunk)
+    voicer = made_ready(engines, language, settings, work)
+    embedder = engines.get("embedder")
+    known = {one.speaker: one.embedding for one in members} if settings.embedder == "resemblyzer" else {}
+    voices = SpeakerSound(chunk, embedder.embed if embedder is not None else None, known)
+    if hasattr(voicer.synthesizer, "synthesize_batch"):
+        voicer.announce(coming(chunk, translations, members, places))
     track = np.zeros_like(chunk.vocals)
     records = []
     for number, line in enumerate(chunk.lines):
@@ -70,7 +77,7 @@ def run(
             record.voice, record.edited = member.voice, translation.edited
             record.text = translation.hypotheses[0].text
             try:
-                dub(record, translation, chunk, voicer, voices, settings=settings, track=track)
+                dub(record, translation, chunk, voicer, voices, member, settings=settings, track=track)
             except EngineError as error:
                 if error.code in {"engine_missing", "weights_missing"}:
                     raise
@@ -86,6 +93,46 @@ def run(
         "speech.flac": files.write(work.path("speech.flac"), track),
         "dubbed.jsonl": write_jsonl(work.path("dubbed.jsonl"), records),
     }
+
+
+def made_ready(engines: Mapping[str, Any], language: str, settings: DubbingSettings, work: Work) -> Voicer:
+    synthesizer, other = engines["synthesizer"], engines.get("fallback")
+    guard = None
+    if getattr(synthesizer, "generative", False):
+        guard = Guard(settings.guard, language, engines.get("recognizer"))
+    voices = other.voices(language) if other is not None else []
+    fallback = Fallback(str(settings.guard.fallback), other, voices) if voices else None
+    return Voicer(synthesizer, engines.get("converter"), language, settings, work, guard, fallback)
+
+
+def coming(
+    chunk: ChunkLines,
+    translations: Mapping[str, Translation],
+    members: Sequence[CastMember],
+    places: Mapping[str, Span],
+) -> list[Line]:
+    """The chunk's lines that will be spoken, in order."""
+    voices = {one.speaker: one.voice for one in reversed(members)}
+    out = []
+    for line in chunk.lines:
+        translation = translations.get(line.id)
+        if line.status == "dropped" or translation is None or line.speaker not in voices:
+            continue
+        if translation.status != "failed" and translation.hypotheses:
+            _, source, slot = room(blank(line, line.language, places.get(line.id)), chunk)
+            out.append(Line(wordings(translation), voices[line.speaker], source, slot))
+    return out
+
+
+def wordings(translation: Translation) -> list[Hypothesis]:
+    return translation.hypotheses[:1] if translation.edited else list(translation.hypotheses)
+
+
+def room(record: DubbedUtterance, chunk: ChunkLines) -> tuple[float, float, float]:
+    """Where the original really begins, how long it speaks, and how long the dub may: seconds."""
+    onset, source = source_activity(chunk.cut(record.source_start, record.source_end))
+    start = record.source_start + onset
+    return start, source, record.slot_end - start
 
 
 def blank(line: Utterance, language: str, slot: Span | None) -> DubbedUtterance:
@@ -112,17 +159,18 @@ def dub(
     chunk: ChunkLines,
     voicer: Voicer,
     voices: SpeakerSound,
+    member: CastMember,
     *,
     settings: DubbingSettings,
     track: np.ndarray,
 ) -> None:
     """Speak one line into ``track`` and write into ``record`` how it went."""
+    record.translator = translation.engine
     original = chunk.cut(record.source_start, record.source_end)
-    onset, source = source_activity(original)
-    start = record.source_start + onset
-    slot = record.slot_end - start
-    wordings = translation.hypotheses[:1] if translation.edited else list(translation.hypotheses)
-    voiced = voicer.speak(wordings, str(record.voice), source, slot, voices.reference(record.speaker))
+    start, source, slot = room(record, chunk)
+    needed = voicer.converter is not None or getattr(voicer.synthesizer, "clones", False)
+    reference = voices.reference(record.speaker) if needed else NOBODY
+    voiced = voicer.speak(wordings(translation), str(record.voice), source, slot, reference, member.gender)
     audio = voiced.audio
     if settings.timbre_match:
         audio = match_colour(audio, voices.levels(record.speaker))
@@ -138,7 +186,7 @@ def dub(
 
 def describe(record: DubbedUtterance, voiced: Voiced, start: float, source: float) -> None:
     take, placement = voiced.take, voiced.placement
-    record.text = take.text
+    record.text, record.voice, record.reason = take.text, take.voice, take.note
     record.start = start
     record.end = start + voiced.audio.size / SAMPLE_RATE
     record.synthesised_seconds, record.speed, record.attempts = take.seconds, take.speed, voiced.attempts
@@ -171,8 +219,16 @@ def match_colour(audio: np.ndarray, want: np.ndarray | None) -> np.ndarray:
 class SpeakerSound:
     """What the original speakers of a chunk sound like, gathered when first asked for."""
 
-    def __init__(self, chunk: ChunkLines) -> None:
+    def __init__(
+        self,
+        chunk: ChunkLines,
+        embed: Callable[[np.ndarray], np.ndarray] | None = None,
+        voices: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
         self._chunk = chunk
+        self._embed = embed
+        self._voices = voices or {}
+        self._references: dict[str, np.ndarray] = {}
         self._mono: dict[str, np.ndarray] = {}
         self._levels: dict[str, np.ndarray | None] = {}
 
@@ -194,5 +250,11 @@ class SpeakerSound:
         return self._levels[speaker]
 
     def reference(self, speaker: str) -> np.ndarray:
-        """Up to 12 s for engines that clone, mono 16 kHz."""
-        return to_mono_16k(self.mono(speaker))[: int(REFERENCE_SECONDS * SPEECH_RATE)]
+        """For engines that clone and for converters, mono 16 kHz; see :func:`services.dubbing.references.pick`."""
+        if speaker not in self._references:
+            own = [line for line in self._chunk.lines if line.speaker == speaker]
+            cut = self._chunk.cut
+            self._references[speaker] = pick(
+                own, lambda line: to_mono_16k(cut(line.start, line.end)), self._voices.get(speaker, ()), self._embed
+            )
+        return self._references[speaker]

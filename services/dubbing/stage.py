@@ -9,12 +9,12 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.dubbing.casting import Candidate, cast
+from services.dubbing.casting import Candidate, cast, gender_of
 from services.dubbing.chunks import read_list, write_list
 from services.dubbing.control import run as run_control
 from services.dubbing.lines import run as run_dubbing
 from services.dubbing.refining import refine
-from shared.engines import EngineOptions
+from shared.engines import EngineOptions, engine_class
 from shared.errors import UsageError
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
 from shared.records import CastMember, Speaker
@@ -46,10 +46,25 @@ def run_cast(
     members = cast(
         speakers, language, voices, fixed=fixed, previous=previous, same_person=settings.same_person_threshold
     )
+    if getattr(synthesizer, "clones", False):
+        members = named_after(speakers, members, {voice.voice for voice in voices})
     if "embedder" in engines and settings.embedder == "resemblyzer" and hasattr(synthesizer, "proposals"):
         members = made_for_them(members, speakers, previous, set(fixed), settings, engines, work)
     work.count("voices_not_native", sum(not member.native for member in members[: len(speakers)]))
     return {"cast.json": write_list(work.path("cast.json"), members)}
+
+
+def named_after(
+    speakers: Sequence[Speaker], members: Sequence[CastMember], cloned: Collection[str]
+) -> list[CastMember]:
+    """A cloned voice has the speaker's own gender."""
+    genders = {speaker.id: gender_of(speaker) for speaker in speakers}
+    return [
+        member.model_copy(update={"gender": genders[member.speaker]})
+        if member.voice in cloned and member.speaker in genders
+        else member
+        for member in members
+    ]
 
 
 def made_for_them(
@@ -117,7 +132,7 @@ def section(settings: Settings) -> DubbingSettings:
 
 def synthesizer_use(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     chosen = settings.dubbing
-    options = EngineOptions(chosen.model, chosen.device, chosen.threads, chosen.seed)
+    options = EngineOptions(chosen.model, chosen.device, chosen.threads, chosen.seed, chosen.extra)
     return {"synthesizer": EngineUse("synthesizer", chosen.engine, options)}
 
 
@@ -132,12 +147,24 @@ def casting_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
 def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     uses = synthesizer_use(settings, scope)
     chosen = settings.dubbing
+    kind = engine_class("synthesizer", chosen.engine)
     if chosen.converter:
-        options = EngineOptions("", chosen.device, chosen.threads, chosen.seed)
+        options = EngineOptions(
+            chosen.converter_model, chosen.device, chosen.threads, chosen.seed, chosen.converter_extra
+        )
         uses["converter"] = EngineUse("voice_converter", chosen.converter, options)
+    if chosen.converter or getattr(kind, "clones", False):
+        uses["embedder"] = EngineUse("embedder", chosen.embedder, EngineOptions("", chosen.device, chosen.threads))
+    guard = chosen.guard
+    if getattr(kind, "generative", False) and guard.recognizer:
+        options = EngineOptions(guard.recognizer_model, chosen.device, chosen.threads)
+        uses["recognizer"] = EngineUse("recognizer", guard.recognizer, options)
+    if getattr(kind, "generative", False) and guard.fallback:
+        options = EngineOptions("", chosen.device, chosen.threads, chosen.seed)
+        uses["fallback"] = EngineUse("synthesizer", guard.fallback, options)
     return uses
 
 
 CAST = Stage("cast", 2, run_cast, section, casting_engines, "dubbing")
-STAGE = Stage("dubbing", 2, run_dubbing, section, speaking_engines, "dubbing")
+STAGE = Stage("dubbing", 3, run_dubbing, section, speaking_engines, "dubbing")
 CONTROL = Stage("control", 1, run_control, section, lambda settings, scope: {}, "dubbing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile as sf
 
+from services.dubbing.batching import Ahead, SpeechRequest
 from services.dubbing.finishing import trim
 from services.dubbing.fitting import RANK_COST, Pace, Placement, choose, first_speed, misfit, next_speed, place
+from services.dubbing.guarding import Fallback, Guard
 from shared.audio.signal import SPEECH_RATE, fade, resample
 from shared.audio.stretch import stretch
 from shared.errors import EngineError
@@ -31,6 +34,22 @@ class Take(NamedTuple):
     """Trimmed, mono, at the engine's sample rate."""
     seconds: float
     speed: float
+    rate: int
+    voice: str
+    """As the record names it: the cast voice, or ``engine:voice`` of the engine that stood in."""
+    note: str | None = None
+    """What is worth telling about a line that was spoken all the same."""
+
+
+class Line(NamedTuple):
+    """What is to be said by whom, and the room there is."""
+
+    hypotheses: list[Hypothesis]
+    voice: str
+    source: float
+    """Seconds that the original line speaks."""
+    slot: float
+    """Seconds there are."""
 
 
 class Voiced(NamedTuple):
@@ -42,6 +61,10 @@ class Voiced(NamedTuple):
     attempts: int
 
 
+def key_of(line: Line) -> tuple[object, ...]:
+    return (*(option.text for option in line.hypotheses), line.voice, line.source, line.slot)
+
+
 @dataclass
 class Voicer:
     """Speaks the lines of one chunk in one language; what it learns about pace stays inside."""
@@ -51,9 +74,36 @@ class Voicer:
     language: str
     settings: DubbingSettings
     work: Work
+    guard: Guard | None = None
+    """For synthesisers that draw their speech."""
+    fallback: Fallback | None = None
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.language)
+        self._first: dict[tuple[object, ...], tuple[int, float]] = {}
+        self._ahead = Ahead(self.synthesizer, [])
+
+    def announce(self, lines: Sequence[Line]) -> None:
+        """Tell which lines will be spoken, in order: an engine that can speaks their first takes in batches.
+
+        What is said first is decided here for all of them, before the pace of a voice is known from real speech.
+        """
+        requests = []
+        for line in lines:
+            index, speed = self._choice(line)
+            self._first[key_of(line)] = index, speed
+            text = line.hypotheses[index].text
+            requests.append(SpeechRequest(text, self.language, line.voice, speed, self.settings.seed))
+        self._ahead = Ahead(self.synthesizer, requests)
+
+    def _choice(self, line: Line) -> tuple[int, float]:
+        """Index of the wording to say and the native speed to ask for."""
+        announced = self._first.pop(key_of(line), None)
+        if announced is not None:
+            return announced
+        seconds = [self.pace.seconds(option.text, line.voice) for option in line.hypotheses]
+        index = choose(line.hypotheses, seconds, line.source, line.slot, self.settings.fit)
+        return index, first_speed(seconds[index], line.source, self.synthesizer.native_speed)
 
     def speak(
         self,
@@ -62,6 +112,7 @@ class Voicer:
         source: float,
         slot: float,
         reference: np.ndarray,
+        gender: str | None = None,
     ) -> Voiced:
         """The best-fitting wording, spoken as long as ``source`` where that sounds natural, never longer than ``slot``.
 
@@ -69,6 +120,7 @@ class Voicer:
             source: Seconds that the original line speaks.
             slot: Seconds there are.
             reference: Mono 16 kHz speech of the original speaker.
+            gender: Of the voice that stands in where this one fails.
 
         Raises:
             EngineError: When nothing could be synthesised.
@@ -82,11 +134,9 @@ class Voicer:
         text = ""
         while attempts <= fit.max_retries:
             if speed is None:
-                seconds = [self.pace.seconds(option.text, voice) for option in left]
-                index = choose(left, seconds, source, slot, fit)
+                index, speed = self._choice(Line(left, voice, source, slot))
                 text = left.pop(index).text
-                speed = first_speed(seconds[index], source, native)
-            take = self._take(text, voice, speed, reference)
+            take = self._take(text, voice, speed, reference, gender)
             attempts += 1
             self.pace.learn(text, voice, take.seconds, speed)
             if best is None or self._cost(take, source, slot) < self._cost(best, source, slot):
@@ -113,37 +163,93 @@ class Voicer:
         """Distance from a length that needs no audible stretch; hurry counts a little by itself."""
         return misfit(take.seconds, source, slot, self.settings.fit) + 0.1 * abs(np.log(take.speed))
 
-    def _take(self, text: str, voice: str, speed: float, reference: np.ndarray) -> Take:
-        rate = self.synthesizer.sample_rate
+    def _take(self, text: str, voice: str, speed: float, reference: np.ndarray, gender: str | None) -> Take:
+        """A take that can be believed; else what stands in for it, with a note."""
         heard = reference if getattr(self.synthesizer, "clones", False) else None
+        if self.guard is None:
+            return self._once(text, voice, speed, self.settings.seed, heard)
+        best: Take | None = None
+        least = float("inf")
+        why = "no_reference"
+        for number in range(1 + self.settings.guard.new_seeds):
+            try:
+                take = self._once(text, voice, speed, self.settings.seed + number, heard)
+            except EngineError as error:
+                if error.code not in {"no_reference", "engine_failed"} or (self.fallback is None and best is None):
+                    raise
+                why = error.code if best is None else why
+                break
+            doubt = self.guard.doubt(text, take.audio, take.rate, self.pace.usual(text) / speed)
+            if doubt.why is None:
+                return take
+            self.work.count("takes_doubted")
+            if doubt.badness < least:
+                best, least, why = take, doubt.badness, doubt.why
+        if self.fallback is not None:
+            self.work.count("lines_by_fallback")
+            spoken = self._once(text, self.fallback.voice(gender), speed, self.settings.seed, None, self.fallback)
+            return spoken._replace(note=f"fallback: {why}")
+        assert best is not None
+        self.work.count("takes_kept_in_doubt")
+        return best._replace(note=f"doubtful: {why}")
+
+    def _once(
+        self,
+        text: str,
+        voice: str,
+        speed: float,
+        seed: int,
+        reference: np.ndarray | None,
+        other: Fallback | None = None,
+    ) -> Take:
+        engine = other.synthesizer if other else self.synthesizer
         key = {
             "text": text,
             "language": self.language,
             "voice": voice,
             "speed": speed,
-            "seed": self.settings.seed,
-            "reference": None if heard is None else hashlib.sha256(heard.tobytes()).hexdigest(),
+            "seed": seed,
+            "reference": None if reference is None else hashlib.sha256(reference.tobytes()).hexdigest(),
         }
-        path = self.work.cached(key, ".wav", partial(self._synthesise, text, voice, speed, heard))
-        audio, _ = sf.read(path, dtype="float32")
+        if other:
+            key["engine"] = other.name
+        request = SpeechRequest(text, self.language, voice, speed, seed)
+        path = self.work.cached(key, ".wav", partial(self._synthesise, engine, request, reference))
+        audio, rate = sf.read(path, dtype="float32")
         audio = trim(audio, rate)
         if not audio.size:
             raise EngineError("The synthesiser returned silence.", code="engine_failed")
-        return Take(text, audio, audio.size / rate, speed)
+        return Take(text, audio, audio.size / rate, speed, rate, f"{other.name}:{voice}" if other else voice)
 
-    def _synthesise(self, text: str, voice: str, speed: float, reference: np.ndarray | None, path: Path) -> None:
-        audio = self.synthesizer.synthesize(
-            text, self.language, voice, speed=speed, seed=self.settings.seed, reference=reference
-        )
+    def _synthesise(self, engine: Any, request: SpeechRequest, reference: np.ndarray | None, path: Path) -> None:
+        audio = self._ahead.take(request) if engine is self.synthesizer and reference is None else None
+        if audio is None:
+            audio = engine.synthesize(
+                request.text,
+                request.language,
+                request.voice,
+                speed=request.speed,
+                seed=request.seed,
+                reference=reference,
+            )
         # 32-bit float: a synthesiser may go past full scale, and the gain comes later.
-        sf.write(path, audio, self.synthesizer.sample_rate, format="WAV", subtype="FLOAT")
+        sf.write(path, audio, engine.sample_rate, format="WAV", subtype="FLOAT")
 
     def _fit(self, take: Take, source: float, slot: float, attempts: int, reference: np.ndarray) -> Voiced:
-        audio, rate = take.audio, self.synthesizer.sample_rate
+        audio, rate = take.audio, take.rate
         if self.converter is not None:
             target = self.converter.sample_rate
-            heard = resample(reference, SPEECH_RATE, target)
-            audio, rate = self.converter.convert(resample(audio, rate, target), heard), target
+            try:
+                converted = self.converter.convert(
+                    resample(audio, rate, target), resample(reference, SPEECH_RATE, target)
+                )
+            except EngineError as error:
+                if error.code != "no_reference":
+                    raise
+                self.work.count("lines_not_converted")
+                take = take._replace(note=take.note or "not_converted: no_reference")
+            else:
+                audio, rate = converted, target
         placement = place(take.seconds, source, slot, take.speed, self.settings.fit)
         audio = stretch(resample(audio, rate, SAMPLE_RATE), round(placement.length * SAMPLE_RATE))
         room = int(slot * SAMPLE_RATE)

@@ -127,7 +127,7 @@ def separation_settings(settings: Settings) -> SeparationSettings:
 
 def separator(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     section = settings.separation
-    options = EngineOptions(section.model, section.device, section.threads)
+    options = EngineOptions(section.model, section.device, section.threads, extra=section.extra)
     return {"separator": EngineUse("separator", section.engine, options)}
 
 

@@ -14,7 +14,10 @@ QUEUE = "transcription"
 
 def recognizer(settings: TranscriptionSettings | QualitySettings, beam_size: int) -> EngineUse:
     options = EngineOptions(
-        model=settings.model, device=settings.device, threads=settings.threads, extra={"beam_size": beam_size}
+        model=settings.model,
+        device=settings.device,
+        threads=settings.threads,
+        extra={**settings.extra, "beam_size": beam_size},
     )
     return EngineUse("recognizer", settings.engine, options)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from services.translation.ahead import LINE_FAILED, Ahead
 from services.translation.budget import Budget
 from services.translation.checks import fault
-from services.translation.ranking import rank, with_glossary
+from services.translation.ranking import rank, used, with_glossary
 from shared.engines import Line, Translator, missing
 from shared.errors import CounterdubError
 from shared.records import Hypothesis, Translation
@@ -18,8 +20,6 @@ log = logging.getLogger(__name__)
 
 REWRITE_SHARE = 0.75
 """A shorter version is asked for at this share of the shortest candidate, or at the room there is if that is less."""
-LINE_FAILED = "line_failed"
-"""Code of an EngineError that is this one line's bad luck. Any other CounterdubError concerns them all."""
 
 
 class LineTask(NamedTuple):
@@ -32,9 +32,14 @@ class LineTask(NamedTuple):
     target: str
     room: Budget
 
+    def question(self, glossary: Mapping[str, str]) -> Line:
+        """What is asked first."""
+        terms = tuple(used(glossary, self.text).items())
+        return Line(self.text, self.before, self.after, self.room.aim, terms)
+
 
 def translate_line(
-    task: LineTask, settings: TranslationSettings, engine: Translator, counts: dict[str, int]
+    task: LineTask, settings: TranslationSettings, engine: Translator | Ahead, counts: dict[str, int]
 ) -> Translation:
     """Candidates that pass every check, best first; failed with a reason when there is none.
 
@@ -45,7 +50,8 @@ def translate_line(
     if alphanumerics(task.text) == 0:
         # “…”: nothing to translate, and models invent whole sentences from it.
         return done([Hypothesis(text=task.text, score=0.0)])
-    terms = {term: wanted for term, wanted in settings.glossary.items() if term.casefold() in task.text.casefold()}
+    first = task.question(settings.glossary)
+    terms = dict(first.terms)
     reasons: list[str] = []
 
     def ask(line: Line, seed: int) -> list[Hypothesis]:
@@ -78,17 +84,17 @@ def translate_line(
         counts[f"refused_{reason}"] = counts.get(f"refused_{reason}", 0) + 1
         return answers
 
-    found = ask(Line(task.text, task.before, task.after, task.room.aim), settings.seed)
+    found = ask(first, settings.seed)
     if not found:
         counts["retries"] = counts.get("retries", 0) + 1
-        found = ask(Line(task.text, (), (), task.room.aim), settings.seed + 1)
+        found = ask(first._replace(before=(), after=()), settings.seed + 1)
     if not found:
         return Translation(utterance="", hypotheses=[], status="failed", reason=reasons[0] if reasons else "empty")
     shortest = min(spoken_characters(candidate.text) for candidate in found)
     if shortest > task.room.limit:
         counts["rewrites"] = counts.get("rewrites", 0) + 1
         size = round(min(task.room.limit, REWRITE_SHARE * shortest))
-        found += ask(Line(task.text, task.before, task.after, size), settings.seed + 2)
+        found += ask(first._replace(max_chars=size), settings.seed + 2)
     return done(rank(found, task.room, settings.length_tolerance, terms.values())[: max(settings.hypotheses, 1)])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from services.translation.budget import Budget
@@ -40,8 +41,19 @@ def length_cost(text: str, room: Budget, tolerance: float) -> float:
     return LONG_COST * max(excess, 0.0) + SHORT_COST * max(lack, 0.0)
 
 
+def used(glossary: Mapping[str, str], text: str) -> dict[str, str]:
+    """The glossary's terms that are in a source text, as whole words, whatever their case."""
+    return {term: wanted for term, wanted in glossary.items() if term and whole_word(term).search(text)}
+
+
 def with_glossary(text: str, glossary: Mapping[str, str]) -> str:
     """A term that was left in the source language is replaced by the glossary's word."""
     for term, wanted in glossary.items():
-        text = text.replace(term, wanted)
+        text = whole_word(term).sub(lambda _, wanted=wanted: wanted, text)
     return text
+
+
+def whole_word(term: str) -> re.Pattern[str]:
+    """“art” is not in “party”; Japanese and its like have no spaces to tell words by."""
+    before, after = (r"(?<![a-z\d])" if term[0].isascii() else "", r"(?![a-z\d])" if term[-1].isascii() else "")
+    return re.compile(before + re.escape(term) + after, re.IGNORECASE)

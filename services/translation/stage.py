@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from services.translation.ahead import Ahead
 from services.translation.budget import budget, slots
+from services.translation.engines.embedded import EmbeddedTranslator
 from services.translation.line import LineTask, translate_line
 from shared import languages
 from shared.engines import EngineOptions, Translator
@@ -15,6 +17,12 @@ from shared.errors import EngineError, UsageError
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
 from shared.records import SAMPLE_RATE, Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
 from shared.settings import Settings, TranslationSettings
+from shared.text import alphanumerics
+
+PAIR = "translator:"
+"""Before a source language: the role of the engine for lines in it."""
+LISTED = 20
+"""Pairs of languages named in a message."""
 
 
 def run(
@@ -39,26 +47,35 @@ def run(
     edits = scope.extra.get("edits", {})
     seconds = slots(spoken)
 
+    tasks: dict[str, LineTask] = {}
+    for place in mine:
+        line = spoken[place]
+        if line.id in edits or source is None or source == target:
+            continue
+        tasks[line.id] = LineTask(
+            text=line.text,
+            before=tuple(other.text for other in spoken[max(0, place - settings.context_lines) : place]),
+            after=tuple(other.text for other in spoken[place + 1 : place + 1 + settings.context_lines]),
+            source=source,
+            target=target,
+            room=budget(line.text, line.end - line.start, seconds[line.id], source, target),
+        )
+    if tasks:
+        engine = engines.get(f"{PAIR}{source}", engines["translator"])
+        supported(engine, source, target)
+        questions = [task.question(settings.glossary) for task in tasks.values() if alphanumerics(task.text)]
+        ahead = Ahead(engine, questions, source, target, settings.seed)
+
     done = []
     for number, place in enumerate(mine):
         work.progress(number / len(mine))
         line = spoken[place]
-        if line.id in edits:
-            done.append(certain(line, edits[line.id], edited=True))
-        elif source is None or source == target:
-            done.append(certain(line, line.text))
+        if line.id in tasks:
+            answer = cached_line(tasks[line.id], settings, ahead, work)
+            name = ahead.name if alphanumerics(line.text) else None
+            done.append(answer.model_copy(update={"utterance": line.id, "engine": name}))
         else:
-            task = LineTask(
-                text=line.text,
-                before=tuple(other.text for other in spoken[max(0, place - settings.context_lines) : place]),
-                after=tuple(other.text for other in spoken[place + 1 : place + 1 + settings.context_lines]),
-                source=source,
-                target=target,
-                room=budget(line.text, line.end - line.start, seconds[line.id], source, target),
-            )
-            supported(engines["translator"], source, target)
-            answer = cached_line(task, settings, engines["translator"], work)
-            done.append(answer.model_copy(update={"utterance": line.id}))
+            done.append(certain(line, edits.get(line.id, line.text), edited=line.id in edits))
     failed = [answer for answer in done if answer.status == "failed"]
     if failed and len(failed) == len(done) and all(answer.reason == "engine_failed" for answer in failed):
         raise EngineError(
@@ -83,7 +100,7 @@ def certain(line: Utterance, text: str, edited: bool = False) -> Translation:
     return Translation(utterance=line.id, hypotheses=[Hypothesis(text=text, score=0.0)], edited=edited)
 
 
-def cached_line(task: LineTask, settings: TranslationSettings, engine: Translator, work: Work) -> Translation:
+def cached_line(task: LineTask, settings: TranslationSettings, engine: Ahead, work: Work) -> Translation:
     """The line's translation, made once for the same text, neighbours, room and settings."""
     key = {
         **task._asdict(),
@@ -114,7 +131,8 @@ def supported(engine: Translator, source: str, target: str) -> None:
     pairs = engine.languages()
     if pairs is None or (source, target) in pairs:
         return
-    into = ", ".join(f"{first}→{second}" for first, second in sorted(pairs))
+    listed = sorted(f"{first}→{second}" for first, second in pairs)
+    into = ", ".join(listed[:LISTED]) + (f" and {len(listed) - LISTED} more" if len(listed) > LISTED else "")
     raise UsageError(
         f"The translation engine cannot do {languages.name(source)} to {languages.name(target)} (it does {into}). "
         f"Name another with --set translation.by_language.{target}=ENGINE.",
@@ -131,10 +149,17 @@ def read_chunk(path: Path, scope: Scope) -> Chunk:
 
 
 def translator(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
+    """The engine for a language; where an engine stands for several, one more for each source that has its own."""
     section = settings.translation
     name = section.by_language.get(scope.language or "", section.engine)
-    options = EngineOptions(section.model, section.device, section.threads, section.seed)
-    return {"translator": EngineUse("translator", name, options)}
+    options = EngineOptions(
+        section.model, section.device, section.threads, section.seed, dict(getattr(section, "extra", {}))
+    )
+    if name != EmbeddedTranslator.name:
+        return {"translator": EngineUse("translator", name, options)}
+    parts = EmbeddedTranslator.parts(scope.language)
+    roles = {PAIR + source if source else "translator": part for source, part in parts.items()}
+    return {role: EngineUse("translator", part, options) for role, part in roles.items()}
 
 
-STAGE = Stage("translation", 1, run, lambda settings: settings.translation, translator, "translation")
+STAGE = Stage("translation", 2, run, lambda settings: settings.translation, translator, "translation")

@@ -9,7 +9,8 @@ from services.translation.budget import budget
 from services.translation.checks import fault
 from services.translation.engines.embedded import EmbeddedTranslator
 from services.translation.engines.llama import LlamaTranslator, question, shots, tidy
-from services.translation.engines.opus import OpusTranslator, combine
+from services.translation.engines.opus import OpusTranslator
+from services.translation.sentences import combine
 from shared.engines import EngineOptions, Line
 from shared.text import spoken_characters
 
@@ -86,6 +87,9 @@ def test_the_shots_are_there_in_every_language():
 def test_a_tight_line_asks_for_few_words():
     assert question(Line("Where have you been all this time?"), "es") == "Where have you been all this time?"
     assert "at most 2 Spanish words" in question(Line("Where have you been all this time?", max_chars=12), "es")
+    assert question(Line("Engage!", terms=(("engage", "adelante"),)), "es") == (
+        "Engage!\n(Translate “engage” as “adelante”.)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.translation.budget import Budget, budget, rate, slots
-from services.translation.ranking import length_cost, rank, with_glossary
-from services.translation.sentences import sentences
+from services.translation.ranking import length_cost, rank, used, with_glossary
+from services.translation.sentences import fitting, sentences
 from shared.records import Hypothesis
 from tests.translation.fakes import utterances
 
@@ -83,3 +83,17 @@ def test_lines_are_cut_into_sentences():
 @given(st.text(alphabet="ab .!?…。A", max_size=40))
 def test_no_letter_is_lost_or_moved_by_cutting(text):
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())
+
+
+def test_terms_are_whole_words_whatever_their_case():
+    glossary = {"art": "arte", "Warp Drive": "motor", "艦": "nave"}
+    assert used(glossary, "The party starts.") == {}
+    assert used(glossary, "Art, and the warp drive. 艦長") == glossary
+    assert with_glossary("La party del ART", glossary) == "La party del arte"
+
+
+@given(st.text(max_size=200))
+def test_long_texts_are_cut_into_parts_that_fit(text):
+    parts = fitting(text, lambda part: len(part) <= 12)
+    assert all(len(part) <= 12 for part in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())

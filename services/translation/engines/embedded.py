@@ -19,7 +19,11 @@ BY_PAIR: dict[tuple[str, str], Any] = {
 
 
 class EmbeddedTranslator:
-    """See :class:`shared.engines.Translator`. A model is loaded when a line of its pair comes first."""
+    """See :class:`shared.engines.Translator`. A model is loaded when a line of its pair comes first.
+
+    The stage asks for the parts by themselves (:meth:`parts`), so that a run needs the weights of its languages only
+    and every line says which model spoke.
+    """
 
     name: ClassVar[str] = "embedded"
     licence: ClassVar[Licence] = Licence("Apache-2.0 and MPL-2.0")
@@ -32,6 +36,12 @@ class EmbeddedTranslator:
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
         kinds = dict.fromkeys((LlamaTranslator, *BY_PAIR.values()))
         return tuple(name for kind in kinds for name in kind.weights(options))
+
+    @classmethod
+    def parts(cls, target: str | None) -> dict[str, str]:
+        """Source language → name of the engine for ``target``; under ``""`` the one for all other sources."""
+        chosen = {source: kind.name for (source, into), kind in BY_PAIR.items() if into == target}
+        return {"": LlamaTranslator.name, **chosen}
 
     def languages(self) -> set[tuple[str, str]] | None:
         return None

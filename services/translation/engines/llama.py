@@ -13,6 +13,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, ClassVar
 
+from services.translation.ranking import used
 from services.translation.sentences import sentences
 from shared import languages
 from shared.engines import EngineOptions, Licence, Line, WeightFiles
@@ -48,6 +49,10 @@ class LlamaTranslator:
     The first candidate is the likeliest, sentence by sentence: whole lines of several sentences come out worse. Others
     are drawn only where they can help (the first is too long for its room, or the model was unsure of it), or are asked
     for by another seed than the engine's own: a drawn candidate costs as much time as the first and is seldom better.
+
+    The neighbouring lines are not shown: so small a model translates them instead, or answers them. Over the sample,
+    chrF without, with two lines before, with two before and after: es 73.2, 72.6, 63.5; ja 20.2, 11.2, 13.5; de 64.9
+    without, 57.8 with both.
     """
 
     name: ClassVar[str] = "llama"
@@ -75,7 +80,7 @@ class LlamaTranslator:
         return [self._line(line, source, target, count, seed) for line in lines]
 
     def _line(self, line: Line, source: str, target: str, count: int, seed: int) -> list[Hypothesis]:
-        parts = [Line(part) for part in sentences(line.text)]
+        parts = [Line(part, terms=tuple(used(dict(line.terms), part).items())) for part in sentences(line.text)]
         if tight(line):
             # A shorter version may leave a sentence out, so the line is seen as a whole.
             parts = [line]
@@ -96,7 +101,7 @@ class LlamaTranslator:
         Raises:
             EngineError: ``line_failed``.
         """
-        as_list = listed(source, target) and not tight(line)
+        as_list = listed(source, target) and not tight(line) and not line.terms
         request = {
             "max_tokens": max_tokens(line.text),
             "stop": ["\n"],
@@ -220,12 +225,13 @@ def tight(line: Line) -> bool:
 
 
 def question(line: Line, target: str) -> str:
-    """The line, with a word limit where it is tight."""
-    if not tight(line):
-        return line.text
-    assert line.max_chars is not None
-    words = max(line.max_chars // CHARACTERS_PER_WORD, 1)
-    return f"{line.text}\n(Shorten: at most {words} {languages.name(target)} words.)"
+    """The line, with the words to use for its terms, and a word limit where it is tight."""
+    asked = [f"Translate “{term}” as “{wanted}”." for term, wanted in line.terms]
+    if tight(line):
+        assert line.max_chars is not None
+        words = max(line.max_chars // CHARACTERS_PER_WORD, 1)
+        asked.append(f"Shorten: at most {words} {languages.name(target)} words.")
+    return f"{line.text}\n({' '.join(asked)})" if asked else line.text
 
 
 def max_tokens(text: str) -> int:

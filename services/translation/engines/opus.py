@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from services.translation.engines.marian import convert
-from services.translation.sentences import sentences
+from services.translation.sentences import combine, sentences
 from shared.engines import EngineOptions, Licence, Line, WeightFiles
 from shared.records import Hypothesis
 
 PREFIX = "opus-mt-"
 WEIGHTS = "opus-mt-en-fr"
 BEAM = 6
+BATCH = 16
 
 
 class OpusTranslator:
@@ -49,12 +50,16 @@ class OpusTranslator:
     def languages(self) -> set[tuple[str, str]] | None:
         return {self._pair}
 
+    def together(self, source: str, target: str) -> int:
+        """Lines best given in one call."""
+        return BATCH
+
     def translate(
         self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
     ) -> list[list[Hypothesis]]:
         parts = [sentences(line.text) for line in lines]
         answers = iter(self._sentences([part for line in parts for part in line], count))
-        return [combine([next(answers) for _ in line], count) for line in parts]
+        return [combine([next(answers) for _ in line], count, target) for line in parts]
 
     def _sentences(self, texts: Sequence[str], count: int) -> list[list[tuple[str, float, int]]]:
         """Text, mean log-probability and number of tokens of ``count`` candidates for each sentence."""
@@ -91,16 +96,3 @@ def pair(name: str) -> tuple[str, str]:
     """Languages of ``opus-mt-en-fr``."""
     source, _, target = name.removeprefix(PREFIX).partition("-")
     return source, target
-
-
-def combine(parts: Sequence[Sequence[tuple[str, float, int]]], count: int) -> list[Hypothesis]:
-    """The ``count`` best ways to say a line, given the ways to say its sentences; scores are means over its tokens."""
-    best: list[tuple[str, float, int]] = [("", 0.0, 0)]
-    for part in parts:
-        longer = [
-            (f"{before} {text}".strip(), total + score * tokens, length + tokens)
-            for before, total, length in best
-            for text, score, tokens in part
-        ]
-        best = sorted(longer, key=lambda item: -item[1] / item[2])[:count]
-    return [Hypothesis(text=text, score=total / max(length, 1)) for text, total, length in best]

@@ -1,0 +1,230 @@
+"""Encoder–decoder translation models through transformers: what all families share."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from services.translation.codes import find
+from services.translation.sentences import combine, fitting, sentences
+from shared import languages
+from shared.accelerator import in_batches, release, torch_device, torch_dtype
+from shared.engines import EngineOptions, Licence, Line, WeightFiles
+from shared.errors import EngineError, UsageError
+from shared.records import Hypothesis
+from shared.text import spoken_characters
+from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
+
+BEAMS = 5
+BATCH = 16
+"""Sentences at once; ``extra["batch_size"]``. It is halved for good where the memory does not suffice."""
+SCORED_AT_ONCE = 8
+"""Candidates whose log-probabilities are counted in one pass: a vocabulary of 256,000 makes them large."""
+LONGEST = 128
+"""Tokens of a sentence. The models know longer ones from their training only as several, and forget some."""
+TIGHT = 0.8
+"""Below this share of the source's length, shorter candidates are looked for."""
+
+Way = tuple[str, float, int]
+"""Text, mean log-probability a token, number of tokens."""
+
+
+class Seq2SeqTranslator:
+    """See :class:`shared.engines.Translator`. Families say how languages are named and forced.
+
+    A line is translated sentence by sentence, because the models drop sentences; sentences of many lines go through the
+    model together. The engine's own seed gives the beam search's ``count`` best; another seed samples within the beams,
+    and where the line is tight prefers what is short. Scores are mean log-probabilities a token, counted anew, so that
+    they compare whatever way a candidate was found. The neighbouring lines change nothing.
+
+    The first candidates do not depend on what else is in the batch, but for the last digits of sums.
+    """
+
+    name: ClassVar[str]
+    licence: ClassVar[Licence]
+    default: ClassVar[str]
+    """The model where the settings name none: a hub's ``OWNER/NAME``."""
+    types: ClassVar[tuple[str, ...]]
+    """``model_type`` of the configurations of the family."""
+    prompt: ClassVar[int] = 1
+    """Tokens that every output starts with: the decoder's start, for some families the language."""
+
+    def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
+        import sentencepiece  # noqa: F401 (the tokenizers need it and say so less clearly)
+        import torch
+        import transformers
+
+        transformers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.set_verbosity_error()
+        self._torch, self._transformers = torch, transformers
+        self._options = options
+        self._device, self._dtype = torch_device(options), torch_dtype(options)
+        self._batch = max(1, int(options.extra.get("batch_size") or BATCH))
+        self._place = str(located(options, weights, self.default))
+        self._files = {
+            "local_files_only": not may_download(options),
+            "revision": str(options.extra.get("revision") or "main"),
+        }
+        self._model: Any = None
+        self._lock = threading.RLock()
+        self._config = self._read(transformers.AutoConfig)
+        if self._config.model_type not in self.types:
+            raise EngineError(
+                f"The model is of the type “{self._config.model_type}”, which the engine “{self.name}” does not know.",
+                code="bad_model",
+            )
+        self._tokenizer = self._read(transformers.AutoTokenizer)
+        self._sources, self._targets = self.codes()
+        if not self._sources or not self._targets:
+            raise EngineError(
+                f"The model names no languages as the engine “{self.name}” expects them.", code="bad_model"
+            )
+        positions = int(getattr(self._config, "max_position_embeddings", 0) or 4 * LONGEST) - 8
+        self._limit, self._room = min(LONGEST, positions), min(2 * LONGEST, positions)
+
+    @classmethod
+    def weights(cls, options: EngineOptions) -> tuple[str, ...]:
+        return registered_names(options, cls.default)
+
+    @classmethod
+    def digests(cls, options: EngineOptions) -> dict[str, str]:
+        """Hashes of a model that is not in the registry; part of what names the results."""
+        return local_digests(options, cls.default)
+
+    def languages(self) -> set[tuple[str, str]] | None:
+        return {(source, target) for source in self._sources for target in self._targets if source != target}
+
+    def together(self, source: str, target: str) -> int:
+        """Lines best given in one call."""
+        return self._batch
+
+    def translate(
+        self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
+    ) -> list[list[Hypothesis]]:
+        first, second = self._code(self._sources, source), self._code(self._targets, target)
+        drawn = seed != self._options.seed
+        tight = drawn and any(is_tight(line) for line in lines)
+        with self._lock:
+            model = self._loaded()
+            parts = [[cut for part in sentences(line.text) for cut in fitting(part, self._fits)] for line in lines]
+
+            def run(texts: list[str]) -> list[list[Way]]:
+                with self._torch.inference_mode(), self._torch.random.fork_rng():
+                    self._torch.manual_seed(seed)
+                    return self._translate(model, texts, first, second, max(count, 1), drawn=drawn, tight=tight)
+
+            flat = [part for line in parts for part in line]
+            ways = iter(in_batches(flat, run, self._batch, len))
+        return [combine([next(ways) for _ in line], max(count, 1), target) for line in parts]
+
+    # What families say.
+
+    def codes(self) -> tuple[dict[str, str], dict[str, str]]:
+        """The model's own codes by ISO 639-1, of source and target languages."""
+        raise NotImplementedError
+
+    def encode(self, texts: Sequence[str], source: str, target: str) -> Any:
+        """Token ids and mask, padded; languages in the model's own codes."""
+        self._tokenizer.src_lang = source
+        return self._tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True)
+
+    def forced(self, target: str) -> dict[str, Any]:
+        """Arguments of ``generate`` that make the output ``target``."""
+        return {"forced_bos_token_id": self._tokenizer.convert_tokens_to_ids(target)}
+
+    # Inside.
+
+    def _code(self, codes: dict[str, str], language: str) -> str:
+        found = find(codes, language)
+        if found is None:
+            raise UsageError(
+                f"The translation model does not know {languages.name(language)}.",
+                code="unsupported_pair",
+                language=language,
+            )
+        return found
+
+    def _fits(self, text: str) -> bool:
+        return len(text) < self._limit or len(self._tokenizer(text)["input_ids"]) <= self._limit
+
+    def _translate(
+        self, model: Any, texts: list[str], source: str, target: str, count: int, *, drawn: bool, tight: bool
+    ) -> list[list[Way]]:
+        inputs = self.encode(texts, source, target).to(self._device)
+        found = model.generate(
+            **inputs,
+            **self.forced(target),
+            num_beams=max(BEAMS, count),
+            num_return_sequences=count,
+            do_sample=drawn,
+            length_penalty=0.0 if tight else 1.0,
+            early_stopping=True,
+            max_new_tokens=self._room,
+        )
+        ways = self._scored(model, inputs, found, count)
+        return [ways[start : start + count] for start in range(0, len(ways), count)]
+
+    def _scored(self, model: Any, inputs: Any, found: Any, count: int) -> list[Way]:
+        """The candidates with their scores, ``count`` to each input, in the order of ``generate``."""
+        torch = self._torch
+        rows = torch.arange(found.shape[0], device=found.device) // count
+        sizes = self._sizes(found)
+        scores: list[float] = []
+        for start in range(0, found.shape[0], SCORED_AT_ONCE):
+            part, size = found[start : start + SCORED_AT_ONCE], sizes[start : start + SCORED_AT_ONCE]
+            given = {name: tensor[rows[start : start + SCORED_AT_ONCE]] for name, tensor in inputs.items()}
+            logits = model(**given, decoder_input_ids=part[:, :-1]).logits[:, self.prompt - 1 :].float()
+            said = part[:, self.prompt :]
+            likely = logits.gather(-1, said.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+            inside = torch.arange(said.shape[1], device=said.device) < size.unsqueeze(-1)
+            total = likely.masked_fill(~inside, 0.0).sum(-1)
+            scores += (total / size.clamp(min=1)).clamp(min=-100.0).tolist()
+        texts = self._tokenizer.batch_decode(found[:, self.prompt :], skip_special_tokens=True)
+        return [(text.strip(), score, size) for text, score, size in zip(texts, scores, sizes.tolist(), strict=True)]
+
+    def _sizes(self, found: Any) -> Any:
+        """Tokens of each output after the prompt, the end included."""
+        said = found[:, self.prompt :] == self._tokenizer.eos_token_id
+        ends = said.int().argmax(-1) + 1
+        return self._torch.where(said.any(-1), ends, self._torch.full_like(ends, said.shape[1]))
+
+    def _loaded(self) -> Any:
+        if self._model is None:
+            if self._device.type == "cpu":
+                self._torch.set_num_threads(max(1, self._options.threads))
+            kind = self._transformers.AutoModelForSeq2SeqLM
+            self._model = self._read(kind, dtype=self._dtype).to(self._device).eval()
+            # Given with every call; both together are warned of.
+            self._model.generation_config.max_length = None
+        return self._model
+
+    def release(self) -> None:
+        """Give the memory back; the next call loads anew."""
+        with self._lock:
+            self._model = None
+        release()
+
+    def _read(self, kind: Any, **settings: Any) -> Any:
+        """Raises EngineError ``weights_missing`` when the hub's model is not here, else ``engine_load_failed``."""
+        try:
+            with warnings.catch_warnings():
+                # “Recommended: pip install sacremoses”: punctuation is normal already.
+                warnings.simplefilter("ignore")
+                return kind.from_pretrained(self._place, **self._files, **settings)
+        except ImportError:
+            raise
+        except Exception as error:
+            name = self._options.model or self.default
+            if isinstance(error, OSError) and self._place == name and is_hub_name(name):
+                raise EngineError(
+                    f"The model “{name}” is not on this machine. Give a folder as translation.model, or let it be "
+                    "fetched with allow_download.",
+                    code="weights_missing",
+                ) from error
+            raise EngineError(f"The model could not be loaded: {error}", code="engine_load_failed") from error
+
+
+def is_tight(line: Line) -> bool:
+    return line.max_chars is not None and line.max_chars < TIGHT * spoken_characters(line.text)

