@@ -73,7 +73,9 @@ def test_firefox_keeps_it(weights):
 def test_llama_keeps_it(weights):
     if find_spec("xllamacpp") is None:
         pytest.skip("xllamacpp is not installed")
-    contract_translator.check(LlamaTranslator(EngineOptions(), weights), "en", "es", long=0)
+    # Its cache of what was read before changes the last digits: a fresh one says the same.
+    first, second = LlamaTranslator(EngineOptions(), weights), LlamaTranslator(EngineOptions(), weights)
+    contract_translator.check(first, "en", "es", long=0, again=second)
 
 
 def test_an_endpoint_keeps_it(monkeypatch):
