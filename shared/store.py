@@ -190,7 +190,8 @@ class Store:
             if not path.exists():
                 self._download(blob)
             try:
-                os.utime(path)
+                # Exactly now: the file system's own clock ticks too slowly to tell copies apart.
+                os.utime(path, ns=(moment := time.time_ns(), moment))
                 return self._hold(path)
             except FileNotFoundError:
                 continue  # Another process needed the room.
