@@ -28,6 +28,8 @@ BUCKET = "counterdub-test"
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
     """A bucket on a real S3 server; its address and keys are in the environment, as users set them."""
+    # Connections of earlier tests lead to another server.
+    s3fs.S3FileSystem.clear_instance_cache()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
