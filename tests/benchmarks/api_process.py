@@ -25,6 +25,7 @@ def empty() -> FastAPI:
 
 def main(which: str) -> None:
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
     if which == "empty":
         uvicorn.Server(uvicorn.Config(empty(), access_log=False, log_level="warning")).run(sockets=[listening])
