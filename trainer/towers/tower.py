@@ -1,0 +1,20 @@
+"""What every tower is."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Tower(nn.Module):
+    """An encoder of one modality: a picture or a sound in, one vector a clip out.
+
+    Video towers take float ``[B, 3, T, H, W]``, RGB in [0, 1]; audio towers ``[B, C, mels, time]`` in dB. Each brings
+    its own input normalisation. The result is ``[B, size]``, not normalised.
+    """
+
+    size: int
+    """Width of the embedding."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
