@@ -1,5 +1,6 @@
 # make demo   set up .venv, fetch the weights, dub the bundled sample
 # make test   set up .venv, run the tests
+# make trainer   add what training needs (torch) to .venv
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,7 @@ LANGS ?= es,fr,ja
 OUT ?= out
 comma := ,
 
-.PHONY: demo test dub lint bench setup models lock
+.PHONY: demo test dub lint bench setup trainer models lock
 
 demo: models
 	$(BIN)/counterdub dub tests/sample/sample.mp4 $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -29,6 +30,8 @@ lint: $(VENV)/test
 
 setup: $(VENV)/run
 
+trainer: $(VENV)/trainer
+
 models: $(VENV)/run
 	$(BIN)/counterdub models pull
 
@@ -40,8 +43,14 @@ $(VENV)/run: requirements/run.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/test: $(VENV)/run requirements/test.txt
+$(VENV)/test: $(VENV)/trainer requirements/test.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps --require-hashes -r requirements/test.txt
+	@touch $@
+
+# torch after the rest, without hashes: which build fits depends on the machine.
+$(VENV)/trainer: $(VENV)/run requirements/trainer.txt requirements/torch.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps --require-hashes -r requirements/trainer.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r requirements/torch.txt
 	@touch $@
 
 # Needs uv; run it to take in new releases. Left out: packages that only repeat weights which models pull fetches, and a
@@ -51,11 +60,11 @@ COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-h
 SERVICE_LOCK = $(COMPILE) --extra queue -c requirements/run.txt
 lock:
 	$(COMPILE) --extra serve --extra espeak --extra deepfilternet --extra build -o requirements/run.txt pyproject.toml
-	$(COMPILE) --extra test --extra lint -c requirements/run.txt -o requirements/test.txt pyproject.toml
+	$(COMPILE) --extra training --extra test --extra lint -c requirements/run.txt -o requirements/test.txt pyproject.toml
 	$(SERVICE_LOCK) --extra api -o requirements/api.txt pyproject.toml
 	$(SERVICE_LOCK) --extra separation --extra deepfilternet -o requirements/separation.txt pyproject.toml
 	$(SERVICE_LOCK) --extra transcription --extra japanese -o requirements/transcription.txt pyproject.toml
 	$(SERVICE_LOCK) --extra dubbing --extra espeak --extra japanese -o requirements/dubbing.txt pyproject.toml
-	$(SERVICE_LOCK) -o requirements/trainer.txt pyproject.toml
+	$(SERVICE_LOCK) --extra training -o requirements/trainer.txt pyproject.toml
 	for s in ingest translation pairing; do $(SERVICE_LOCK) --extra $$s -o requirements/$$s.txt pyproject.toml; done
 	echo 'setuptools>=77' | $(COMPILE) -c requirements/run.txt -o requirements/build.txt -
