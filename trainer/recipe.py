@@ -1,8 +1,9 @@
 """A recipe: all that decides a training, in one TOML file.
 
-``inherits = "name"`` starts from another recipe, overlaid key by key; ``--set objective.lambda_a=1`` overlays
-last. Recipes are found by name in ``trainer/recipes`` or by the path of a ``.toml`` file. Defaults are the main models'
-of the paper (supplement, section B): 25 fps, 16 frames of 224 × 224 in 3 s, 48 kHz, 96 mels, AdamW.
+``inherits = "name"`` starts from another recipe (or from several, laid over one another), overlaid key by key; ``--set
+objective.lambda_a=1`` overlays last. Recipes are found by name in ``trainer/recipes`` or by the path of a ``.toml``
+file. Defaults are the main models' of the paper (supplement, section A): 25 fps, 16 frames of 224 × 224 in 3 s, 48 kHz,
+96 mels, AdamW.
 """
 
 from __future__ import annotations
@@ -85,8 +86,9 @@ class ModelSettings(Section):
 
 class ObjectiveSettings(Section):
     loss: Literal["infonce", "sigmoid"] = "infonce"
-    temperature: float = Field(0.07, gt=0)
-    learn_temperature: bool = False
+    temperature: float = Field(0.07, gt=0, description="At the start, if it is learnt.")
+    bias: float = Field(-10.0, description="Of the sigmoid loss at the start.")
+    learn_temperature: bool = Field(False, description="And the sigmoid's bias.")
     terms: dict[str, float] = Field(
         {"v_p|a_p": 1.0, "v_s|a_s": 1.0, "v_p|a_s": 1.0, "v_s|a_p": 1.0},
         description="Weight of each cross-modal term.",
@@ -165,7 +167,11 @@ class Recipe(Section):
 
 
 def names() -> list[str]:
-    """Recipes that come with the package."""
+    """Recipes that come with the package; files that begin with ``_`` are only inherited from."""
+    return [name for name in stored() if not name.startswith("_")]
+
+
+def stored() -> list[str]:
     folder = resources.files("trainer") / "recipes"
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
@@ -195,39 +201,74 @@ def recipe_from(data: dict[str, Any]) -> Recipe:
         raise UsageError(f"Recipe setting “{key}”: {first['msg']}.", code="bad_setting", key=key) from error
 
 
+def to_toml(recipe: Recipe) -> str:
+    """The whole recipe, every default spelt out; :func:`load_recipe` reads it back."""
+    import tomli_w
+
+    data = recipe.model_dump(mode="json")
+    data["model"]["video"] = data["model"]["video"] or False
+    return tomli_w.dumps(data)
+
+
+def first_difference(one: Recipe, other: Recipe) -> str | None:
+    """The first setting, as ``table.key``, in which two recipes would not give the same training; None: they would.
+
+    Left out is what may change when a training goes on: names, and how it is run, but for precision and seed.
+    """
+    left, right = flat(one.model_dump(mode="json")), flat(other.model_dump(mode="json"))
+    free = {"name", "description", "data.workers", "data.prefetch", "data.feed"}
+    kept = {"running.precision", "running.seed"}
+    for key in sorted(left | right):
+        if key in free or (key.startswith("running.") and key not in kept):
+            continue
+        if left.get(key) != right.get(key):
+            return key
+    return None
+
+
+def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested tables as one, with dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
 def read(name: str, children: tuple[str, ...]) -> dict[str, Any]:
     if name in children:
         raise UsageError(f"Recipe “{name}” inherits from itself.", code="bad_recipe")
+    own = parsed(name)
+    parents = own.pop("inherits", [])
+    data: dict[str, Any] = {}
+    for parent in [parents] if isinstance(parents, str) else parents:
+        beside = parent.endswith(".toml") and name.endswith(".toml")
+        overlay(data, read(str(Path(name).parent / parent) if beside else parent, (*children, name)))
+    data.pop("name", None)
+    overlay(data, own)
+    return data
+
+
+def parsed(name: str) -> dict[str, Any]:
     file = Path(name)
     if file.suffix != ".toml":
-        if name not in names():
+        if name not in stored():
             known = ", ".join(names())
             raise UsageError(f"There is no recipe “{name}” (known: {known}).", code="unknown_recipe")
         text = (resources.files("trainer") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     else:
         try:
             text = file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"The recipe “{file.name}” cannot be read: {error.strerror}.", code="unknown_recipe"
-            ) from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise UsageError(f"The recipe “{file.name}” cannot be read: {reason}.", code="unknown_recipe") from error
     try:
-        own = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"The recipe “{file.name}” is not valid TOML: {error}.", code="bad_recipe") from error
-    parent = own.pop("inherits", None)
-    if parent is None:
-        return own
-    if parent.endswith(".toml") and file.suffix == ".toml":
-        parent = str(file.parent / parent)
-    data = read(parent, (*children, name))
-    data.pop("name", None)
-    replace_terms(data, own)
-    merge(data, own)
-    return data
 
 
-def replace_terms(base: dict[str, Any], own: dict[str, Any]) -> None:
-    """A recipe that lists its terms means these alone, not the parent's as well."""
+def overlay(base: dict[str, Any], own: dict[str, Any]) -> None:
+    """Merge, but for terms: a recipe that lists its terms means these alone, not the parent's as well."""
     if "terms" in own.get("objective", {}):
         base.get("objective", {}).pop("terms", None)
+    merge(base, own)
