@@ -76,7 +76,7 @@ def step(
             for part in parts:
                 states.append(take(generators))
                 encoded.append(encode(part))
-        torch.clear_autocast_cache()  # what it holds was cast without gradient
+        torch.clear_autocast_cache()  # older torch would use what was cast without gradient
         whole = {name: torch.cat([part[name] for part in encoded]).requires_grad_() for name in encoded[0]}
         losses = objective(whole, torch.cat([part["shot"] for part in parts]), gather)
         losses.total.backward()

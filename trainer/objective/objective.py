@@ -39,20 +39,27 @@ class Objective(nn.Module):
         self.loss = settings.loss
         self.gather_negatives = settings.gather
         self.mask_same_shot = settings.mask_same_shot
-        self.log_scale = nn.Parameter(-torch.tensor(settings.temperature).log(), settings.learn_temperature)
-        if settings.loss == "sigmoid":
-            self.bias = nn.Parameter(torch.tensor(settings.bias), settings.learn_temperature)
+        self.initial = (settings.temperature, settings.bias)
+        self.learnt = settings.learn_temperature
+        if self.learnt:
+            self.log_scale = nn.Parameter(-torch.tensor(settings.temperature).log())
+            if settings.loss == "sigmoid":
+                self.bias = nn.Parameter(torch.tensor(settings.bias))
 
     @property
-    def temperature(self) -> Tensor:
-        """What similarities are divided by; a scalar without gradient, for the metrics."""
-        return 1 / self.scale(ALONE).detach()
+    def temperature(self) -> float:
+        """What similarities are divided by now; for the metrics."""
+        return 1 / float(self.log_scale.detach().exp()) if self.learnt else self.initial[0]
 
-    def scale(self, gather: Gather) -> Tensor:
-        if self.log_scale.requires_grad:
-            with torch.no_grad():  # not in the graph: a clamped value would have no gradient to come back with
-                self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
-        return gather.shared(self.log_scale).exp()
+    def scale_and_bias(self, gather: Gather) -> tuple[Tensor | float, Tensor | float]:
+        """Factor of the similarities, and what the sigmoid loss adds to them."""
+        temperature, bias = self.initial
+        if not self.learnt:
+            return 1 / temperature, bias
+        with torch.no_grad():  # not in the graph: a clamped value would have no gradient to come back with
+            self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
+        scale = gather.shared(self.log_scale).exp()
+        return scale, gather.shared(self.bias) if self.loss == "sigmoid" else bias
 
     def forward(self, embeddings: Mapping[str, Tensor], shot: Tensor, gather: Gather = ALONE) -> Losses:
         """One step's losses.
@@ -67,12 +74,11 @@ class Objective(nn.Module):
         among, shots = everyone(own), everyone(shot)  # one collective for all streams
         masked = shot[:, None] == shots[None, :] if self.mask_same_shot else None
         first = everyone.rank * len(shot)
-        scale = self.scale(gather)
-        bias = gather.shared(self.bias) if self.loss == "sigmoid" else None
+        scale, bias = self.scale_and_bias(gather)
         terms = {}
         for name in self.weights:
             left, right = (self.streams.index(stream) for stream in name.split("|"))
-            if bias is not None:
+            if self.loss == "sigmoid":
                 terms[name] = sigmoid_rows(own[:, left], among[:, right], scale, bias, masked, first)
             else:
                 there = infonce_rows(own[:, left], among[:, right], 1 / scale, masked, first)
