@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from trainer.feed import Batch
 from trainer.frontend.mel import MelFrontEnd, frames_of
 from trainer.frontend.picture import picture
 from trainer.recipe import STREAMS, HeadSettings, Recipe
-from trainer.towers import build_tower
+from trainer.towers import Tower, build_tower
 
 
 class Model(nn.Module):
@@ -57,15 +59,23 @@ class Model(nn.Module):
             Stream → float32 ``[B, head.size]``.
         """
         found: dict[str, Tensor] = {}
-        for modality, tower in (("v", self.video), ("a", self.audio)):
-            streams = [stream for stream in self.streams if stream[0] == modality and stream in inputs]
-            if tower is None or not streams:
-                continue
-            clips = torch.cat([inputs[stream] for stream in streams])
-            embeddings = tower(picture(clips) if modality == "v" else clips)
-            for stream, part in zip(streams, embeddings.chunk(len(streams)), strict=True):
+        for tower, streams, clips in self.entering(inputs):
+            for stream, part in zip(streams, tower(clips).chunk(len(streams)), strict=True):
                 found[stream] = self.project(stream, part)
         return found
+
+    def entering(self, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Tower, list[str], Tensor]]:
+        """Each tower, its streams, and their clips one stream after another, as they go through it."""
+        for modality, tower in (("v", self.video), ("a", self.audio)):
+            streams = [stream for stream in self.streams if stream[0] == modality and stream in inputs]
+            if tower is not None and streams:
+                clips = torch.cat([inputs[stream] for stream in streams])
+                yield tower, streams, picture(clips) if modality == "v" else clips
+
+    def input_norms(self, inputs: Mapping[str, Tensor]) -> dict[nn.Module, Tensor]:
+        """What enters each tower's input batch norm, for :func:`trainer.objective.gradcache.step`."""
+        entering = ((tower.input_norm, clips) for tower, _, clips in self.entering(inputs))
+        return {norm: clips for norm, clips in entering if norm is not None}
 
     def project(self, stream: str, embedding: Tensor) -> Tensor:
         """A tower's ``[B, size]`` as the loss sees it: through the head, float32, length 1."""
@@ -81,12 +91,12 @@ def make_head(settings: HeadSettings, wide: int) -> nn.Module:
 
 
 def prepared(
-    batch: Mapping[str, Tensor], front: MelFrontEnd, device: torch.device, generator: torch.Generator | None
+    batch: Batch, front: MelFrontEnd, device: torch.device, generator: torch.Generator | None
 ) -> dict[str, Tensor]:
     """A feed's batch on the device, as :class:`Model` takes it.
 
     Args:
-        batch: :class:`trainer.feed.Batch`.
+        batch: On the host.
         front: Of the recipe's sound, on the device.
         device: Where the model is.
         generator: Draws the masks; None: no masks.
@@ -94,12 +104,18 @@ def prepared(
     Returns:
         ``v_p``, ``v_s``: uint8 ``[B, T, S, S, 3]``; ``a_p``, ``a_s``: float32 ``[B, C, mels, frames]`` in dB; ``shot``.
     """
-    found = {"shot": batch["shot"].to(device, non_blocking=True)}
+    here = {name: value.to(device, non_blocking=True) for name, value in tensors(batch).items()}
+    found = {"shot": here["shot"]}
     for suffix in ("p", "s"):
-        if f"video_{suffix}" in batch:
-            found[f"v_{suffix}"] = batch[f"video_{suffix}"].to(device, non_blocking=True)
+        if f"video_{suffix}" in here:
+            found[f"v_{suffix}"] = here[f"video_{suffix}"]
         for kind in ("audio", "mel"):
-            if f"{kind}_{suffix}" in batch:
-                sound = batch[f"{kind}_{suffix}"].to(device, non_blocking=True)
-                found[f"a_{suffix}"] = front(sound, generator)
+            if f"{kind}_{suffix}" in here:
+                found[f"a_{suffix}"] = front(here[f"{kind}_{suffix}"], generator)
     return found
+
+
+def tensors(batch: Batch) -> Mapping[str, Tensor]:
+    """A batch by names that need not be literal."""
+    every: Mapping[str, Any] = batch
+    return every

@@ -15,29 +15,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainer.feed import Batch
 from trainer.objective.gather import ALONE, Gather
 from trainer.objective.objective import Losses, Objective
-from trainer.objective.statistics import frozen, of_whole_batch, refuse_other_norms
+from trainer.objective.statistics import Part, frozen, of_whole_batch, refuse_other_norms
 
 
-def split(batch: Batch, chunk: int) -> list[Batch]:
+def split(batch: Part, chunk: int) -> list[Part]:
     """A batch in parts of ``chunk`` shots (views, no copies; the last may be smaller); ``chunk`` 0: as it is."""
     count = len(batch["shot"])
     size = chunk or count
-    every: Mapping[str, Any] = batch  # of a TypedDict only literal keys could be asked for
-    parts: list[Any] = [{key: value[i : i + size] for key, value in every.items()} for i in range(0, count, size)]
-    return parts
+    return [{key: value[i : i + size] for key, value in batch.items()} for i in range(0, count, size)]
 
 
 def step(
-    encode: Callable[[Batch], Mapping[str, Tensor]],
-    parts: Sequence[Batch],
+    encode: Callable[[Part], Mapping[str, Tensor]],
+    parts: Sequence[Part],
     objective: Objective,
     gather: Gather = ALONE,
     *,
     model: nn.Module,
-    norms: Callable[[Batch], Mapping[nn.Module, Tensor]] | None = None,
+    norms: Callable[[Part], Mapping[nn.Module, Tensor]] | None = None,
     generators: Sequence[torch.Generator] = (),
     no_sync: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Losses:

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from shared.errors import UsageError
-from trainer.feed import Batch
 from trainer.objective.gather import Gather
+
+Part = Mapping[str, Tensor]
+"""Some shots of a batch: tensors ``[b, …]`` by name, ``shot`` among them."""
 
 
 class Statistics(NamedTuple):
@@ -27,7 +29,7 @@ class Statistics(NamedTuple):
 
 
 def of_whole_batch(
-    norms: Callable[[Batch], Mapping[nn.Module, Tensor]], parts: Sequence[Batch], gather: Gather
+    norms: Callable[[Part], Mapping[nn.Module, Tensor]], parts: Sequence[Part], gather: Gather
 ) -> dict[_BatchNorm, Statistics]:
     """What each training input norm sees in all parts of all processes, as SyncBatchNorm would."""
     sums: dict[_BatchNorm, Tensor] = {}

@@ -16,5 +16,10 @@ class Tower(nn.Module):
     size: int
     """Width of the embedding."""
 
+    @property
+    def input_norm(self) -> nn.Module | None:
+        """The batch norm that the input itself enters, if there is one: its statistics are the whole batch's."""
+        return None
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         raise NotImplementedError
