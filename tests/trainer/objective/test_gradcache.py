@@ -132,7 +132,7 @@ def test_a_batch_norm_inside_is_refused():
 
 def test_an_input_norm_that_is_not_told_of_is_refused():
     model = small.Small(norm=True)
-    with pytest.raises(UsageError, match="norms.v"):
+    with pytest.raises(UsageError, match=r"norms\.v"):
         gradcache.step(model, gradcache.split(small.batch(), 4), small.objective(), model=model)
 
 
