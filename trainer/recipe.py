@@ -128,6 +128,7 @@ class RunningSettings(Section):
     threads: int = Field(0, description="Of torch on the CPU; 0: as many as cores.")
     log_every: int = Field(10, ge=1, description="Steps between two lines of metrics.")
     validate_every: int = Field(0, description="Steps between two measurements on held-out shots; 0: each epoch.")
+    validate_shots: int = Field(2048, ge=2, description="Held-out shots, at most, that retrieval is measured on.")
     checkpoint_every: int = Field(500, ge=1, description="Steps.")
     keep: int = Field(3, ge=1, description="Checkpoints kept; older ones are removed.")
     seed: int = 0

@@ -1,7 +1,7 @@
 """Checkpoints: one file each, whole or not there, the newest few kept.
 
-``step-00000500.pt`` is what ``torch.save`` writes of a dict of plain values and tensors, so ``torch.load`` reads it with
-``weights_only``:
+``step-00000500.pt`` is what ``torch.save`` writes of a dict of plain values and tensors, so ``torch.load`` reads it
+with ``weights_only``:
 
     format     1
     step       steps done
@@ -108,6 +108,23 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise strange(path)
     return state
+
+
+def newest(folder: Path) -> dict[str, Any] | None:
+    """The newest checkpoint that is whole; None where there is none at all.
+
+    Raises:
+        InputError: ``checkpoint_damaged``: there are some, but none is whole.
+    """
+    error: InputError | None = None
+    for path in steps(folder):
+        try:
+            return load(path)
+        except InputError as found:
+            error = error or found
+    if error is not None:
+        raise error
+    return None
 
 
 def damaged(path: Path) -> InputError:
