@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from trainer.shards.encoding import encode_picture, encode_sound
-from trainer.shards.index import write_index
+from trainer.shards.joining import write_index
 from trainer.shards.records import digest_of
 from trainer.shards.tar import Sample, write_shard
 
@@ -39,11 +39,9 @@ def make_shards(
     """
     folder.mkdir(parents=True, exist_ok=True)
     made = list(samples(titles, shots, seconds, tracks, size, channels))
-    records = [
+    for number, first in enumerate(range(0, len(made), a_shard)):
         write_shard(folder, number, made[first : first + a_shard])
-        for number, first in enumerate(range(0, len(made), a_shard))
-    ]
-    write_index(folder, records)
+    write_index(folder)
     return folder
 
 

@@ -87,7 +87,7 @@ def encode_picture(frames: Iterable[Any], shape: Fraction | None = None, rotatio
                 stream.codec_context.width, stream.codec_context.height = size[::-1] if turned else size
                 stream.codec_context.pix_fmt = "yuv420p"
                 stream.codec_context.thread_count = 1
-            small = frame.reformat(*size, format="yuv420p", interpolation="AREA", dst_color_range="MPEG")
+            small = frame.reformat(*size, format="yuv420p", interpolation="AREA", dst_color_range="MPEG", threads=1)
             upright = turn(small, rotation)
             upright.pts, upright.time_base, upright.pict_type = number, Fraction(1, FPS), 0
             container.mux(stream.encode(upright))

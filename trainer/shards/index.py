@@ -1,23 +1,20 @@
 """The joined index: one array a column, memory-mapped, so that it opens at once however many shots there are.
 
-``index.json`` names titles' file, tracks, shards and digest; ``index/<column>.npy`` hold one entry a shot, in order of
-title and shot, or a member (``offset``, ``size``, ``name``) or a title (``title_hash``).
+``index.json`` names tracks, shards and digest; ``index-<digest>/<column>.npy`` hold one entry a shot, in order of title and
+shot, or a member (``offset``, ``size``, ``name``) or a title (``title_hash``, and the names in ``titles.txt``).
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from shared.errors import InputError
-from shared.store import storage_error
-from trainer.shards.records import FORMAT, ShardRecord, digest_of, stable_hash
+from trainer.shards.records import FORMAT
 
 PICTURE, FACTS = "mp4", "json"
 
@@ -46,6 +43,8 @@ class Index(NamedTuple):
     """Names of the tracks; bit ``i`` of ``track_bits`` says whether a shot has the i-th."""
     digest: str
     """Of the content of all shards."""
+    shards: Mapping[str, int]
+    """Size of each tar, bytes, by its file's name."""
     title: np.ndarray
     """uint32 ``[N]``, not decreasing."""
     shot: np.ndarray
@@ -110,8 +109,9 @@ def open_index(folder: Path) -> Index:
         shots, members = {len(columns[name]) for name in per_shot()}, {len(columns[name]) for name in MEMBER_COLUMNS}
         if shots != {head["shots"]} or members != {head["members"]} or len(columns["title_hash"]) != head["titles"]:
             raise ValueError("columns of other lengths")
-        return Index(folder=folder, tracks=tuple(head["tracks"]), digest=head["digest"], **columns)
-    except (OSError, ValueError, KeyError) as error:
+        shards = {name: facts["bytes"] for name, facts in head["shards"].items()}
+        return Index(folder=folder, tracks=tuple(head["tracks"]), digest=head["digest"], shards=shards, **columns)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder) from error
 
 
@@ -129,109 +129,3 @@ def per_shot() -> list[str]:
 
 def column_names() -> list[str]:
     return [*SHOT_COLUMNS, *MEMBER_COLUMNS, "title_hash"]
-
-
-def write_index(folder: Path, records: Sequence[ShardRecord]) -> str:
-    """Join the sidecars into the index of their folder; returns its digest.
-
-    The columns lie in a folder of their own name, so that a reader never meets half of two indices.
-
-    Raises:
-        InputError: ``too_many_tracks``.
-        StorageError: as :func:`shared.store.storage_error`.
-    """
-    tracks = track_names(records)
-    titles = sorted({shot.title for record in records for shot in record.shots})
-    digest = digest_of(FORMAT, sorted((record.shard, record.sha256) for record in records))
-    columns = joined(records, titles, tracks)
-    head = {
-        "format": FORMAT,
-        "digest": digest,
-        "columns": f"index-{digest[:16]}",
-        "tracks": tracks,
-        "titles": len(titles),
-        "shots": len(columns["title"]),
-        "members": len(columns["offset"]),
-        "seconds": round(float(columns["samples"].sum(dtype=np.float64)) / 48_000, 3),
-        "shards": {f"shard-{record.shard:06d}.tar": record.sha256 for record in records},
-        "skipped": reasons(records),
-    }
-    try:
-        place = folder / head["columns"]
-        place.mkdir(exist_ok=True)
-        for name, column in columns.items():
-            np.save(place / f"{name}.npy", column)
-        (place / "titles.txt").write_text("".join(f"{title}\n" for title in titles), encoding="utf-8")
-        half = folder / "index.json.half"
-        half.write_text(json.dumps(head, ensure_ascii=False, indent=1), encoding="utf-8")
-        half.replace(folder / "index.json")
-        for old in folder.glob("index-*"):
-            if old != place and old.is_dir():
-                shutil.rmtree(old)
-    except OSError as error:
-        raise storage_error(error, "the index") from error
-    return digest
-
-
-def reasons(records: Iterable[ShardRecord]) -> dict[str, int]:
-    """How many shots were left out, by reason."""
-    counts: dict[str, int] = {}
-    for record in records:
-        for skipped in record.skipped:
-            counts[skipped.reason] = counts.get(skipped.reason, 0) + 1
-    return dict(sorted(counts.items()))
-
-
-def track_names(records: Sequence[ShardRecord]) -> list[str]:
-    """``orig`` first, then ``control`` and ``background``, then dubs in order of their names."""
-    found = {
-        member.name.removesuffix(".flac")
-        for record in records
-        for shot in record.shots
-        for member in shot.members
-        if member.name.endswith(".flac")
-    }
-    first = [name for name in ("orig", "control", "background") if name in found]
-    tracks = [*first, *sorted(found - set(first))]
-    if len(tracks) > MOST_TRACKS:
-        raise InputError(f"A set of shards can hold {MOST_TRACKS} different tracks.", code="too_many_tracks")
-    return tracks
-
-
-def joined(records: Sequence[ShardRecord], titles: list[str], tracks: list[str]) -> dict[str, np.ndarray]:
-    numbers = {title: number for number, title in enumerate(titles)}
-    codes = {PICTURE: 0, FACTS: 1, **{f"{track}.flac": 2 + number for number, track in enumerate(tracks)}}
-    places = [(numbers[shot.title], shot.shot, record.shard, shot) for record in records for shot in record.shots]
-    places.sort(key=lambda place: place[:3])
-    shots: dict[str, list[int]] = {name: [] for name in SHOT_COLUMNS}
-    members: dict[str, list[int]] = {name: [] for name in MEMBER_COLUMNS}
-    for title, number, shard, shot in places:
-        bits = 0
-        first = len(members["name"])
-        for member in shot.members:
-            code = codes[member.name]
-            bits |= 1 << (code - 2) if code >= 2 else 0
-            for name, value in zip(MEMBER_COLUMNS, (member.offset, member.size, code), strict=True):
-                members[name].append(value)
-        unique = stable_hash(f"{shot.title}\0{shot.shot}")
-        row = (title, number, shard, first, len(shot.members), shot.frames, shot.samples, bits, unique)
-        for name, value in zip(SHOT_COLUMNS, row, strict=True):
-            shots[name].append(value)
-    kinds: dict[str, Any] = {**SHOT_COLUMNS, **MEMBER_COLUMNS}
-    columns = {name: np.array(values, kinds[name]) for name, values in {**shots, **members}.items()}
-    columns["title_hash"] = np.array([stable_hash(title) for title in titles], np.uint64)
-    return columns
-
-
-def read_sidecars(folder: Path) -> list[ShardRecord]:
-    """Sidecars of the finished shards, in order; one that cannot be read does not count as finished."""
-    found = []
-    for path in sorted(folder.glob("shard-*.json")):
-        try:
-            record = ShardRecord.model_validate_json(path.read_bytes())
-            whole = (folder / f"shard-{record.shard:06d}.tar").stat().st_size == record.bytes
-        except (OSError, ValueError):
-            continue
-        if whole and record.format == FORMAT and os.path.splitext(path.name)[0] == f"shard-{record.shard:06d}":  # noqa: PTH122
-            found.append(record)
-    return found

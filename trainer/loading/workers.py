@@ -1,0 +1,70 @@
+"""Worker processes that make batches ahead, in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from multiprocessing.context import BaseContext
+
+import soxr  # noqa: F401 - here, so that forked workers find it loaded
+from torch.utils.data import DataLoader
+
+from shared.errors import CounterdubError, InputError
+from trainer.loading.batches import Batches, Made, Plan
+from trainer.recipe import DataSettings
+
+
+def made_ahead(batches: Batches, plans: Iterator[Plan], settings: DataSettings, pin: bool) -> Iterator[Made]:
+    """Batches of the plans in their order, made by worker processes.
+
+    Raises:
+        CounterdubError: ``loader_died`` when a worker is killed; what a worker raised, such as ``shots_unreadable``.
+    """
+    if settings.workers == 0:
+        yield from map(checked, map(batches.__getitem__, plans))
+        return
+    loader: DataLoader[Made] = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=plans,  # type: ignore[arg-type]
+        num_workers=settings.workers,
+        prefetch_factor=settings.prefetch,
+        pin_memory=pin,
+        multiprocessing_context=context(),
+        worker_init_fn=begin_worker,
+    )
+    made = iter(loader)
+    try:
+        yield from map(checked, made)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise CounterdubError(
+            "A process that decodes the shards was killed: there may be too little memory. Lower data.workers or "
+            "data.prefetch, then run the same command again.",
+            code="loader_died",
+            retryable=True,
+        ) from error
+
+
+def checked(made: Made) -> Made:
+    """Raise what a worker could only tell of: errors with more than a message do not travel between processes."""
+    if made.error:
+        raise InputError(made.error["message"], code=made.error["code"], **made.error["details"])
+    return made
+
+
+def context() -> BaseContext:
+    """How workers begin: never as forks of the training itself, which has threads and perhaps a CUDA context."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    server = multiprocessing.get_context("forkserver")
+    # The server loads torch once for all workers.
+    server.set_forkserver_preload(["trainer.loading.batches"])
+    return server
+
+
+def begin_worker(_number: int) -> None:
+    """Ctrl-C is the training's to handle; it stops its workers."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
