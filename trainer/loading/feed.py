@@ -102,8 +102,8 @@ class ShardFeed:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on behind the batches taken.
 
-        On another number of processes the epoch goes on at the same batch; a few of them, fewer than there are processes,
-        may come twice.
+        On another number of processes the epoch goes on at the same batch; a few, fewer than there are processes, may
+        come twice.
 
         Raises:
             UsageError: ``other_data`` when shards or the settings that decide the order are others.

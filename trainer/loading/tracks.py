@@ -55,8 +55,8 @@ def policy_of(settings: DataSettings, tracks: Sequence[str], bits: np.ndarray) -
     languages = tuple(tracks.index(name) for name in names if name != settings.primary)
     if not languages:
         raise InputError(
-            f"All sound of the data is {' or '.join(has)}: there is no second language. Use data.secondary=same, or dub "
-            "the titles into one.",
+            f"All sound of the data is {' or '.join(has)}: there is no second language. Use data.secondary=same, or "
+            "dub the titles into one.",
             code="one_language",
         )
     return TrackPolicy(settings.secondary, primary, languages)

@@ -27,7 +27,7 @@ def made_ahead(batches: Batches, plans: Iterator[Plan], settings: DataSettings, 
     loader: DataLoader[Made] = DataLoader(
         batches,
         batch_size=None,
-        sampler=plans,  # type: ignore[arg-type]
+        sampler=plans,
         num_workers=settings.workers,
         prefetch_factor=settings.prefetch,
         pin_memory=pin,

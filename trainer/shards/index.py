@@ -1,7 +1,7 @@
 """The joined index: one array a column, memory-mapped, so that it opens at once however many shots there are.
 
-``index.json`` names tracks, shards and digest; ``index-<digest>/<column>.npy`` hold one entry a shot, in order of title and
-shot, or a member (``offset``, ``size``, ``name``) or a title (``title_hash``, and the names in ``titles.txt``).
+``index.json`` names tracks, shards and digest; ``index-<digest>/<column>.npy`` hold one entry a shot, in order of title
+and shot, or a member (``offset``, ``size``, ``name``) or a title (``title_hash``, and the names in ``titles.txt``).
 """
 
 from __future__ import annotations

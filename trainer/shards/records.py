@@ -78,7 +78,7 @@ class ShardRecord(Record):
     bytes: int
     sha256: str
     shots: list[ShotRecord]
-    skipped: list[Skipped] = []
+    skipped: list[Skipped] = Field([], description="Shots that could not be put into it.")
 
 
 def digest_of(*parts: object) -> str:
