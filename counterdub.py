@@ -3,6 +3,7 @@
 >>> import counterdub
 >>> counterdub.dub(["film.mp4"], ["es", "fr"], "out")
 >>> for row in counterdub.open_pairs("out"): ...
+>>> counterdub.load_encoder("run").embed("film.mp4")
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from shared.pipeline.run import RunSummary
+    from trainer.encoder import Encoder
 
-__all__ = ["dub", "open_pairs"]
+__all__ = ["dub", "load_encoder", "open_pairs"]
 
 
 def dub(
@@ -54,3 +56,14 @@ def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[
 
     table = pq.read_table(Path(out) / ("rejects.parquet" if rejects else "pairs.parquet"))
     return table.to_pylist()
+
+
+def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encoder:
+    """An encoder that ``counterdub train`` made: a checkpoint, or the folder of a run; or a published MViT one.
+
+    Raises:
+        shared.errors.CounterdubError: ``no_checkpoint``, ``not_a_checkpoint``, ``checkpoint_damaged`` or ``no_device``.
+    """
+    from trainer.encoder import load_encoder as load
+
+    return load(checkpoint, device)

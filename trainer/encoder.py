@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from trainer.recipe import Recipe
+from shared.errors import InputError, UsageError
+from trainer.frontend.mel import MelFrontEnd, samples_of
+from trainer.frontend.picture import picture
+from trainer.model import Model
+from trainer.recipe import Recipe, recipe_from
+from trainer.running import checkpoints
+from trainer.running.processes import found
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+SOUNDS, CLIPS = 64, 8
+"""Given to a tower at a time, so that memory does not grow with what is asked for."""
 
 
 class Encoder:
@@ -21,18 +35,20 @@ class Encoder:
         recipe: What it was trained by.
         sample_rate: Of the waves it takes, Hz.
         seconds: Length of the window it was trained on, of sound and picture.
-        audio_size: Width of an audio embedding.
+        audio_size: Width of an audio embedding; 0 where there is no audio tower.
         video_size: Width of a video embedding; 0 where there is no video tower.
-        head_size: Width of a projected embedding.
+        head_size: Width of a projected embedding; 0 where the checkpoint has no heads.
     """
 
-    id: str
-    recipe: Recipe
-    sample_rate: int
-    seconds: float
-    audio_size: int
-    video_size: int
-    head_size: int
+    def __init__(self, model: Model, recipe: Recipe, id: str, device: torch.device, heads: bool = True) -> None:
+        self.id, self.recipe = id, recipe
+        self.sample_rate, self.seconds = recipe.audio.sample_rate, recipe.audio.seconds
+        self.audio_size = model.audio.size if model.audio is not None else 0
+        self.video_size = model.video.size if model.video is not None else 0
+        self.head_size = recipe.model.head.size if heads else 0
+        self._model = model.to(device).eval()
+        self._front = MelFrontEnd(recipe.audio).to(device)
+        self._device = device
 
     def audio(self, waves: np.ndarray, *, heads: bool = False) -> np.ndarray:
         """Embeddings of sounds.
@@ -44,30 +60,107 @@ class Encoder:
 
         Returns:
             float32 ``[B, audio_size]``, or ``[B, head_size]``.
+
+        Raises:
+            UsageError: ``no_tower``, ``no_heads``.
         """
-        raise NotImplementedError
+        length = samples_of(self.recipe.audio)
+        fitted = np.zeros((len(waves), length), np.float32)
+        fitted[:, : waves.shape[1]] = waves[:, :length]
+
+        def encode(part: Tensor) -> Tensor:
+            assert self._model.audio is not None
+            embedding: Tensor = self._model.audio(self._front(part[:, None]))
+            return self._model.project("a_p", embedding) if heads else embedding
+
+        return self._embed(fitted, encode, SOUNDS, self._size("sound", self.audio_size, heads))
 
     def video(self, clips: np.ndarray, *, heads: bool = False) -> np.ndarray:
         """Embeddings of pictures.
 
         Args:
-            clips: uint8 ``[B, T, H, W, 3]``, RGB, the recipe's number of frames and size.
+            clips: uint8 ``[B, T, H, W, 3]``, RGB, the recipe's number of frames and size; or float32 in 0 to 1.
             heads: As for :meth:`audio`.
 
         Returns:
             float32 ``[B, video_size]``, or ``[B, head_size]``.
+
+        Raises:
+            UsageError: ``no_tower``, ``no_heads``.
         """
-        raise NotImplementedError
+
+        def encode(part: Tensor) -> Tensor:
+            assert self._model.video is not None
+            whole = part.dtype == torch.uint8
+            embedding: Tensor = self._model.video(picture(part) if whole else part.permute(0, 4, 1, 2, 3))
+            return self._model.project("v_p", embedding) if heads else embedding
+
+        return self._embed(clips, encode, CLIPS, self._size("picture", self.video_size, heads))
 
     def embed(self, path: str | PathLike[str], *, crops: bool = False) -> pa.Table:
-        """All windows of a file: rows as ``counterdub embed`` writes them."""
-        raise NotImplementedError
+        """All windows of a file, as rows of ``counterdub embed`` (``docs/embed.md``).
+
+        Args:
+            path: A sound file or a video; without sound, or without picture, it has rows of the other.
+            crops: A row for each of the five crops of the picture instead of their mean.
+
+        Raises:
+            InputError: It cannot be read; the code says why.
+        """
+        from trainer.embedding.files import embed_file
+
+        return embed_file(self, Path(path), crops=crops)
+
+    def _size(self, what: str, size: int, heads: bool) -> int:
+        if not size:
+            raise UsageError(f"This encoder has no tower for {what}.", code="no_tower")
+        if heads and not self.head_size:
+            raise UsageError("This checkpoint has towers only; embed without heads.", code="no_heads")
+        return self.head_size if heads else size
+
+    def _embed(self, inputs: np.ndarray, encode: Callable[[Tensor], Tensor], batch: int, size: int) -> np.ndarray:
+        out = np.empty((len(inputs), size), np.float32)
+        with torch.inference_mode():
+            for first in range(0, len(inputs), batch):
+                part = torch.from_numpy(np.ascontiguousarray(inputs[first : first + batch])).to(self._device)
+                out[first : first + batch] = encode(part).float().cpu().numpy()
+        return out
 
 
 def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encoder:
-    """An encoder from a checkpoint of ``counterdub train`` or a published MViT one.
+    """An encoder from a checkpoint.
+
+    Args:
+        checkpoint: A file that ``counterdub train`` wrote, or the folder of its run, of which the newest is taken;
+            the moving average of the weights is used where there is one. Or a published MViT checkpoint.
+        device: ``cpu``, ``cuda``, ``cuda:1``, or ``auto``: cuda where there is one.
 
     Raises:
-        InputError: ``not_a_checkpoint``.
+        InputError: ``not_a_checkpoint``, ``checkpoint_damaged``, ``other_model``.
+        UsageError: ``no_checkpoint``, ``no_device``.
     """
-    raise NotImplementedError
+    path = newest(Path(checkpoint))
+    where = found(device, 0)
+    state = checkpoints.load(path)
+    with path.open("rb") as file:
+        id = hashlib.file_digest(file, "sha256").hexdigest()
+    recipe = recipe_from(dict(state["recipe"]))
+    model = Model(recipe)
+    try:
+        model.load_state_dict(state["ema"] or state["model"])
+    except RuntimeError as error:
+        raise InputError(
+            f"The weights of “{path.name}” do not fit its recipe: another version of Counterdub wrote it.",
+            code="other_model",
+        ) from error
+    return Encoder(model, recipe, id, where)
+
+
+def newest(path: Path) -> Path:
+    """The checkpoint itself, or the newest of a run's folder."""
+    if path.is_dir():
+        kept = checkpoints.steps(path / "checkpoints") or checkpoints.steps(path)
+        path = kept[0] if kept else path
+    if not path.is_file():
+        raise UsageError(f"There is no checkpoint “{path.name}”.", code="no_checkpoint")
+    return path
