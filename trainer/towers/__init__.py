@@ -38,8 +38,22 @@ def build_tower(
     Raises:
         UsageError: ``bad_setting``: this kind of tower does not exist for the modality.
     """
-    from trainer.towers.tiny import TinyAudio, TinyVideo
+    video = modality == "video"
+    if settings.kind == "mvit":
+        from trainer.towers.mvit import Mvit
 
+        extent = (frames, size, size) if video else (mels, time)
+        return Mvit(modality, settings.size, settings.patches, 3 if video else channels, extent, settings.drop_path)
     if settings.kind == "tiny":
-        return TinyVideo(settings.width) if modality == "video" else TinyAudio(channels, settings.width)
+        from trainer.towers.tiny import TinyAudio, TinyVideo
+
+        return TinyVideo(settings.width) if video else TinyAudio(channels, settings.width)
+    if settings.kind == "x3d_m" and video:
+        from trainer.towers.x3d import X3d
+
+        return X3d()
+    if settings.kind == "acoustic_resnet50" and not video:
+        from trainer.towers.acoustic_resnet import AcousticResNet
+
+        return AcousticResNet(channels, settings.stem)
     raise UsageError(f"There is no {modality} tower “{settings.kind}”.", code="bad_setting")

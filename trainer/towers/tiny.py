@@ -10,10 +10,7 @@ import math
 import torch
 from torch import nn
 
-from trainer.towers.tower import Tower
-
-DB_CENTRE, DB_SCALE = -40.0, 20.0
-"""Rough mean and spread of a mel spectrogram in dB; the norm after the first convolution does the rest."""
+from trainer.towers.tower import DB_CENTRE, DB_SCALE, Tower
 
 
 def norm(channels: int) -> nn.GroupNorm:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+DB_CENTRE, DB_SCALE = -40.0, 20.0
+"""Rough mean and spread of a mel spectrogram in dB, for towers whose own norm comes after a convolution."""
+
 
 class Tower(nn.Module):
     """An encoder of one modality: a picture or a sound in, one vector a clip out.
