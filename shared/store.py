@@ -196,6 +196,17 @@ class Store:
             except FileNotFoundError:
                 continue  # Another process needed the room.
 
+    def remove(self, blob: Blob) -> None:
+        """Forget a file that nothing refers to any more.
+
+        Raises:
+            StorageError: ``store_away`` (retryable).
+        """
+        (self._local / blob.address).unlink(missing_ok=True)
+        if not self._is_local:
+            with answering(), contextlib.suppress(FileNotFoundError):
+                self._fs.rm_file(f"{self._root}/{blob.address}")
+
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """A temporary folder on the store's own file system, gone afterwards.

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.errors import StorageError, UsageError
+from shared.jobs import training_tables  # noqa: F401 - whoever opens a database knows all its tables
 from shared.jobs.tables import Event, Job
 
 

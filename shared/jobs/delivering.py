@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,21 +17,20 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from shared.errors import CounterdubError
+from shared.jobs import trainings
 from shared.jobs.claims import close, following, owned_and_wanted, told
 from shared.jobs.database import Database, tell
-from shared.jobs.endings import add_internal, job_ended, title_ended
+from shared.jobs.endings import job_ended, title_ended
 from shared.jobs.growth import batches, grow, planned_tasks, previous, title_request, title_rows
 from shared.jobs.tables import Artifact, Job, StageRun, Title
 from shared.pipeline import publish
 from shared.pipeline.executor import TitleRun
 from shared.pipeline.performing import Done, Performer
 from shared.pipeline.planner import Task
-from shared.pipeline.stage import Scope, stage_names
+from shared.pipeline.stage import Scope
 from shared.records import SCHEMA_VERSION
 from shared.settings import Settings
 from shared.store import Blob, Store
-
-TRAIN = "train"
 
 
 def deliver(database: Database, store: Store, run_id: int, worker: str, title_id: int) -> dict[str, int]:
@@ -144,7 +144,7 @@ def summarise(
     cancelled: threading.Event,
     report: Callable[[float], None],
 ) -> dict[str, int]:
-    """Make the job's tables and report from all its titles, and end the job (or have it train)."""
+    """Make the job's tables and report from all its titles, end the job, and begin the trainings that waited for it."""
     with database.read() as session:
         job = session.get_one(Job, job_id)
         titles = session.execute(
@@ -167,13 +167,15 @@ def summarise(
         run.computed += not done.cached
         close(session, job, run, "done")
         tell(session, job, "task_done", **told(run), cached=done.cached, seconds=round(done.seconds, 3))
-        job.summary = {"accepted": table["accepted"], "rejected": table["rejected"]}
-        if job.then_train is not None and TRAIN in stage_names() and job.titles_failed < job.titles:
-            add_internal(session, job, TRAIN, queue="trainer")
-            session.flush()
-            return {"trainer": 1}
-        job_ended(session, job, "failed" if job.titles_failed == job.titles else "done", **job.summary)
-        return {}
+        job.summary = {name: table[name] for name in ("accepted", "rejected")}
+        if job.titles_failed == job.titles:
+            job_ended(session, job, "failed", **job.summary)
+            return {}
+        job_ended(session, job, "done", **job.summary)
+        job.summary = {**job.summary, "tracks": {name: track["accepted"] for name, track in table["tracks"].items()}}
+        session.flush()
+        wakes = Counter(trainings.then_train(session, job))
+        return wakes + Counter(trainings.start_waiting(session, job.key_id))
 
 
 def dataset_inputs(session: Session, job_id: str) -> dict[str, Blob]:
@@ -190,34 +192,3 @@ def dataset_inputs(session: Session, job_id: str) -> dict[str, Blob]:
         if wanted:
             inputs[path] = Blob(row.name, row.sha256, row.size)
     return inputs
-
-
-def train(
-    database: Database,
-    performer: Performer,
-    run_id: int,
-    worker: str,
-    job_id: str,
-    cancelled: threading.Event,
-    report: Callable[[float], None],
-) -> dict[str, int]:
-    """Hand the finished pairs to the trainer with the recipe that the caller named, then end the job."""
-    with database.read() as session:
-        job = session.get_one(Job, job_id)
-        wanted = select(Artifact).where(Artifact.job_id == job_id, Artifact.internal.is_(False))
-        inputs = {row.path: Blob(row.name, row.sha256, row.size) for row in session.scalars(wanted)}
-    task = Task(TRAIN, TRAIN, Scope(extra={"recipe": job.then_train}))
-    done = performer.perform(task, inputs, Settings.model_validate(job.settings), cancelled, report)
-    with database.write() as session:
-        mine = owned_and_wanted(session, run_id, worker)
-        if mine is None:
-            return {}
-        job, run = mine
-        session.execute(
-            delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == "", Artifact.path.like("training/%"))
-        )
-        keep(session, job.id, "", {f"training/{name}": blob for name, blob in done.outputs.items()})
-        close(session, job, run, "done")
-        tell(session, job, "task_done", **told(run), cached=done.cached, seconds=round(done.seconds, 3))
-        job_ended(session, job, "done", **job.summary)
-        return {}

@@ -56,7 +56,8 @@ def settle_job(session: Session, job: Job) -> dict[str, int]:
 def job_ended(session: Session, job: Job, state: str, **facts: Any) -> None:
     """The job's last event, and the message to its webhook."""
     job.state, job.finished = state, now()
-    tell(session, job, f"job_{state}", titles=job.titles, titles_failed=job.titles_failed, **facts)
+    counts = {"titles": job.titles, "titles_failed": job.titles_failed} if job.titles else {}
+    tell(session, job, f"{job.kind}_{state}", **counts, **facts)
     if job.webhook_url:
         data = {"id": job.id, "state": state, "titles": job.titles, "titles_failed": job.titles_failed, **facts}
         body = {"type": f"job.{state}", "timestamp": job.finished.isoformat(), "data": data}

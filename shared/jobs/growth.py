@@ -26,7 +26,7 @@ from shared.store import Blob, Store
 Rows = dict[str, Any]
 """Task → its row (id, task, state, scope, inputs)."""
 
-INTERNAL = ("deliver", "dataset", "train")
+INTERNAL = ("deliver", "dataset")
 """Tasks that the planner does not name."""
 
 OPEN = ("waiting", "ready", "resting")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from shared.errors import UsageError
 from shared.jobs.database import Database, locked_job, tell
-from shared.jobs.endings import end_if_cancelled, settle_job
+from shared.jobs.endings import end_if_cancelled, job_ended, settle_job
 from shared.jobs.growth import grow
 from shared.jobs.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
 from shared.pipeline.titles import unique_names
@@ -118,9 +118,11 @@ def cancel_job(database: Database, job_id: str) -> Wakes:
         job = found(session, job_id)
         if job.state in FINAL:
             raise UsageError("This job has come to its end already.", code="job_ended")
+        if job.state == "waiting":  # A training for which there were not enough pairs.
+            job_ended(session, job, "cancelled")
         if job.state == "running":
             job.state = "cancelling"
-            tell(session, job, "job_cancelling")
+            tell(session, job, f"{job.kind}_cancelling")
             waiting = StageRun.job_id == job.id, StageRun.state.in_(("waiting", "ready", "resting"))
             dropped: Any = session.execute(update(StageRun).where(*waiting).values(state="cancelled"))
             job.runs_ended += dropped.rowcount
@@ -152,12 +154,21 @@ def retry_job(database: Database, store: Store, job_id: str) -> Wakes:
 
 
 def edit_line(
-    database: Database, store: Store, job_id: str, title: str | None, language: str, utterance: str, text: str
+    database: Database,
+    store: Store,
+    job_id: str,
+    title: str | None,
+    language: str,
+    utterance: str,
+    text: str,
+    *,
+    before: Mapping[str, Any] | None = None,
 ) -> Wakes:
     """Give one line another text and redo what depends on it, nothing else.
 
     Args:
         title: Name of the title; not needed where the job has one.
+        before: What is to be kept of the line as it was; the event has it.
 
     Raises:
         UsageError: ``no_such_job``, ``job_running``, ``unknown_title``, ``unknown_language``, ``unknown_utterance``.
@@ -181,7 +192,7 @@ def edit_line(
             session.execute(delete(StageRun).where(*broken))
         session.flush()
         reopen(session, job, titles)
-        tell(session, job, "line_edited", title=chosen.name, language=language, utterance=utterance)
+        tell(session, job, "line_edited", title=chosen.name, language=language, utterance=utterance, before=before)
         return grow(session, job, titles, store)
 
 
@@ -222,7 +233,7 @@ def ended(session: Session, job_id: str) -> Job:
 def reopen(session: Session, job: Job, titles: Sequence[Title]) -> None:
     """Put an ended job and some of its titles back to work."""
     job.state, job.finished = "running", None
-    closing = StageRun.job_id == job.id, StageRun.stage.in_(("dataset", "train"))
+    closing = StageRun.job_id == job.id, StageRun.stage == "dataset"
     session.execute(delete(StageRun).where(*closing))
     for title in titles:
         if title.state in FINAL:

@@ -6,10 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.metadata import entry_points
 from typing import TypeVar
 
 from shared.errors import Cancelled, CounterdubError, StorageError
-from shared.jobs import delivering
+from shared.jobs import delivering, trainings
 from shared.jobs.claims import Claimed, claim, fail, finish, give_back
 from shared.jobs.database import Database
 from shared.jobs.heart import Heart
@@ -20,6 +23,7 @@ from shared.observability.logging import bound
 from shared.pipeline.performing import Performer, failures
 from shared.pipeline.work import EnginePool
 from shared.settings import Settings
+from shared.store import Store
 from shared.weights import WeightFolder
 
 log = logging.getLogger(__name__)
@@ -114,10 +118,12 @@ class Runner:
         if claimed.task.stage == "deliver" and claimed.title_id is not None:
             title = claimed.title_id
             return patiently(lambda: delivering.deliver(self.database, self.store, run, worker, title), self.stopping)
-        if claimed.task.stage in ("dataset", delivering.TRAIN):
-            do = delivering.summarise if claimed.task.stage == "dataset" else delivering.train
-            job, performer = claimed.job, self._performer
+        if claimed.task.stage == "dataset":
+            do, job, performer = delivering.summarise, claimed.job, self._performer
             return patiently(lambda: do(self.database, performer, run, worker, job, cancelled, report), self.stopping)
+        if claimed.task.stage == trainings.TASK:
+            here = Bench(self.database, self.store, self.settings, worker, cancelled, self.stopping)
+            return trainer()(claimed, here)
         if claimed.job != self._settings_of[0]:
             self._settings_of = claimed.job, Settings.model_validate(claimed.settings)
         settings = self._settings_of[1]
@@ -131,6 +137,30 @@ class Runner:
         if isinstance(error, Cancelled) and self.stopping.is_set():
             return lambda: give_back(self.database, claimed.run, worker)
         return lambda: fail(self.database, self.store, claimed.run, worker, error, attempts)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a task that is no stage has at hand: one that takes days, may go on elsewhere and tells as it goes.
+
+    Attributes:
+        cancelled: Set when it is to stop, for whatever reason.
+        stopping: Set when the worker is to stop: then somebody goes on with the task.
+    """
+
+    database: Database
+    store: Store
+    settings: ServiceSettings
+    worker: str
+    cancelled: threading.Event
+    stopping: threading.Event
+
+
+@lru_cache
+def trainer() -> Callable[[Claimed, Bench], Mapping[str, int]]:
+    """What does trainings: the entry point ``train`` of ``counterdub.tasks``."""
+    (point,) = entry_points(group="counterdub.tasks", name=trainings.TASK)
+    return point.load()
 
 
 def patiently(action: Callable[[], T], stopping: threading.Event) -> T:

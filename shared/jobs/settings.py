@@ -34,6 +34,14 @@ class ServiceSettings(BaseSettings):
     retry_delay_s: float = Field(5.0, ge=0, description="Before a task that may succeed is tried again; doubles.")
     time_limit_s: float = Field(3600.0, gt=0, description="Of one task; its process is ended at the limit.")
     time_limits_s: dict[str, float] = Field({}, description='Of single stages: {"ingest": 7200}.')
+    training_limit_s: float = Field(14 * 24 * 3600.0, gt=0, description="Of a whole training; then it has failed.")
+    trainer_processes: int | None = Field(
+        None, ge=1, description="That train together; one a graphics card (else one) when not set."
+    )
+    runs: Path | None = Field(None, description="Folder of trainings that run; below data when absent.")
+    checkpoint_copy_s: float = Field(
+        600.0, ge=0, description="Between two copies of a training's checkpoint to the store."
+    )
     soft_shutdown_s: float = Field(60.0, ge=0, description="A worker told to stop may finish its task for so long.")
 
     upload_folder: Path | None = Field(None, description="Unfinished uploads; below data when absent.")
@@ -61,9 +69,13 @@ class ServiceSettings(BaseSettings):
     def uploads(self) -> Path:
         return self.upload_folder or self.data.absolute() / "uploads"
 
+    def run_folder(self) -> Path:
+        return self.runs or self.data.absolute() / "runs"
+
     def limit(self, stage: str) -> float:
         """Seconds that a task of this stage may take."""
-        return self.time_limits_s.get(stage, self.time_limit_s)
+        usual = self.training_limit_s if stage == "train" else self.time_limit_s
+        return self.time_limits_s.get(stage, usual)
 
 
 @lru_cache

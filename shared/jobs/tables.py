@@ -82,15 +82,21 @@ class ApiKey(Base):
 
 
 class Job(Base):
-    """One request: titles, languages, settings. Its row is locked by whoever changes anything of the job."""
+    """One request: titles, languages, settings. Its row is locked by whoever changes anything of the job.
+
+    A training is one too, of another kind and without titles: tasks, events and cancellation are the same.
+    """
 
     __tablename__ = "job"
     __table_args__ = (Index("job_listed", "key_id", "created", "id"),)
     id: Mapped[str] = mapped_column(String(40), primary_key=True, default=lambda: new_id("job"))
     key_id: Mapped[str | None] = mapped_column(ForeignKey("api_key.id"))
+    kind: Mapped[str] = mapped_column(String(16), default="job", server_default="job")
+    """job or training; its last event is ``<kind>_<state>``."""
     name: Mapped[str] = mapped_column(String(200), default="")
     state: Mapped[str] = mapped_column(String(16), default="running", index=True)
-    """running → done (some titles may have failed), failed (all did), cancelling → cancelled."""
+    """running → done (some titles may have failed), failed (all did), cancelling → cancelled; a training may be
+    waiting before."""
     languages: Mapped[list[str]]
     settings: Mapped[dict[str, Any]]
     then_train: Mapped[str | None] = mapped_column(String(100))
@@ -107,7 +113,7 @@ class Job(Base):
     titles_ended: Mapped[int] = mapped_column(default=0)
     titles_failed: Mapped[int] = mapped_column(default=0)
     summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Of a finished job: accepted, rejected (rows)."""
+    """Of a finished job: accepted, rejected (rows), tracks (track → accepted rows)."""
 
 
 class Title(Base):

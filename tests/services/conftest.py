@@ -84,14 +84,13 @@ def nursery() -> Iterator[Nursery]:
 @pytest.fixture(scope="module")
 def null_stages() -> Iterator[None]:
     """Null stages in this process too, and the real ones again for the tests of other modules."""
-    from shared.jobs import delivering, growth
+    from shared.jobs import growth
     from shared.pipeline import executor, performing
     from tests.services import nulls
 
     with pytest.MonkeyPatch.context() as patch:
         for module, name in ((performing, "stage"), (executor, "stage"), (growth, "queue_of")):
             patch.setattr(module, name, getattr(module, name))
-        patch.setattr(delivering, "stage_names", delivering.stage_names)
         nulls.install()
         yield
 

@@ -43,7 +43,6 @@ QUEUE = {
     "cast": "dubbing",
     "dubbing": "dubbing",
     "control": "dubbing",
-    "train": "trainer",
 }
 
 
@@ -84,10 +83,9 @@ class NullStages(FakeStages):
             # title.json tells times.
             told = [path.read_text() for key, path in sorted(inputs.items()) if not key.endswith("title.json")]
             seen = hashlib.sha256("".join(told).encode()).hexdigest()
-            table = {"accepted": len(inputs), "rejected": 0, "seen": seen}
+            tracks = {name: {"accepted": name == "es"} for name in ("es", "fr")}
+            table = {"accepted": len(inputs), "rejected": 0, "tracks": tracks, "seen": seen}
             return {"report.json": table, "report.html": table, "pairs.parquet": table, "rejects.parquet": table}
-        if name == "train":
-            return {"recipe.json": {"recipe": scope.extra["recipe"], "inputs": sorted(inputs)}}
         if name == "pictures":
             shots = json.loads(inputs["shots.json"].read_text())
             return {f"{shot['index']:04}.mp4": f"picture {shot['index']}" for shot in shots}
@@ -154,13 +152,12 @@ def shake_clocks() -> None:
 
 def install() -> None:
     """Put null stages in the place of the real ones."""
-    from shared.jobs import delivering, growth
+    from shared.jobs import growth
 
     stages = NullStages()
     performing.stage = stages  # type: ignore[attr-defined]
     executor.stage = stages  # type: ignore[attr-defined]
     growth.queue_of = lambda name: stages(name).queue  # type: ignore[attr-defined]
-    delivering.stage_names = lambda: ("train",)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

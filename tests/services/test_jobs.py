@@ -109,15 +109,6 @@ def test_videos_that_are_named_are_fetched_first(working: Rig) -> None:
     assert "clip/tracks/es.flac" in working.artifacts(job)
 
 
-def test_a_job_that_is_to_train_hands_its_pairs_to_the_trainer(working: Rig) -> None:
-    job = working.submit("lesson", then_train="small")
-    assert working.wait(job).state == "done"
-    run = working.run(job, "train")
-    assert run is not None and (run.state, run.queue) == ("done", "trainer")
-    assert "training/recipe.json" in working.artifacts(job)
-    assert working.kinds(job)[-1] == "job_done"
-
-
 def test_the_worker_of_the_package_starts_and_stops(rig: Rig) -> None:
     """As the command line starts it, without the tests' forking."""
     code = (

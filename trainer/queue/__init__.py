@@ -1,0 +1,1 @@
+"""Trainings of the services: the task that makes shards, starts the training and follows it. No torch here."""

@@ -1,0 +1,166 @@
+"""Running a command beside the worker: watched, stopped in order, and heard when it fails."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from shared.errors import Cancelled, CounterdubError, StorageError
+
+TICK_S = 0.25
+TAIL_BYTES = 64 * 1024
+LINES = 12
+"""Of what a failed command said last."""
+PR_SET_PDEATHSIG = 1
+OWN = ("COUNTERDUB_DATABASE_URL", "COUNTERDUB_BROKER_URL", "AWS_", "OTEL_")
+"""Beginnings of variables that are none of the command's business."""
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def run(
+    command: Sequence[str],
+    folder: Path,
+    cancelled: threading.Event,
+    tick: Callable[[], None],
+    *,
+    grace_s: float,
+    lock: int | None = None,
+) -> None:
+    """Run a command to its end.
+
+    Args:
+        folder: Where it runs; what it says goes into ``said`` and ``log`` there.
+        cancelled: When set, the command is told to stop (SIGTERM), and made to after ``grace_s``.
+        tick: Called every :data:`TICK_S` meanwhile, and once after its end.
+        lock: A file descriptor that the command inherits: a lock on it lasts as long as the command.
+
+    Raises:
+        Cancelled: It was told to stop.
+        CounterdubError: What the command itself said as JSON, or ``training_failed``; ``training_killed`` (retryable)
+            where it was ended from outside.
+    """
+    said, log = folder / "said", folder / "log"
+    with said.open("wb") as out, log.open("wb") as err:
+        process = start(command, folder, out, err, lock)
+        try:
+            while process.poll() is None and not cancelled.wait(TICK_S):
+                tick()
+            if process.poll() is None:
+                end(process, grace_s)
+        finally:
+            end(process, 0.0)
+    tick()
+    if cancelled.is_set():
+        raise Cancelled(stage="train")
+    if process.returncode:
+        raise failure(process.returncode, tail(said), tail(log))
+
+
+def start(command: Sequence[str], folder: Path, out: IO[bytes], err: IO[bytes], lock: int | None) -> Any:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
+    # The folder that it runs in holds data, not modules.
+    environment["PYTHONSAFEPATH"] = "1"
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=out,
+        stderr=err,
+        start_new_session=True,
+        pass_fds=() if lock is None else (lock,),
+        preexec_fn=end_with_worker,  # noqa: PLW1509 - one system call, which waits for no lock
+    )
+
+
+def end_with_worker() -> None:
+    """Have a new child told to stop when the worker is killed. Where the system cannot, the lock keeps a second off."""
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end(process: Any, grace_s: float) -> None:
+    if grace_s and process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(grace_s)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextmanager
+def alone(path: Path, cancelled: threading.Event, seconds: float) -> Iterator[int]:
+    """Hold a lock, which a command of a worker that was killed may still have while it saves.
+
+    Raises:
+        StorageError: ``run_in_use`` (retryable) when it is not free in time.
+    """
+    deadline = time.monotonic() + seconds
+    with path.open("ab") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if cancelled.wait(TICK_S):
+                    raise Cancelled(stage="train") from None
+                if time.monotonic() > deadline:
+                    raise StorageError(
+                        "Another process still trains in this folder.", code="run_in_use", retryable=True
+                    ) from None
+        yield file.fileno()
+
+
+def tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        return file.read().decode("utf-8", "replace")
+
+
+def failure(status: int, said: str, log: str) -> CounterdubError:
+    """Why a command failed: in its own words, if it found some."""
+    if (told := own_error(said)) is not None:
+        return told
+    lines = [line for line in map(plain, log.splitlines()) if line.strip()]
+    if status in (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM, 130) or "(SIGKILL)" in log:
+        return CounterdubError(
+            "The training was ended from outside: the machine stopped it, or its memory did not suffice.",
+            code="training_killed",
+            retryable=True,
+        )
+    last = [line for line in lines if "torch/distributed" not in line and "distributed.elastic" not in line][-LINES:]
+    return CounterdubError(
+        f"The training ended with an error: {last[-1] if last else f'exit status {status}'}",
+        code="training_failed",
+        lines=last,
+    )
+
+
+def own_error(said: str) -> CounterdubError | None:
+    """The error that a command printed as JSON."""
+    decoder = json.JSONDecoder()
+    for match in re.finditer(r"^\{", said, re.MULTILINE):
+        with suppress(ValueError, KeyError, TypeError):
+            value, _ = decoder.raw_decode(said, match.start())
+            error = value["error"]
+            return CounterdubError(plain(error["message"]), code=str(error["code"]), retryable=bool(error["retryable"]))
+    return None
+
+
+def plain(text: str) -> str:
+    """Text without the machine's folders: of a path its last part remains."""
+    return re.sub(r"(?<![\w:/])~?(?:/[^\s/\"'“”:,;()]+)+/([^\s/\"'“”:,;()]+)", r"\1", text)[:500]

@@ -1,0 +1,54 @@
+"""The commands that a training consists of. They run in its folder, so no path of the machine is told anywhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from shared.jobs.settings import ServiceSettings
+from shared.jobs.training_tables import Training
+from trainer.queue import orders
+from trainer.queue.folders import Folders
+
+INITIAL = "initial.pt"
+SHUTDOWN_S = 40
+"""What torchrun gives its processes to save and end, before it kills them."""
+
+
+def shards(folders: Folders) -> list[str]:
+    return [*python("services.cli"), "shards", folders.pairs.name, "--to", folders.shards.name, "--json"]
+
+
+def training(training: Training, folders: Folders, count: int) -> list[str]:
+    """torchrun with ``count`` processes.
+
+    Args:
+        training: Its recipe and the settings over it. ``initial``: the weights lie in the folder as :data:`INITIAL`.
+    """
+    overrides: dict[str, Any] = dict(training.overrides)
+    if training.initial is not None:
+        overrides["model"] = {**overrides.get("model", {}), "initial": INITIAL}
+    torchrun = ["--standalone", "--nproc-per-node", str(count), "--shutdown-timeout", str(SHUTDOWN_S)]
+    options = ["--data", folders.shards.name, "--out", folders.run.name, "--json"]
+    for override in orders.arguments(overrides):
+        options += ["--set", override]
+    return [*python("torch.distributed.run"), *torchrun, "-m", "trainer.running", training.recipe, *options]
+
+
+def python(module: str) -> list[str]:
+    return [sys.executable, "-P", "-m", module]
+
+
+def processes(settings: ServiceSettings) -> int:
+    """How many train together: as the operator says, else one a graphics card, else one."""
+    return settings.trainer_processes or cards() or 1
+
+
+def cards() -> int:
+    """NVIDIA cards that a process of this machine sees. Asked of the system: torch stays out of the worker."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if seen is not None:
+        return len([name for name in seen.split(",") if name.strip() and name.strip() != "-1"])
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))

@@ -1,0 +1,87 @@
+"""What callers may ask of a recipe, and how it is said on the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from shared.errors import UsageError
+from trainer import recipe
+
+MACHINE = {
+    "data": {"feed", "workers", "prefetch"},
+    "model": {"initial"},
+    "running": {"device", "threads", "compile"},
+    "name": set(),
+    "description": set(),
+}
+"""Settings that say where and how this machine does it: the operator's. No names: the section as a whole."""
+
+KEY = re.compile(r"[A-Za-z0-9_|]{1,60}")
+
+
+def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A caller's settings over a recipe, as nested tables.
+
+    Args:
+        settings: Nested (``{"optimiser": {"steps": 100}}``), dotted (``{"optimiser.steps": 100}``) or both.
+
+    Raises:
+        UsageError: ``unknown_recipe``, ``bad_setting``.
+    """
+    known(name)
+    tables: dict[str, Any] = {}
+    for key, value in leaves(settings, ""):
+        section, _, rest = key.partition(".")
+        names = MACHINE.get(section)
+        if names is not None and (not names or not rest or rest.partition(".")[0] in names):
+            raise bad(key, "belongs to the service")
+        inner = tables
+        *path, last = key.split(".")
+        for part in path:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise bad(key, "is given twice")
+        inner[last] = value
+    recipe.load_recipe(name, arguments(tables))
+    return tables
+
+
+def known(name: str) -> None:
+    """Refuse what is no recipe of the package: a path, above all.
+
+    Raises:
+        UsageError: ``unknown_recipe``.
+    """
+    if name not in recipe.names():
+        raise UsageError(f"There is no recipe “{name}” (known: {', '.join(recipe.names())}).", code="unknown_recipe")
+
+
+def arguments(tables: Mapping[str, Any]) -> list[str]:
+    """Nested settings as ``key=value`` of the command line."""
+    return [f"{key}={toml(value, key)}" for key, value in leaves(tables, "")]
+
+
+def leaves(tables: Mapping[str, Any], above: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tables.items():
+        name = f"{above}{key}"
+        if not all(KEY.fullmatch(part) for part in key.split(".")):
+            raise bad(name[:100], "is no name of a setting")
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{name}.")
+        else:
+            yield name, value
+
+
+def toml(value: Any, key: str) -> str:
+    """A value as TOML has it; what JSON says of text, numbers and lists is TOML too."""
+    plain = isinstance(value, str | bool | int | float)
+    if plain or (isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value)):
+        return json.dumps(value)
+    raise bad(key, "must be text, a number, true, false or a list of them")
+
+
+def bad(key: str, what: str) -> UsageError:
+    return UsageError(f"Setting “{key}” {what}.", code="bad_setting", key=key)
