@@ -14,7 +14,24 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
-from services.api import artifacts, catalog, events, health, jobs, problems, uploads, utterances
+from services.api import (
+    activity,
+    archive,
+    artifacts,
+    catalog,
+    dataset,
+    events,
+    health,
+    jobs,
+    page,
+    problems,
+    profiles,
+    session,
+    sound,
+    uploads,
+    utterances,
+    versions,
+)
 from services.api.broadcast import Broadcast
 from services.api.files import BlobFiles
 from services.api.guards import BodyLimit, SafeHeaders
@@ -65,9 +82,24 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
         waking=ThreadPoolExecutor(2, "wake"),
     )
     problems.install(app)
-    for module in (jobs, events, artifacts, utterances, uploads, catalog):
+    for module in (
+        jobs,
+        activity,
+        events,
+        artifacts,
+        archive,
+        sound,
+        dataset,
+        utterances,
+        versions,
+        uploads,
+        catalog,
+        profiles,
+    ):
         app.include_router(module.router, prefix="/v1")
+    app.include_router(session.router, prefix="/v1")
     app.include_router(health.router)
+    app.include_router(page.router)
     app.add_middleware(BodyLimit, most=settings.max_request_bytes)
     app.add_middleware(SafeHeaders)
     app.openapi = lambda: described(app)  # type: ignore[method-assign]

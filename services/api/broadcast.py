@@ -28,8 +28,8 @@ KEPT = 256
 PAGE = 500
 JOBS_AT_ONCE = 200
 
-LAST = ("job_done", "job_failed", "job_cancelled")
-"""Kinds that a job's events end with, unless it is asked for more."""
+LAST = tuple(f"{kind}_{state}" for kind in ("job", "training") for state in ("done", "failed", "cancelled"))
+"""Kinds that a job's or training's events end with, unless it is asked for more."""
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +117,11 @@ class Broadcast:
             channel.listeners.discard(listener)
             if not channel.listeners and self._channels.get(job_id) is channel:
                 del self._channels[job_id]
+
+    @property
+    def ended(self) -> bool:
+        """Whether all streams are to end."""
+        return self._ended
 
     def end_all(self) -> None:
         """End all streams: whoever listens comes back and goes on where they were."""

@@ -33,6 +33,8 @@ SCOPES = ("jobs:read", "jobs:write", "admin")
 """``admin`` includes the others and sees the jobs of all keys."""
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+COOKIE = "counterdub_key"
+"""Carries a browser's API key (``/v1/session``)."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +145,22 @@ def authenticated(
     if secret is None and not here.keys_required:
         refuse_websites(request)
         return ANYBODY
+    if secret is None and (secret := request.cookies.get(COOKIE)):
+        # A browser adds it by itself, so another website's form must not get anything done with it.
+        refuse_websites(request, any_host=True)
     caller = caller_of(here.database, secret) if secret else None
     if caller is None:
-        raise Refused(
-            401,
-            code="unauthenticated",
-            message="Send a valid API key: “Authorization: Bearer cdk_…” or “X-API-Key: cdk_…”.",
-            headers={"WWW-Authenticate": 'Bearer realm="counterdub"'},
-        )
+        raise wrong_key()
     return caller
+
+
+def wrong_key() -> Refused:
+    return Refused(
+        401,
+        code="unauthenticated",
+        message="Send a valid API key: “Authorization: Bearer cdk_…” or “X-API-Key: cdk_…”.",
+        headers={"WWW-Authenticate": 'Bearer realm="counterdub"'},
+    )
 
 
 def requires(scope: str) -> Callable[..., Caller]:
@@ -174,17 +183,23 @@ def requires(scope: str) -> Callable[..., Caller]:
     return allowed
 
 
-def refuse_websites(request: Request) -> None:
+def refuse_websites(request: Request, *, any_host: bool = False) -> None:
     """Where no key is needed, a website that somebody on this machine looks at must not be able to ask either.
 
     A page of another origin may send forms here, and a name of its own may be made to lead to this machine (DNS
     rebinding): then the Host header has that name.
+
+    Args:
+        any_host: Serve any Host header: what the browser would send to a strange name has no cookie of ours.
+
+    Raises:
+        Refused: ``forbidden`` (403).
     """
     host = request.headers.get("host", "")
     origin = request.headers.get("origin")
     foreign = origin is not None and urlsplit(origin).netloc != host
     cross = request.headers.get("sec-fetch-site") == "cross-site" and request.method not in SAFE_METHODS
-    if foreign or cross or not is_ours(host):
+    if foreign or cross or not (any_host or is_ours(host)):
         raise Refused(403, code="forbidden", message="Requests of other websites are not served without an API key.")
 
 

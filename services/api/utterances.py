@@ -12,6 +12,7 @@ from services.api.keys import Caller, requires
 from services.api.problems import documented
 from services.api.schemas import JobOut, NewText
 from services.api.state import Here, Services
+from services.api.versions import before
 from shared import languages as codes
 from shared.jobs import requests
 
@@ -67,7 +68,8 @@ def edit_line(
 def edit(
     here: Services, caller: Caller, job_id: str, title: str | None, language: str, utterance: str, text: str
 ) -> JobOut:
+    code = codes.code(language)
     with here.database.read() as session:
-        own_job(session, caller, job_id)
-    here.wake(requests.edit_line(here.database, here.store, job_id, title, codes.code(language), utterance, text))
+        old = before(here, session, own_job(session, caller, job_id), title, code, utterance)
+    here.wake(requests.edit_line(here.database, here.store, job_id, title, code, utterance, text, before=old))
     return current(here, caller, job_id)

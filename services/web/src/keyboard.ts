@@ -1,0 +1,65 @@
+// Keys of the title view; docs/page.md lists them.
+
+import { useEffect } from "preact/hooks";
+import type { Line, Sound } from "./api";
+import type { Hearing } from "./lines";
+import type { Player } from "./player";
+
+interface Hands {
+  player: Player | null;
+  sounds: Sound[];
+  heard: string;
+  setHeard: (name: string) => void;
+  table: Line[];
+  chosen: string;
+  choose: (id: string) => void;
+  seek: (at: number) => void;
+  hear: Hearing;
+}
+
+export function useKeyboard(hands: Hands): void {
+  useEffect(() => {
+    const pressed = (event: KeyboardEvent): void => {
+      const target = event.target as HTMLElement;
+      if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select, dialog")) return;
+      const { player, sounds, table } = hands;
+      if (!player) return;
+      const step = (by: number): void => {
+        const at = table.findIndex((line) => line.id === hands.chosen);
+        const next = table[Math.min(table.length - 1, Math.max(0, at + by))];
+        if (next) hands.choose(next.id);
+      };
+      const turn = (by: number): void => {
+        const at = sounds.findIndex((sound) => sound.name === hands.heard);
+        hands.setHeard(sounds[(at + by + sounds.length) % sounds.length]!.name);
+      };
+      const keys: Record<string, () => void> = {
+        k: () => (player.playing ? player.pause() : void player.play()),
+        " ": () => (player.playing ? player.pause() : void player.play()),
+        ArrowLeft: () => hands.seek(player.position() - (event.shiftKey ? 5 : 1)),
+        ArrowRight: () => hands.seek(player.position() + (event.shiftKey ? 5 : 1)),
+        "[": () => turn(-1),
+        "]": () => turn(1),
+        n: () => step(1),
+        p: () => step(-1),
+        e: () => document.getElementById("line-text")?.focus(),
+        h: () => {
+          const line = table.find((one) => one.id === hands.chosen);
+          if (line) hands.hear.range(Math.max(0, line.start - 0.25), line.end + 0.25);
+        },
+      };
+      const number = Number(event.key);
+      if (number >= 1 && sounds[number - 1]) keys[event.key] = () => hands.setHeard(sounds[number - 1]!.name);
+      // A focused button keeps its own space and arrows.
+      if (event.key === " " && target.closest("button, a, summary")) return;
+      if (event.key.startsWith("Arrow") && target.closest("[role=group], [role=rowgroup]")) return;
+      const act = keys[event.key];
+      if (act) {
+        event.preventDefault();
+        act();
+      }
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  });
+}

@@ -1,0 +1,57 @@
+// What happens to jobs, as it happens: one stream for the whole page, closed while nobody looks at it.
+
+import { useEffect, useState } from "preact/hooks";
+import type { Job } from "./api";
+
+const jobs = new Map<string, Job>();
+const listeners = new Set<() => void>();
+let stream: EventSource | null = null;
+
+function open(): void {
+  if (stream || document.hidden || !listeners.size) return;
+  stream = new EventSource("/v1/activity");
+  stream.addEventListener("job", (event) => {
+    const job = JSON.parse((event as MessageEvent<string>).data) as Job;
+    jobs.set(job.id, job);
+    for (const told of listeners) told();
+  });
+  // A refusal ends it for good; whoever comes back to the page begins anew.
+  stream.onerror = () => {
+    if (stream?.readyState === EventSource.CLOSED) {
+      close();
+      setTimeout(open, 5000);
+    }
+  };
+}
+
+function close(): void {
+  stream?.close();
+  stream = null;
+}
+
+document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+
+/** Every job as it was last told of; renders anew when one changes. */
+export function useJobs(): Map<string, Job> {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const told = (): void => tick((count) => count + 1);
+    listeners.add(told);
+    open();
+    return () => {
+      listeners.delete(told);
+      if (!listeners.size) close();
+    };
+  }, []);
+  return jobs;
+}
+
+export function remember(job: Job): void {
+  jobs.set(job.id, job);
+  for (const told of listeners) told();
+}
+
+export function forget(id: string): void {
+  jobs.delete(id);
+  for (const told of listeners) told();
+}

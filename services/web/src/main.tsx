@@ -1,0 +1,86 @@
+// The page: who is here, where they are, and the one stream of what happens to jobs.
+
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { get, whenLocked } from "./api";
+import type { Session } from "./api";
+import { DatasetView } from "./dataset";
+import { Gate } from "./gate";
+import { JobView } from "./job";
+import { JobsView } from "./jobs";
+import { address, usePlace } from "./route";
+import "./style.css";
+import { SubmitView } from "./submit";
+import { TitleView } from "./title";
+import { TrainingsView, TrainingView } from "./training";
+import { Keys, Trouble } from "./ui";
+
+const PLACES: [string, string[]][] = [
+  ["Jobs", []],
+  ["Submit", ["submit"]],
+  ["Dataset", ["dataset"]],
+  ["Training", ["trainings"]],
+];
+
+function View() {
+  const { parts } = usePlace();
+  const [where, id, , title] = parts;
+  if (where === "jobs" && id && title) return <TitleView key={`${id}/${title}`} job={id} title={title} />;
+  if (where === "jobs" && id) return <JobView key={id} id={id} />;
+  if (where === "submit") return <SubmitView />;
+  if (where === "dataset") return <DatasetView />;
+  if (where === "trainings" && id) return <TrainingView key={id} id={id} />;
+  if (where === "trainings") return <TrainingsView />;
+  return <JobsView />;
+}
+
+function Page() {
+  const place = usePlace();
+  const [session, setSession] = useState<Session | null>(null);
+  const [locked, setLocked] = useState(false);
+  const [error, setError] = useState<unknown>(null);
+  const look = (): void => {
+    get<Session>("/v1/session").then(
+      (found) => {
+        setSession(found);
+        setLocked(false);
+        setError(null);
+      },
+      (problem: { problem?: { status: number } }) => {
+        if (problem.problem?.status === 401) setLocked(true);
+        else setError(problem);
+      },
+    );
+  };
+  useEffect(() => {
+    whenLocked(() => setLocked(true));
+    look();
+  }, []);
+  const section = place.parts[0] ?? "";
+  return (
+    <Keys.Provider value={session?.keys_required ?? false}>
+      <a class="skip" href="#content" onClick={(event) => { event.preventDefault(); document.getElementById("content")?.focus(); }}>
+        To the content
+      </a>
+      <header class="top">
+        <a class="brand" href="#/">Counterdub</a>
+        <nav aria-label="Sections">
+          {PLACES.map(([name, parts]) => (
+            <a key={name} href={address(parts)} aria-current={(parts[0] ?? "") === (section === "jobs" ? "" : section) ? "page" : undefined}>
+              {name}
+            </a>
+          ))}
+        </nav>
+        {session?.keys_required && !locked && <Gate.Leave left={() => { setSession(null); setLocked(true); }} />}
+      </header>
+      <main id="content" tabIndex={-1}>
+        <Trouble error={error}>
+          <button type="button" onClick={look}>Try again</button>
+        </Trouble>
+        {locked ? <Gate.Enter entered={look} /> : session && <View />}
+      </main>
+    </Keys.Provider>
+  );
+}
+
+render(<Page />, document.getElementById("app")!);

@@ -1,0 +1,108 @@
+// The shots of a title in a row: what they look like, whether they were kept, and if not, why.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import type { Dataset, Shot } from "./api";
+import { Thumbs } from "./thumbs";
+import { clock, soundName } from "./ui";
+
+const WIDTH = 124;
+
+export interface Verdict {
+  track: string;
+  accepted: boolean;
+  reasons: string[];
+  detail: string;
+}
+
+/** What became of each track of each shot. */
+export function verdicts(rows: Dataset | null): Map<number, Verdict[]> {
+  const found = new Map<number, Verdict[]>();
+  if (!rows) return found;
+  const word = (column: string, row: number): string => {
+    const labels = rows.labels[column]!;
+    return labels.names[labels.codes[row]!] ?? "";
+  };
+  rows.shot.forEach((shot, row) => {
+    if (shot === null) return;
+    const one = { track: word("track", row), accepted: rows.accepted[row]!, reasons: rows.reasons[row]!, detail: word("detail", row) };
+    found.set(shot, [...(found.get(shot) ?? []), one]);
+  });
+  return found;
+}
+
+export function Strip(props: {
+  shots: Shot[];
+  verdicts: Map<number, Verdict[]>;
+  video: string | null;
+  current: number;
+  seek: (at: number) => void;
+}) {
+  const box = useRef<HTMLDivElement>(null);
+  const [range, setRange] = useState<[number, number]>([0, 20]);
+  const thumbs = useMemo(() => (props.video ? new Thumbs(props.video) : null), [props.video]);
+  useEffect(() => () => thumbs?.close(), [thumbs]);
+  useEffect(() => {
+    const at = box.current;
+    if (!at) return;
+    const look = (): void => {
+      const first = Math.max(0, Math.floor(at.scrollLeft / WIDTH) - 2);
+      setRange([first, first + Math.ceil(at.clientWidth / WIDTH) + 4]);
+    };
+    look();
+    at.addEventListener("scroll", look, { passive: true });
+    const resized = new ResizeObserver(look);
+    resized.observe(at);
+    return () => {
+      at.removeEventListener("scroll", look);
+      resized.disconnect();
+    };
+  }, []);
+  useEffect(() => {
+    const at = box.current;
+    const left = props.current * WIDTH;
+    if (at && (left < at.scrollLeft || left + WIDTH > at.scrollLeft + at.clientWidth)) at.scrollLeft = left - WIDTH;
+  }, [props.current]);
+  const kept = props.shots.filter((shot) => props.verdicts.get(shot.index)?.some((one) => one.accepted)).length;
+  return (
+    <section class="strip-box" aria-label="Shots">
+      <p class="quiet strip-said">{props.shots.length} shots, {kept} kept</p>
+      <div class="strip" ref={box} tabIndex={0} role="group" aria-label="Shots in order of time">
+        <div class="strip-all" style={{ width: `${props.shots.length * WIDTH}px` }}>
+          {props.shots.slice(range[0], range[1]).map((shot, offset) => (
+            <ShotCell key={shot.index} shot={shot} left={(range[0] + offset) * WIDTH} verdicts={props.verdicts.get(shot.index) ?? []}
+              thumbs={thumbs} current={range[0] + offset === props.current} seek={props.seek} />
+          ))}
+        </div>
+      </div>
+    </section>
+  );
+}
+
+function ShotCell(props: { shot: Shot; left: number; verdicts: Verdict[]; thumbs: Thumbs | null; current: boolean; seek: (at: number) => void }) {
+  const { shot, verdicts } = props;
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    return props.thumbs?.want(shot.start + Math.min(0.2, (shot.end - shot.start) / 2), (picture) => {
+      const at = canvas.current;
+      if (!at) return;
+      at.width = picture.width;
+      at.height = picture.height;
+      at.getContext("2d")?.drawImage(picture, 0, 0);
+    });
+  }, [props.thumbs, shot.index]);
+  const accepted = verdicts.filter((one) => one.accepted);
+  const why = [...new Set(verdicts.flatMap((one) => one.reasons))].map((one) => one.replaceAll("_", " "));
+  const title = verdicts.map((one) => `${soundName(one.track)}: ${one.accepted ? "kept" : one.reasons.join(", ").replaceAll("_", " ")}${one.detail ? ` (${one.detail})` : ""}`).join("\n");
+  return (
+    <button type="button" class={`shot ${props.current ? "shot-current" : ""} ${verdicts.length && !accepted.length ? "shot-rejected" : ""}`}
+      style={{ left: `${props.left}px` }} title={title} onClick={() => props.seek(shot.start)}
+      aria-label={`Shot ${shot.index}, ${clock(shot.start)}, ${accepted.length ? `${accepted.length} tracks kept` : why.length ? `rejected: ${why.join(", ")}` : "not judged"}`}>
+      <canvas ref={canvas} width={112} height={63} aria-hidden="true" />
+      <span class="shot-line"><span>{shot.index} · {clock(shot.start)}</span><span>{(shot.end - shot.start).toFixed(1)} s</span></span>
+      <span class="shot-line">
+        {accepted.length ? <span class="good">kept · {accepted.length}</span> : <span class="bad">{why[0] ?? ""}</span>}
+        <span class="dots" aria-hidden="true">{verdicts.map((one) => <i key={one.track} class={one.accepted ? "dot-good" : "dot-bad"} />)}</span>
+      </span>
+    </button>
+  );
+}

@@ -1,0 +1,204 @@
+// Trainings: begin one from a recipe, see its curves grow, stop it, go on with it, take its checkpoint.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { Job, Page } from "./api";
+import { ask, get, send } from "./api";
+import { Curves, type Point } from "./curves";
+import { address, go, here } from "./route";
+import { about, ago, Bar, Curl, figure, State, Trouble } from "./ui";
+
+interface Recipe {
+  name: string;
+  description: string;
+}
+
+interface Training {
+  id: string;
+  name: string;
+  recipe: string;
+  state: string;
+  phase: string;
+  step: number;
+  progress: number;
+  jobs: string[];
+  when: { accepted_pairs: number; languages?: string[] } | null;
+  latest: Record<string, number>;
+  checkpoint: { step: number } | null;
+  created: string;
+  started: string | null;
+  finished: string | null;
+  error: { code: string; message: string } | null;
+}
+
+const OPEN = ["waiting", "running", "cancelling"];
+
+export function TrainingsView() {
+  const [trainings, setTrainings] = useState<Training[] | null>(null);
+  const [recipes, setRecipes] = useState<Recipe[]>([]);
+  const [jobs, setJobs] = useState<Job[]>([]);
+  const [recipe, setRecipe] = useState("tiny-en");
+  const [chosen, setChosen] = useState<string[]>(() => here().query.get("job")?.split(",") ?? []);
+  const [steps, setSteps] = useState("");
+  const [error, setError] = useState<unknown>(null);
+  useEffect(() => {
+    Promise.all([get<Recipe[]>("/v1/recipes"), get<Page<Job>>("/v1/jobs?state=done&limit=100")]).then(([found, page]) => {
+      setRecipes(found);
+      setJobs(page.items);
+    }, setError);
+  }, []);
+  usePolling(true, () => get<Page<Training>>("/v1/trainings?limit=50").then((page) => setTrainings(page.items), setError));
+  const body = { recipe, jobs: chosen, ...(Number(steps) > 0 && { set: { optimiser: { steps: Number(steps) } } }) };
+  const begin = (event: Event): void => {
+    event.preventDefault();
+    send<Training>("POST", "/v1/trainings", body).then((made) => go(["trainings", made.id]), setError);
+  };
+  const told = recipes.find((one) => one.name === recipe)?.description;
+  return (
+    <section>
+      <div class="heading"><h1>Training</h1><div class="tools"><Curl path="/v1/trainings" label="this list" /></div></div>
+      <Trouble error={error} />
+      <form class="card begin" onSubmit={begin}>
+        <h2>Begin a training</h2>
+        <div class="columns">
+          <div>
+            <label>
+              Recipe
+              <select value={recipe} onChange={(event) => setRecipe(event.currentTarget.value)}>
+                {recipes.map((one) => <option key={one.name} value={one.name}>{one.name}</option>)}
+              </select>
+            </label>
+            {told && <p class="quiet">{told}</p>}
+            <label>
+              Steps
+              <input type="number" min={1} placeholder="as the recipe says" value={steps} onInput={(event) => setSteps(event.currentTarget.value)} />
+            </label>
+          </div>
+          <fieldset>
+            <legend>Pairs of</legend>
+            {jobs.length === 0 && <p class="quiet">No job is done yet.</p>}
+            {jobs.map((job) => (
+              <label key={job.id} class="pick">
+                <input type="checkbox" checked={chosen.includes(job.id)}
+                  onChange={() => setChosen((before) => (before.includes(job.id) ? before.filter((id) => id !== job.id) : [...before, job.id]))} />
+                <span>{job.name || job.id.slice(0, 12)} <span class="quiet">{job.summary.accepted ?? 0} accepted rows</span></span>
+              </label>
+            ))}
+          </fieldset>
+        </div>
+        <div class="bottom">
+          <button class="primary" type="submit" disabled={!chosen.length}>Train</button>
+          <Curl method="POST" path="/v1/trainings" body={body} label="this training" />
+        </div>
+      </form>
+      {trainings?.length === 0 && <p class="empty">No trainings yet.</p>}
+      <ul class="jobs" aria-label="Trainings">
+        {trainings?.map((one) => (
+          <li key={one.id}>
+            <a class="job-row" href={address(["trainings", one.id])}>
+              <span class="job-name">{one.name || one.recipe}</span>
+              <span class="chips"><span class="chip">{one.recipe}</span></span>
+              <span class="job-count quiet">{one.phase}</span>
+              <span class="job-pairs quiet">step {one.step} · loss {figure(one.latest.loss, 3)}</span>
+              <Bar value={one.state === "done" ? 1 : one.progress} label={`Progress of ${one.id}`} />
+              <State state={one.state} />
+              <span class="job-when quiet">{ago(one.created)}</span>
+            </a>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+export function TrainingView({ id }: { id: string }) {
+  const base = `/v1/trainings/${id}`;
+  const [training, setTraining] = useState<Training | null>(null);
+  const [points, setPoints] = useState<Point[]>([]);
+  const [error, setError] = useState<unknown>(null);
+  const reached = useRef(-1);
+  const open = training === null || OPEN.includes(training.state);
+  const look = async (): Promise<void> => {
+    try {
+      setTraining(await get<Training>(base));
+      const lines = (await (await ask(`${base}/metrics?since=${reached.current + 1}`)).text()).split("\n").filter(Boolean);
+      const more = lines.map((line) => JSON.parse(line) as Point);
+      if (more.length) {
+        reached.current = Math.max(...more.map((point) => point.step));
+        setPoints((before) => [...before, ...more]);
+      }
+      setError(null);
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  usePolling(open, look);
+  const act = (what: string): void => void send<Training>("POST", `${base}:${what}`).then((found) => { setTraining(found); setError(null); }, setError);
+  if (!training) return <Trouble error={error} />;
+  const evaluation = points.filter((point) => Object.keys(point).some((name) => name.startsWith("r1/")));
+  return (
+    <section class="training">
+      <p class="crumbs"><a href="#/trainings">Training</a></p>
+      <div class="heading">
+        <h1>{training.name || training.recipe}</h1>
+        <State state={training.state} />
+        <span class="quiet">{training.recipe} · {training.phase} · step {training.step}{training.started && ` · for ${about((Date.parse(training.finished ?? new Date().toISOString()) - Date.parse(training.started)) / 1000)}`}</span>
+        <div class="tools">
+          {OPEN.includes(training.state) && <><button type="button" disabled={training.state === "cancelling"} onClick={() => act("cancel")}>Cancel</button><Curl method="POST" path={`${base}:cancel`} label="cancelling" /></>}
+          {["failed", "cancelled"].includes(training.state) && <><button type="button" onClick={() => act("resume")}>Go on</button><Curl method="POST" path={`${base}:resume`} label="going on" /></>}
+          <Curl path={`${base}/metrics`} label="the metrics" />
+        </div>
+      </div>
+      <Trouble error={error} />
+      {training.error && <div class="trouble" role="alert"><p>{training.error.message}</p><code>{training.error.code}</code></div>}
+      <Bar value={training.state === "done" ? 1 : training.progress} label="Progress of the training" />
+      <Curves points={points} />
+      {evaluation.length > 0 && <Evaluation points={evaluation} />}
+      <div class="card">
+        <h2>Take away</h2>
+        <ul class="exports">
+          {[["checkpoint", training.checkpoint ? `Checkpoint (step ${training.checkpoint.step})` : ""], ["curves.html", "Curves (HTML)"], ["recipe", "Recipe (TOML)"]].filter(([, label]) => label).map(([name, label]) => (
+            <li key={name}><a class="button" href={`${base}/${name}`} download>{label}</a><Curl path={`${base}/${name}`} label={label!} /></li>
+          ))}
+        </ul>
+      </div>
+    </section>
+  );
+}
+
+function Evaluation({ points }: { points: Point[] }) {
+  const last = points[points.length - 1]!;
+  const names = [...new Set(Object.keys(last).filter((name) => /^r\d+\//.test(name)).map((name) => name.split("/")[1]!))];
+  return (
+    <div class="card">
+      <h2>Retrieval on held-out shots</h2>
+      <div class="wide" tabIndex={0} role="region" aria-label="Retrieval">
+        <table class="plain">
+          <thead><tr><th>step {last.step}</th>{["r1", "r5", "r10"].map((at) => <th key={at}>{at.toUpperCase().replace("R", "R@")}</th>)}</tr></thead>
+          <tbody>
+            {names.map((name) => <tr key={name}><th scope="row">{name}</th>{["r1", "r5", "r10"].map((at) => <td key={at}>{figure(last[`${at}/${name}`] as number | undefined, 3)}</td>)}</tr>)}
+            {typeof last.chance === "number" && <tr><th scope="row">chance</th><td>{figure(last.chance, 3)}</td><td /><td /></tr>}
+          </tbody>
+        </table>
+      </div>
+    </div>
+  );
+}
+
+/** Again every two seconds while it is looked at, and once at the end. */
+function usePolling(open: boolean, look: () => Promise<unknown>): void {
+  useEffect(() => {
+    let timer = 0;
+    let ended = false;
+    const again = (): void => {
+      const asked = document.hidden ? Promise.resolve() : look();
+      void asked.finally(() => {
+        if (!ended && open) timer = setTimeout(again, 2000) as unknown as number;
+      });
+    };
+    again();
+    return () => {
+      ended = true;
+      clearTimeout(timer);
+    };
+  }, [open]);
+}
