@@ -13,6 +13,7 @@ from services.cli import db, keys
 from services.cli.api import api
 from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, reported, say_json
 from services.cli.serve import serve
+from services.cli.shards import shards
 from services.cli.submit import submit
 from services.cli.train import train
 from services.cli.worker import worker
@@ -209,7 +210,7 @@ def models_verify(
             raise typer.Exit(FAILED)
 
 
-for command in (serve, submit, api, worker, train):
+for command in (shards, serve, submit, api, worker, train):
     app.command()(command)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")

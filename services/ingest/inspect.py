@@ -8,6 +8,7 @@ from typing import Any
 from services.ingest.cutting import shots_between
 from shared.engines import EngineOptions, engine_class
 from shared.media.probing import origin, probe
+from shared.records import Probe, Shot
 from shared.settings import Settings
 from shared.weights import WeightFolder
 
@@ -22,10 +23,20 @@ def inspect(path: Path, shots: bool = False, settings: Settings | None = None) -
     found = probe(path, settings.limits)
     facts = {"name": path.name, **found.model_dump()}
     if shots:
-        options = EngineOptions(extra={"limits": settings.limits.model_dump()})
-        detector = engine_class("shot_detector", settings.ingest.detector)(options, WeightFolder())
-        cuts = detector.cuts(path, lambda _share: None)
-        zero, end = origin(found), found.video.start + found.video.duration - origin(found)
-        pieces = shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / found.video.fps)
-        facts["shots"] = [piece.model_dump() for piece in pieces]
+        facts["shots"] = [piece.model_dump() for piece in shots_in(path, found, settings)]
     return facts
+
+
+def shots_in(path: Path, found: Probe, settings: Settings) -> list[Shot]:
+    """Shots that the configured detector finds, on the title's clock."""
+    options = EngineOptions(extra={"limits": settings.limits.model_dump()})
+    detector = engine_class("shot_detector", settings.ingest.detector)(options, WeightFolder())
+    cuts = detector.cuts(path, lambda _share: None)
+    zero, end = origin(found), found.video.start + found.video.duration - origin(found)
+    return shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / found.video.fps)
+
+
+def shots_of(path: Path, found: Probe) -> list[tuple[float, float]]:
+    """Start and end of the shots that the default detector finds, seconds from the start of the picture."""
+    late = found.video.start - origin(found)
+    return [(max(0.0, shot.start - late), shot.end - late) for shot in shots_in(path, found, Settings())]

@@ -24,6 +24,7 @@ class SoundSource(Record):
 
     path: str
     stream: int | None = Field(None, description="Index of the container's stream; None: a 48 kHz sound file.")
+    language: str | None = Field(None, description="Spoken on the track, ISO 639-1.")
 
 
 class ShotPlan(Record):
@@ -32,13 +33,13 @@ class ShotPlan(Record):
     key: str = Field(description="Name of the members up to their first dot.")
     title: str
     shot: int
-    start: float = Field(description="Seconds on the title's clock.")
-    end: float
+    start: float = Field(description="Seconds on the clock of its sounds.")
+    end: float | None = Field(description="None: the end of the file.")
     source_language: str | None = None
     picture: str = Field(description="File that holds the picture.")
-    picture_start: float = Field(0.0, description="Where the shot begins in that file, seconds.")
-    sounds: dict[str, SoundSource] = Field(description="By track.")
-    facts: dict[str, dict[str, float | int | str | None]] = Field({}, description="Measures of the tracks, by track.")
+    picture_start: float = Field(description="Where the shot begins in that file, seconds on its clock.")
+    sounds: dict[str, SoundSource] = Field(description="By track; orig is there.")
+    facts: dict[str, dict[str, float | int | None]] = Field({}, description="Measures of the tracks, by track.")
     digest: str = Field("", description="Of all that the members are made from.")
 
 
@@ -60,6 +61,7 @@ class ShotRecord(Record):
     frames: int = Field(description="Pictures, at 25 a second.")
     samples: int = Field(description="Of every track, at 48 kHz.")
     members: list[MemberRecord]
+    left_out: dict[str, str] = Field({}, description="Tracks that could not be read or are silent: why.")
 
 
 class Skipped(Record):

@@ -25,6 +25,8 @@ class Sample(NamedTuple):
     samples: int
     members: Mapping[str, bytes]
     """Content by extension, in the order of writing: ``mp4``, ``<track>.flac`` …, ``json``."""
+    left_out: Mapping[str, str] = {}
+    """Tracks that it should have had, and why not."""
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -85,6 +87,7 @@ def add(tar: tarfile.TarFile, sample: Sample) -> ShotRecord:
         frames=sample.frames,
         samples=sample.samples,
         members=records,
+        left_out=dict(sample.left_out),
     )
 
 
