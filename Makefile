@@ -4,6 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ENGINES := .venv-engines
 LANGS ?= es,fr,ja
 OUT ?= out
 comma := ,
@@ -18,7 +19,15 @@ dub: models
 	$(BIN)/counterdub dub "$(VIDEO)" $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out "$(OUT)"
 
 test: models $(VENV)/test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/engines
+
+# The engines' own suite, those on torch with their true libraries and tiny checkpoints.
+test-engines: models $(ENGINES)/ready
+	$(ENGINES)/bin/python -m pytest tests/engines
+
+# On a machine with an NVIDIA card: tests, then a table of what each engine does there, in batches and one by one.
+test-gpu: models $(ENGINES)/ready
+	$(ENGINES)/bin/python -m pytest -s -m gpu tests/engines tests/benchmarks
 
 bench: models $(VENV)/test
 	$(BIN)/python -m pytest -m bench -s tests/benchmarks
@@ -53,6 +62,19 @@ $(VENV)/trainer: $(VENV)/run requirements/trainer.txt requirements/torch.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r requirements/torch.txt
 	@touch $@
 
+# Beside .venv and seeing all that is in it, torch too: coqui-tts brings a package named like one of ours, and nobody needs
+# these libraries to try the rest. openai-whisper is published as source only. torchaudio is published for CUDA only: beside torch for
+# the CPU its compiled part, which no engine needs, does not load and must not be there.
+$(ENGINES)/ready: $(VENV)/test requirements/engines.txt
+	$(BIN)/python -m venv --clear --without-pip $(ENGINES)
+	$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > \
+	  "$$($(ENGINES)/bin/python -c 'import site; print(site.getsitepackages()[0])')/counterdub.pth"
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-binary openai-whisper \
+	  --no-deps --no-build-isolation --require-hashes -r requirements/engines.txt
+	$(ENGINES)/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' \
+	  || rm -f $(ENGINES)/lib/python*/site-packages/torchaudio/lib/*.so
+	@touch $@
+
 # Needs uv; run it to take in new releases. Left out: packages that only repeat weights which models pull fetches, and a
 # dictionary that the Japanese reading is not asked for.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -68,3 +90,13 @@ lock:
 	$(SERVICE_LOCK) --extra training -o requirements/trainer.txt pyproject.toml
 	for s in ingest translation pairing; do $(SERVICE_LOCK) --extra $$s -o requirements/$$s.txt pyproject.toml; done
 	echo 'setuptools>=77' | $(COMPILE) -c requirements/run.txt -o requirements/build.txt -
+
+# What engines on torch need beyond it, for Linux: torch itself and what it brings come by requirements/torch.txt. Left
+# out: what is only drawn with, compiled with, or read at the command line.
+ON_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc \
+  cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
+COMPILE_ENGINES = $(COMPILE) $(foreach p,$(ON_TORCH) cython docopt contourpy cycler fonttools kiwisolver matplotlib,--no-emit-package $(p)) \
+  --overrides requirements/torch.txt --overrides requirements/engines.in -c requirements/run.txt
+lock-engines:
+	$(COMPILE_ENGINES) $(foreach e,demucs-quantized coqui openai-whisper transformers mms,--extra $(e)) \
+	  -c requirements/test.txt -o requirements/engines.txt pyproject.toml
