@@ -11,6 +11,7 @@ import typer
 
 from services.cli import db, keys
 from services.cli.api import api
+from services.cli.embed import embed
 from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, reported, say_json
 from services.cli.serve import serve
 from services.cli.shards import shards
@@ -210,7 +211,7 @@ def models_verify(
             raise typer.Exit(FAILED)
 
 
-for command in (shards, serve, submit, api, worker, train):
+for command in (shards, serve, submit, api, worker, train, embed):
     app.command()(command)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")

@@ -19,7 +19,10 @@ VIDEO_SUFFIXES = frozenset(
 MAX_NAME_BYTES = 120
 
 
-def find_videos(inputs: Sequence[str]) -> list[Path]:
+SOUND_SUFFIXES = frozenset(f".{suffix}" for suffix in "wav flac mp3 ogg opus m4a aac aiff aif caf".split())  # noqa: SIM905
+
+
+def find_videos(inputs: Sequence[str], suffixes: frozenset[str] = VIDEO_SUFFIXES) -> list[Path]:
     """Expand files, folders (recursively, by suffix) and globs, in the order given, each file once.
 
     Raises:
@@ -30,7 +33,7 @@ def find_videos(inputs: Sequence[str]) -> list[Path]:
     for text in inputs:
         path = Path(text)
         if path.is_dir():
-            videos = [item for item in walk(path) if item.suffix.lower() in VIDEO_SUFFIXES]
+            videos = [item for item in walk(path) if item.suffix.lower() in suffixes]
         elif path.exists():
             videos = [path]
         else:
