@@ -11,9 +11,12 @@ from sqlalchemy.orm import Session
 from services.api.keys import Caller
 from services.api.problems import Refused, not_found
 from shared.jobs.tables import FINAL, Artifact, Job, Title
+from shared.jobs.training_tables import Training
 
 JOB_ID = r"^job_[0-9a-f]{32}$"
 JobId = Annotated[str, Path(pattern=JOB_ID, description="Id of a job.", examples=["job_" + "0" * 32])]
+TRAINING_ID = r"^trn_[0-9a-f]{32}$"
+TrainingId = Annotated[str, Path(pattern=TRAINING_ID, description="Id of a training.", examples=["trn_" + "0" * 32])]
 
 
 def own_job(session: Session, caller: Caller, job_id: str) -> Job:
@@ -26,6 +29,18 @@ def own_job(session: Session, caller: Caller, job_id: str) -> Job:
     if job is None or not (caller.sees_all or job.key_id == caller.key_id):
         raise not_found()
     return job
+
+
+def own_training(session: Session, caller: Caller, training_id: str) -> tuple[Job, Training]:
+    """The caller's training: its row of ``job``, and what jobs have not. Another's looks as if it did not exist.
+
+    Raises:
+        Refused: 404.
+    """
+    job, training = session.get(Job, training_id), session.get(Training, training_id)
+    if job is None or training is None or not (caller.sees_all or job.key_id == caller.key_id):
+        raise not_found("There is no such training, or it is not yours.")
+    return job, training
 
 
 def one_title(session: Session, job: Job, name: str | None) -> Title:

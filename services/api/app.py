@@ -28,6 +28,8 @@ from services.api import (
     profiles,
     session,
     sound,
+    training_results,
+    trainings,
     uploads,
     utterances,
     versions,
@@ -98,6 +100,8 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
     ):
         app.include_router(module.router, prefix="/v1")
     app.include_router(session.router, prefix="/v1")
+    app.include_router(trainings.router, prefix="/v1")
+    app.include_router(training_results.router, prefix="/v1")
     app.include_router(health.router)
     app.include_router(page.router)
     app.add_middleware(BodyLimit, most=settings.max_request_bytes)

@@ -73,6 +73,7 @@ def get_stats(here: Here, caller: Reader) -> Stats:
     """Counted when asked."""
 
     def own(query: Select[Any]) -> Select[Any]:
+        query = query.where(Job.kind == "job")
         return query if caller.sees_all else query.where(Job.key_id == caller.key_id)
 
     titles = select(Title.state, func.count()).join(Job, Job.id == Title.job_id).group_by(Title.state)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.types import Message, Send
@@ -22,7 +23,7 @@ from services.api.problems import Refused, documented
 from services.api.schemas import EventPage
 from services.api.state import Here, Services
 from shared.jobs.database import Database
-from shared.jobs.tables import FINAL, Event
+from shared.jobs.tables import FINAL, Event, Job
 
 KEEP_ALIVE_S = 15.0
 STUCK_S = 60.0
@@ -31,6 +32,20 @@ STUCK_S = 60.0
 router = APIRouter(tags=["events"])
 
 Number = Annotated[int | None, Query(ge=0, lt=2**31, description="Only events with a higher number.")]
+
+
+Format = Annotated[Literal["sse", "json"] | None, Query(description="Instead of Accept.")]
+
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Server-sent events until the last one, or a page.",
+        "content": {
+            "text/event-stream": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"$ref": "#/components/schemas/EventPage"}},
+        },
+    },
+    204: {"description": "It has ended and there is nothing newer: do not come back."},
+}
 
 
 class EventStream(EventSourceResponse):
@@ -53,17 +68,7 @@ class EventStream(EventSourceResponse):
     operation_id="list_events",
     summary="Events of a job: a stream (SSE), or a page of JSON",
     response_class=Response,
-    responses={
-        200: {
-            "description": "Server-sent events until the job's last one, or a page.",
-            "content": {
-                "text/event-stream": {"schema": {"type": "string"}},
-                "application/json": {"schema": {"$ref": "#/components/schemas/EventPage"}},
-            },
-        },
-        204: {"description": "The job has ended and there is nothing newer: do not come back."},
-        **documented(401, 403, 404, 422, 503),
-    },
+    responses={**ANSWERS, **documented(401, 403, 404, 422, 503)},
 )
 async def list_events(
     request: Request,
@@ -71,35 +76,56 @@ async def list_events(
     job_id: JobId,
     caller: Annotated[Caller, Depends(requires("jobs:read"))],
     after: Number = None,
-    format: Annotated[Literal["sse", "json"] | None, Query(description="Instead of Accept.")] = None,
+    format: Format = None,
     limit: Limit = 100,
     last_event_id: Annotated[str | None, Header(description="Where an interrupted stream goes on.")] = None,
 ) -> Response:
     """Events are numbered from 1 without a gap. A stream goes on behind `Last-Event-ID` (or `after`)."""
+    return await answer(
+        request, here, lambda session: own_job(session, caller, job_id), after, format, limit, last_event_id
+    )
+
+
+async def answer(
+    request: Request,
+    here: Services,
+    own: Callable[[Session], Job],
+    after: int | None,
+    format: str | None,
+    limit: int,
+    last_event_id: str | None,
+) -> Response:
+    """A stream or a page of a job's (or training's) events.
+
+    Args:
+        own: Gives it, if it is the caller's; raises otherwise.
+    """
     reached = after or 0
     if last_event_id:
         if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 10):
             raise Refused(422, "bad_request", "Last-Event-ID must be the number of an event.")
         reached = int(last_event_id)
     if format == "json" or (format is None and "application/json" in request.headers.get("accept", "")):
-        return await run_in_threadpool(json_page, here, caller, job_id, reached, limit)
-    ended = await run_in_threadpool(nothing_to_come, here, caller, job_id, reached)
-    if ended:
+        return await run_in_threadpool(json_page, here, own, reached, limit)
+    job_id = await run_in_threadpool(something_to_come, here, own, reached)
+    if job_id is None:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return EventStream(stream(here.database, here.broadcast, job_id, reached), headers=headers)
 
 
-def nothing_to_come(here: Services, caller: Caller, job_id: str, after: int) -> bool:
+def something_to_come(here: Services, own: Callable[[Session], Job], after: int) -> str | None:
+    """The job's id, unless it has ended and its last event is known."""
     with here.database.read() as session:
-        job = own_job(session, caller, job_id)
-        return job.state in FINAL and after >= job.events
+        job = own(session)
+        return None if job.state in FINAL and after >= job.events else job.id
 
 
-def json_page(here: Services, caller: Caller, job_id: str, after: int, limit: int) -> Response:
+def json_page(here: Services, own: Callable[[Session], Job], after: int, limit: int) -> Response:
     with here.database.read() as session:
-        own_job(session, caller, job_id)
-        query = select(Event).where(Event.job_id == job_id, Event.seq > after).order_by(Event.seq).limit(limit + 1)
+        query = (
+            select(Event).where(Event.job_id == own(session).id, Event.seq > after).order_by(Event.seq).limit(limit + 1)
+        )
         events: list[dict[str, Any]] = [broadcast.public(event) for event in session.scalars(query)]
     more = len(events) > limit
     page = EventPage.model_validate({"items": events[:limit], "after": events[limit - 1]["seq"] if more else None})

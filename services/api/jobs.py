@@ -221,7 +221,7 @@ def list_jobs(
     created_before: Annotated[datetime | None, Query(description="Before.")] = None,
 ) -> Page[JobOut]:
     """Filters apply together."""
-    query = select(Job)
+    query = select(Job).where(Job.kind == "job")
     if not caller.sees_all:
         query = query.where(Job.key_id == caller.key_id)
     if state:

@@ -91,15 +91,16 @@ def of_stages(session: Session) -> Iterator[Metric]:
 
 
 def of_jobs(session: Session) -> Iterator[Metric]:
-    yield by_state(session, "counterdub_jobs", "Jobs.", Job)
+    yield by_state(session, "counterdub_jobs", "Jobs.", Job, Job.kind == "job")
+    yield by_state(session, "counterdub_trainings", "Trainings.", Job, Job.kind == "training")
     yield by_state(session, "counterdub_titles", "Titles.", Title)
     yield by_state(session, "counterdub_workers", "Worker processes.", Worker)
     yield by_state(session, "counterdub_deliveries", "Webhook messages.", Delivery)
 
 
-def by_state(session: Session, name: str, text: str, table: Any) -> Metric:
+def by_state(session: Session, name: str, text: str, table: Any, *which: Any) -> Metric:
     gauge = GaugeMetricFamily(name, text, labels=["state"])
-    for state, count in session.execute(select(table.state, func.count()).group_by(table.state)):
+    for state, count in session.execute(select(table.state, func.count()).where(*which).group_by(table.state)):
         gauge.add_metric([state], count)
     return gauge
 

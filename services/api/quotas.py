@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -22,17 +24,7 @@ def check_new_job(session: Session, caller: Caller, settings: ServiceSettings) -
     Raises:
         Refused: ``quota_jobs`` or ``quota_minutes`` (429).
     """
-    if caller.key_id is not None:
-        session.execute(select(ApiKey.id).where(ApiKey.id == caller.key_id).with_for_update())
-    most = settings.max_open_jobs if caller.max_open_jobs is None else caller.max_open_jobs
-    if open_jobs(session, caller.key_id) >= most:
-        raise Refused(
-            429,
-            code="quota_jobs",
-            message=f"You have {most} open jobs, which is your limit.",
-            retryable=True,
-            limit=most,
-        )
+    check_open(session, caller, settings, OPEN)
     if caller.max_minutes is not None and minutes_used(session, caller.key_id) >= caller.max_minutes:
         raise Refused(
             429,
@@ -42,8 +34,28 @@ def check_new_job(session: Session, caller: Caller, settings: ServiceSettings) -
         )
 
 
-def open_jobs(session: Session, key_id: str | None) -> int:
-    return session.scalar(select(func.count()).select_from(Job).where(Job.key_id == key_id, Job.state.in_(OPEN))) or 0
+def check_new_training(session: Session, caller: Caller, settings: ServiceSettings, *, waits: bool) -> None:
+    """Whether the caller may begin another training: it counts as an open job. As many may wait for pairs besides.
+
+    Raises:
+        Refused: ``quota_jobs`` (429).
+    """
+    check_open(session, caller, settings, ("waiting",) if waits else OPEN)
+
+
+def check_open(session: Session, caller: Caller, settings: ServiceSettings, states: Sequence[str]) -> None:
+    if caller.key_id is not None:
+        session.execute(select(ApiKey.id).where(ApiKey.id == caller.key_id).with_for_update())
+    most = settings.max_open_jobs if caller.max_open_jobs is None else caller.max_open_jobs
+    there = select(func.count()).select_from(Job).where(Job.key_id == caller.key_id, Job.state.in_(states))
+    if (session.scalar(there) or 0) >= most:
+        raise Refused(
+            429,
+            code="quota_jobs",
+            message=f"You have {most} {states[0]} jobs and trainings, which is your limit.",
+            retryable=True,
+            limit=most,
+        )
 
 
 def minutes_used(session: Session, key_id: str | None) -> float:

@@ -24,9 +24,9 @@ from shared.jobs.requests import Source
 from shared.jobs.settings import ServiceSettings
 from shared.licences import engines, require
 from shared.locators import check_locator
-from shared.pipeline.stage import stage_names
 from shared.settings import LimitSettings, Settings, settings_from
 from shared.store import Blob, Store
+from trainer.queue import orders
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -117,10 +117,8 @@ def check(wish: Wish) -> Submission:
     """
     languages = list(dict.fromkeys(codes.code(language) for language in wish.languages))
     settings = checked_settings(wish.profile, wish.settings)
-    if wish.then_train is not None and "train" not in stage_names():
-        raise UsageError(
-            f"There is no recipe “{wish.then_train}”: this installation has no trainer.", code="unknown_recipe"
-        )
+    if wish.then_train is not None:
+        orders.known(wish.then_train)
     return Submission(wish, languages, settings)
 
 

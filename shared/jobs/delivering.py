@@ -171,11 +171,13 @@ def summarise(
         if job.titles_failed == job.titles:
             job_ended(session, job, "failed", **job.summary)
             return {}
+        training, wakes = trainings.then_train(session, job)
+        if training:
+            job.summary = {**job.summary, "training": training}
         job_ended(session, job, "done", **job.summary)
         job.summary = {**job.summary, "tracks": {name: track["accepted"] for name, track in table["tracks"].items()}}
         session.flush()
-        wakes = Counter(trainings.then_train(session, job))
-        return wakes + Counter(trainings.start_waiting(session, job.key_id))
+        return Counter(wakes) + Counter(trainings.start_waiting(session, job.key_id))
 
 
 def dataset_inputs(session: Session, job_id: str) -> dict[str, Blob]:

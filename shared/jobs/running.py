@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Runner:
-    """One process's worker: claims, does and books tasks one at a time. Engines stay loaded between them.
+    """One process's worker: claims, does and books tasks one at a time. Engines stay loaded between them, until idle.
 
     Args:
         queues: The queues it serves, for its row in the database.
@@ -45,7 +45,8 @@ class Runner:
         self.database = Database(settings.sqlalchemy_url())
         self.store = settings.open_store()
         self.stopping = threading.Event()
-        self._performer = Performer(self.store, EnginePool(WeightFolder()))
+        self._pool = EnginePool(WeightFolder())
+        self._performer = Performer(self.store, self._pool)
         self._waker = waker
         self._settings_of = ("", Settings())
         """The latest job and its settings: jobs have many tasks."""
@@ -56,6 +57,15 @@ class Runner:
     def start(self) -> None:
         patiently(self.heart.register, self.stopping)
         self.heart.start()
+        if self.settings.engine_idle_s:
+            threading.Thread(target=self._free_idle, name="idle engines", daemon=True).start()
+
+    def _free_idle(self) -> None:
+        """Until the worker stops: what waits for work keeps no memory from the other workers of the machine or card."""
+        idle = self.settings.engine_idle_s
+        while not self.stopping.wait(min(idle / 4, 30.0)):
+            if freed := self._pool.free(idle):
+                log.info("idle engines freed", extra={"engines": freed})
 
     def stop(self) -> None:
         """After the last task: say goodbye, so that nobody waits for the heart."""

@@ -42,6 +42,9 @@ class ServiceSettings(BaseSettings):
     checkpoint_copy_s: float = Field(
         600.0, ge=0, description="Between two copies of a training's checkpoint to the store."
     )
+    engine_idle_s: float = Field(
+        600.0, ge=0, description="A worker's engine that was not used for so long gives its memory back; 0: never."
+    )
     soft_shutdown_s: float = Field(60.0, ge=0, description="A worker told to stop may finish its task for so long.")
 
     upload_folder: Path | None = Field(None, description="Unfinished uploads; below data when absent.")

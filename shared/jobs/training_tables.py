@@ -30,7 +30,7 @@ class Training(Base):
     data: Mapped[dict[str, Any] | None]
     """Stored list of the files that it reads, ``{name, sha256, size}``: jobs may change or go while it runs."""
     phase: Mapped[str] = mapped_column(String(16), default="queued")
-    """queued, gathering, sharding, training, saving."""
+    """queued, gathering, sharding, sharded, training."""
     step: Mapped[int] = mapped_column(default=0)
     progress: Mapped[float] = mapped_column(default=0.0)
     latest: Mapped[dict[str, Any]] = mapped_column(default=dict)

@@ -99,13 +99,20 @@ def begin(session: Session, job: Job) -> Wakes:
     return {QUEUE: 1}
 
 
-def then_train(session: Session, job: Job) -> Wakes:
-    """The training that a finished job was to end with, unless it had it before. The job is locked."""
-    if job.then_train is None or session.scalar(select(Training.id).where(Training.from_job == job.id)):
-        return {}
+def then_train(session: Session, job: Job) -> tuple[str | None, Wakes]:
+    """The training that a finished job was to end with, unless it had it before. The job is locked.
+
+    Returns:
+        Its id, None where there is none, and what became ready.
+    """
+    if job.then_train is None:
+        return None, {}
+    there = session.scalar(select(Training.id).where(Training.from_job == job.id))
+    if there is not None:
+        return there, {}
     order = Order(job.then_train, jobs=[job.id], name=job.name)
     made = enter(session, new_id("trn"), order, job.key_id, from_job=job.id, traceparent=job.traceparent)
-    return begin(session, made)
+    return made.id, begin(session, made)
 
 
 def start_waiting(session: Session, key_id: str | None) -> Wakes:
@@ -143,13 +150,19 @@ def accepted(session: Session, key_id: str | None, languages: Sequence[str]) -> 
     return found
 
 
-def resume_training(database: Database, training_id: str) -> Wakes:
+def resume_training(
+    database: Database, training_id: str, within: Callable[[Session], None] = lambda session: None
+) -> Wakes:
     """Go on with a failed or cancelled training, from its last checkpoint if there is one.
+
+    Args:
+        within: Called first in its transaction; refuses by raising.
 
     Raises:
         UsageError: ``no_such_job``, ``job_running`` or ``nothing_to_retry``.
     """
     with database.write() as session:
+        within(session)
         job = ended(session, training_id)
         if job.state == "done":
             raise UsageError("This training is finished.", code="nothing_to_retry")

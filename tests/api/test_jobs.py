@@ -15,7 +15,6 @@ from sqlalchemy import func, select
 
 from services.api import idempotency, jobs, multipart
 from shared.jobs.tables import Event, Idempotency, Job, Title, now
-from shared.pipeline import stage
 from shared.store import Blob
 from tests.api.harness import Api, make_api, serving
 
@@ -125,6 +124,7 @@ def test_sources_by_url_bucket_path_and_upload(tmp_path: Path) -> None:
         ({"settings": {"dubbing": {"threads": 5000}}}, "bad_setting"),
         ({"settings": {"separation": {"engine": "scissors"}}}, "unknown_engine"),
         ({"then_train": "paper"}, "unknown_recipe"),
+        ({"then_train": "/etc/recipe.toml"}, "unknown_recipe"),
         ({"webhook": {"url": "http://169.254.169.254/"}}, "url_not_allowed"),
         ({"webhook": {"url": "https://example.org/", "secret": "whsec_short"}}, "bad_webhook_secret"),
         ({"sources": []}, "bad_request"),
@@ -145,12 +145,9 @@ def test_a_wrong_request_says_what_is_wrong_and_leaves_nothing(
     assert count(api) == count(api, Idempotency) == 0
 
 
-def test_a_recipe_is_taken_once_there_is_a_trainer(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from services.api import submission
-
-    monkeypatch.setattr(submission, "stage_names", lambda: (*stage.stage_names(), "train"))
-    body = {"sources": [{"url": "https://example.org/a.mp4"}], "languages": ["es"], "then_train": "paper"}
-    assert client.post("/v1/jobs", json=body).json()["then_train"] == "paper"
+def test_a_recipe_to_train_with_afterwards_is_kept(client: TestClient) -> None:
+    body = {"sources": [{"url": "https://example.org/a.mp4"}], "languages": ["es"], "then_train": "tiny-en"}
+    assert client.post("/v1/jobs", json=body).json()["then_train"] == "tiny-en"
 
 
 @pytest.mark.parametrize("body", [b"{", b"[" * 100_000, b'{"a": 1e999}', b"\xff", b'"\\ud800"', b"NaN", b"9" * 10_000])

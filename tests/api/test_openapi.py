@@ -19,7 +19,7 @@ from tests.api.harness import make_api
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
-OPERATIONS = 29
+OPERATIONS = 54
 EXAMPLES = 25
 
 

@@ -38,7 +38,8 @@ def run(
     *,
     grace_s: float,
     lock: int | None = None,
-) -> None:
+    partly: bool = False,
+) -> dict[str, Any]:
     """Run a command to its end.
 
     Args:
@@ -46,6 +47,10 @@ def run(
         cancelled: When set, the command is told to stop (SIGTERM), and made to after ``grace_s``.
         tick: Called every :data:`TICK_S` meanwhile, and once after its end.
         lock: A file descriptor that the command inherits: a lock on it lasts as long as the command.
+        partly: Exit status 1 means that it did what it could, if it says what.
+
+    Returns:
+        The JSON that it printed.
 
     Raises:
         Cancelled: It was told to stop.
@@ -65,8 +70,10 @@ def run(
     tick()
     if cancelled.is_set():
         raise Cancelled(stage="train")
-    if process.returncode:
-        raise failure(process.returncode, tail(said), tail(log))
+    told = printed(tail(said))
+    if process.returncode and not (partly and process.returncode == 1 and told and "error" not in told):
+        raise failure(process.returncode, told, tail(log))
+    return told
 
 
 def start(command: Sequence[str], folder: Path, out: IO[bytes], err: IO[bytes], lock: int | None) -> Any:
@@ -131,18 +138,19 @@ def tail(path: Path) -> str:
         return file.read().decode("utf-8", "replace")
 
 
-def failure(status: int, said: str, log: str) -> CounterdubError:
+def failure(status: int, told: dict[str, Any], log: str) -> CounterdubError:
     """Why a command failed: in its own words, if it found some."""
-    if (told := own_error(said)) is not None:
-        return told
-    lines = [line for line in map(plain, log.splitlines()) if line.strip()]
+    with suppress(KeyError, TypeError):
+        own = told["error"]
+        return CounterdubError(plain(own["message"]), code=str(own["code"]), retryable=bool(own["retryable"]))
     if status in (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM, 130) or "(SIGKILL)" in log:
         return CounterdubError(
             "The training was ended from outside: the machine stopped it, or its memory did not suffice.",
             code="training_killed",
             retryable=True,
         )
-    last = [line for line in lines if "torch/distributed" not in line and "distributed.elastic" not in line][-LINES:]
+    lines = [line for line in log.splitlines() if line.strip() and not re.search("torch[/.]distributed|torchrun", line)]
+    last = [plain(line) for line in lines[-LINES:]]
     return CounterdubError(
         f"The training ended with an error: {last[-1] if last else f'exit status {status}'}",
         code="training_failed",
@@ -150,15 +158,14 @@ def failure(status: int, said: str, log: str) -> CounterdubError:
     )
 
 
-def own_error(said: str) -> CounterdubError | None:
-    """The error that a command printed as JSON."""
+def printed(said: str) -> dict[str, Any]:
+    """The first JSON object that a command printed; of several processes that failed, one speaks for all."""
     decoder = json.JSONDecoder()
     for match in re.finditer(r"^\{", said, re.MULTILINE):
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError):
             value, _ = decoder.raw_decode(said, match.start())
-            error = value["error"]
-            return CounterdubError(plain(error["message"]), code=str(error["code"]), retryable=bool(error["retryable"]))
-    return None
+            return dict(value)
+    return {}
 
 
 def plain(text: str) -> str:

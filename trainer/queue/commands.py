@@ -34,7 +34,7 @@ def training(training: Training, folders: Folders, count: int) -> list[str]:
     options = ["--data", folders.shards.name, "--out", folders.run.name, "--json"]
     for override in orders.arguments(overrides):
         options += ["--set", override]
-    return [*python("torch.distributed.run"), *torchrun, "-m", "trainer.running", training.recipe, *options]
+    return [*python("torch.distributed.run"), *torchrun, "-m", "services.cli", "train", training.recipe, *options]
 
 
 def python(module: str) -> list[str]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ from shared.pipeline.titles import unique_names
 from shared.store import Blob, Store, storage_errors
 
 PAIRS = "pairs.parquet"
-TITLE = "title.json"
-LEFT_OUT = ("subtitles/", "utterances/", "stems/speech.", "stems/vocals")
 PATHS = ("clip_path", "track_path", "speech_path", "background_path")
-"""Columns of pairs.parquet that hold paths below the output folder."""
+"""Columns that hold paths below the output folder."""
+READ = ("title", "shot", "clip_path", "track_path", "background_path")
 
 
-def listed(files: Mapping[str, Mapping[str, Blob]]) -> dict[str, Any]:
-    """What a training reads, as JSON: for each job its files, and the name that each title has in the training.
+def listed(files: Mapping[str, Mapping[str, Blob]], store: Store) -> dict[str, Any]:
+    """What a training reads, as JSON: of each job the table, the files that it needs, and its titles' names here.
 
     Args:
         files: Job → path in the output layout → blob.
@@ -29,33 +27,46 @@ def listed(files: Mapping[str, Mapping[str, Blob]]) -> dict[str, Any]:
     Raises:
         InputError: ``empty_dataset``: no job has any pairs.
     """
-    jobs = {job: paths for job, paths in files.items() if PAIRS in paths}
-    titles = [
-        (job, path.removesuffix(f"/{TITLE}")) for job, paths in jobs.items() for path in sorted(paths) if is_title(path)
-    ]
-    if not titles:
-        raise InputError("The jobs have no pairs to train on.", code="empty_dataset")
+    jobs: dict[str, list[dict[str, Any]]] = {}
+    for job, paths in files.items():
+        if PAIRS in paths and (rows := read_rows(store.fetch(paths[PAIRS]))):
+            jobs[job] = rows
+    if not jobs:
+        raise InputError("The jobs have no accepted pairs to train on.", code="empty_dataset")
+    titles = [(job, title) for job, rows in jobs.items() for title in dict.fromkeys(row["title"] for row in rows)]
     names = dict(zip(titles, unique_names(title for _, title in titles), strict=True))
     return {
         "jobs": [
             {
                 "job": job,
+                "pairs": asdict(files[job][PAIRS]),
                 "titles": {title: new for (of, title), new in names.items() if of == job},
-                "files": {path: asdict(blob) for path, blob in sorted(paths.items()) if wanted(path)},
+                "files": {path: asdict(files[job][path]) for path in sorted(set(needed(rows, files[job])))},
             }
-            for job, paths in jobs.items()
+            for job, rows in jobs.items()
         ]
     }
 
 
-def is_title(path: str) -> bool:
-    return path.count("/") == 1 and path.endswith(f"/{TITLE}")
+def read_rows(table: Path) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    rows: list[dict[str, Any]] = pq.read_table(table, columns=list(READ)).to_pylist()
+    return rows
 
 
-def wanted(path: str) -> bool:
-    """Whether shards are made of this file."""
-    title, _, rest = path.partition("/")
-    return path == PAIRS or bool(rest and title != "training" and not rest.startswith(LEFT_OUT))
+def needed(rows: list[dict[str, Any]], there: Mapping[str, Blob]) -> Iterator[str]:
+    """Tracks and background of every shot, and its picture once: any clip of it, or the title's whole video."""
+    pictured = set()
+    for row in rows:
+        yield from (path for path in (row["track_path"], row["background_path"]) if path in there)
+        shot = row["title"], row["shot"]
+        if shot not in pictured and row["clip_path"] in there:
+            pictured.add(shot)
+            yield row["clip_path"]
+    for title in {row["title"] for row in rows if (row["title"], row["shot"]) not in pictured}:
+        whole = (f"{title}/{title}{suffix}" for suffix in (".mkv", ".mp4"))
+        yield from [path for path in whole if path in there][:1]
 
 
 def gather(data: Mapping[str, Any], store: Store, out: Path, check: Callable[[], None]) -> None:
@@ -70,63 +81,41 @@ def gather(data: Mapping[str, Any], store: Store, out: Path, check: Callable[[],
         StorageError: ``disk_full`` …
     """
     tables = []
-    for job in data["jobs"]:
-        for path, fields in job["files"].items():
-            check()
-            blob = Blob(**fields)
-            title, _, rest = path.partition("/")
-            try:
-                if path == PAIRS:
-                    tables.append((store.fetch(blob).read_bytes(), job["titles"]))
-                elif is_title(path) and job["titles"][title] != title:
-                    rename(store.fetch(blob), out / job["titles"][title] / TITLE, job["titles"][title])
-                elif title in job["titles"]:
-                    place({f"{job['titles'][title]}/{rest}": blob}, store, out)
-            except FileNotFoundError as error:
-                raise InputError(
-                    "A file of the data is no longer in the store: do the job again.", code="artifact_lost"
-                ) from error
+    try:
+        for job in data["jobs"]:
+            tables.append((store.fetch(Blob(**job["pairs"])).read_bytes(), job["titles"]))
+            for path, fields in job["files"].items():
+                check()
+                place({moved(path, job["titles"]): Blob(**fields)}, store, out)
+    except FileNotFoundError as error:
+        raise InputError(
+            "A file of the data is no longer in the store: do the job again.", code="artifact_lost"
+        ) from error
     join(tables, out / PAIRS)
 
 
-def rename(source: Path, target: Path, title: str) -> None:
-    """A title's record under another name."""
-    record = {**json.loads(source.read_text(encoding="utf-8")), "title": title}
-    with storage_errors("the data of the training"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-
-
 def join(tables: list[tuple[bytes, Mapping[str, str]]], target: Path) -> None:
-    """All jobs' rows in one table, with the names that the titles have here.
-
-    Raises:
-        InputError: ``empty_dataset``: not one row.
-    """
+    """All jobs' rows in one table, with the names that the titles have here."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     joined = []
     for content, titles in tables:
         table = pq.read_table(pa.BufferReader(content))
-        rows = table.column("title").to_pylist()
-        columns = {"title": [titles.get(title, title) for title in rows]}
+        columns = {"title": [titles[title] for title in table.column("title").to_pylist()]}
         for name in PATHS:
-            paths = table.column(name).to_pylist()
-            columns[name] = [moved(path, titles) for path in paths]
+            columns[name] = [path and moved(path, titles) for path in table.column(name).to_pylist()]
         for name, values in columns.items():
             at = table.schema.get_field_index(name)
             table = table.set_column(at, table.schema.field(at), pa.array(values, pa.string()))
         joined.append(table)
-    whole = pa.concat_tables(joined)
-    if not whole.num_rows:
-        raise InputError("The jobs have no accepted pairs to train on.", code="empty_dataset")
     with storage_errors("the data of the training"):
-        pq.write_table(whole, target)
+        pq.write_table(pa.concat_tables(joined), target)
 
 
-def moved(path: str | None, titles: Mapping[str, str]) -> str | None:
-    if path is None:
-        return None
+def moved(path: str, titles: Mapping[str, str]) -> str:
+    """A path with the title's name here."""
     title, _, rest = path.partition("/")
-    return f"{titles.get(title, title)}/{rest}"
+    new = titles[title]
+    whole = rest.removeprefix(title)
+    return f"{new}/{new}{whole}" if whole in (".mkv", ".mp4") else f"{new}/{rest}"

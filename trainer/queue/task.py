@@ -80,7 +80,9 @@ class Attempt:
         with here.store.workspace():
             gathering.gather(self._data(), here.store, folders.pairs, self._check)
         notes.note_phase(here.database, self._run, self._worker, "sharding")
-        self._child(commands.shards(folders), SHARDS_GRACE_S)
+        made = self._child(commands.shards(folders), SHARDS_GRACE_S, partly=True)
+        facts = {name: made[name] for name in ("shots", "titles", "tracks", "skipped", "left_out") if name in made}
+        notes.note_phase(here.database, self._run, self._worker, "sharded", **facts)
         with storage_errors("the folder of the training"):
             folders.sharded.touch()
             shutil.rmtree(folders.pairs)
@@ -144,7 +146,10 @@ class Attempt:
         if training.data is not None:
             stored: dict[str, Any] = json.loads(here.store.fetch(Blob(**training.data)).read_bytes())
             return stored
-        data = gathering.listed(notes.sources(here.database, training.jobs))
+        try:
+            data = gathering.listed(notes.sources(here.database, training.jobs), here.store)
+        except FileNotFoundError as error:
+            raise InputError("The pairs are no longer in the store: do the job again.", code="artifact_lost") from error
         with here.store.workspace() as folder:
             path = folder / "data.json"
             path.write_text(json.dumps(data), encoding="utf-8")
@@ -152,8 +157,9 @@ class Attempt:
         notes.note_data(here.database, self._run, self._worker, blob)
         return data
 
-    def _child(self, command: list[str], grace_s: float) -> None:
-        children.run(command, self._folders.root, self._here.cancelled, self._tick, grace_s=grace_s, lock=self._lock)
+    def _child(self, command: list[str], grace_s: float, *, partly: bool = False) -> dict[str, Any]:
+        cancelled, root = self._here.cancelled, self._folders.root
+        return children.run(command, root, cancelled, self._tick, grace_s=grace_s, lock=self._lock, partly=partly)
 
     def _tick(self) -> None:
         if self._here.stopping.is_set():
