@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel
 
+from shared import accelerator
 from shared.engines import EngineOptions, Timed, WeightFiles, engine_class, missing
 from shared.errors import Cancelled, CounterdubError, EngineError
 from shared.pipeline.planner import Task
@@ -31,12 +36,51 @@ def hashed_settings(settings: BaseModel) -> dict[str, Any]:
     return cast(dict[str, Any], strip(settings.model_dump(mode="json")))
 
 
+class Slot:
+    """An engine that is loaded when it is first needed, and again after its memory was given back."""
+
+    def __init__(self, load: Callable[[], Any]) -> None:
+        self.lock = threading.RLock()
+        """Held by every call of the engine."""
+        self.used = time.monotonic()
+        self._load = load
+        self._engine: Any = None
+
+    def engine(self) -> Any:
+        # Without the lock where it is there: a call that runs holds that for minutes.
+        if (engine := self._engine) is not None:
+            return engine
+        with self.lock:
+            if self._engine is None:
+                self._engine = self._load()
+                self.used = time.monotonic()
+            return self._engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine(), name)
+
+    def free(self, idle_s: float) -> bool:
+        """Let go of an engine that nobody has called for ``idle_s`` seconds; whether it was."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            if self._engine is None or time.monotonic() - self.used < idle_s:
+                return False
+            engine, self._engine = self._engine, None
+            # A task that asked for it before may hold on to it.
+            if hasattr(engine, "release"):
+                engine.release()
+            return True
+        finally:
+            self.lock.release()
+
+
 class EnginePool:
     """Engines loaded once and shared by all tasks of the process; one call at a time for each."""
 
     def __init__(self, weights: WeightFolder) -> None:
         self._weights = weights
-        self._engines: dict[Any, tuple[Any, threading.RLock]] = {}
+        self._slots: dict[Any, Slot] = {}
         self._lock = threading.Lock()
 
     def identity(self, use: EngineUse) -> dict[str, Any]:
@@ -58,12 +102,29 @@ class EnginePool:
         computed = (options.device, options.threads, options.seed, digest(dict(options.extra)))
         key = (use.kind, use.name, options.model, *computed)
         with self._lock:
-            if key not in self._engines:
+            if key not in self._slots:
                 kind = engine_class(use.kind, use.name)
-                began = Timed(self._load, spent)
-                self._engines[key] = (began(kind, use), threading.RLock())
-        engine, lock = self._engines[key]
-        return Timed(engine, spent, lock)
+                self._slots[key] = Slot(partial(self._load, kind, use))
+            slot = self._slots[key]
+            Timed(slot.engine, spent)()
+
+        def used(seconds: float) -> None:
+            slot.used = time.monotonic()
+            spent(seconds)
+
+        return Timed(slot, used, slot.lock)
+
+    def free(self, idle_s: float) -> int:
+        """Give back the memory of engines that nobody has called for ``idle_s`` seconds; how many there were.
+
+        Whoever holds one may go on calling it: it is loaded again then.
+        """
+        freed = sum(slot.free(idle_s) for slot in list(self._slots.values()))
+        if freed:
+            gc.collect()
+            if "torch" in sys.modules:
+                accelerator.release()
+        return freed
 
     def _load(self, kind: Any, use: EngineUse) -> Any:
         try:
