@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
 from collections import Counter
@@ -81,6 +82,8 @@ def locked(planned: Planned, folder: Path, shots_a_shard: int, jobs: int, progre
     for half in [*folder.glob("*.half"), *folder.glob("shard-*.tar")]:
         if half.suffix == ".half" or not half.with_suffix(".json").exists():
             half.unlink()
+    for place in folder.glob(".shard-*"):
+        shutil.rmtree(place, ignore_errors=True)
     kept = keep(folder, {plan.key: plan.digest for plan in planned.plans})
     there = {key for keys in kept.values() for key in keys}
     todo = [plan for plan in planned.plans if plan.key not in there]
