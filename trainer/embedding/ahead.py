@@ -39,7 +39,9 @@ def ahead(makers: Sequence[Callable[[Check], Iterator[T]]], jobs: int) -> Genera
         while waiting or running:
             while waiting and len(running) < jobs:
                 items: queue.Queue[Any] = queue.Queue(AHEAD)
-                thread = threading.Thread(target=fill, args=(waiting.popleft(), items, stop), daemon=True)
+                thread = threading.Thread(
+                    target=fill, args=(waiting.popleft(), items, stop), name="reader", daemon=True
+                )
                 thread.start()
                 threads.append(thread)
                 running.append(items)
