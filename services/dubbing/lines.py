@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import numpy as np
 
 from services.dubbing.chunks import ChunkLines, load, read_list
 from services.dubbing.finishing import active_range, add, finish
+from services.dubbing.gathering import FILE as REFERENCES
+from services.dubbing.gathering import read as read_references
 from services.dubbing.guarding import Fallback, Guard
-from services.dubbing.references import pick
 from services.dubbing.slots import slots
 from services.dubbing.voicing import Line, Voiced, Voicer
 from shared.audio import files
 from shared.audio.room import add_room
-from shared.audio.signal import to_mono, to_mono_16k
+from shared.audio.signal import to_mono
 from shared.audio.timbre import band_levels, equalise
 from shared.errors import CounterdubError, EngineError
 from shared.pipeline.stage import Scope, Work
@@ -55,9 +56,7 @@ def run(
     spoken = [line for line in chunk.everyone if line.status == "ok"]
     places = dict(zip((line.id for line in spoken), slots(spoken, shots, chunk.end, settings.fit), strict=True))
     voicer = made_ready(engines, language, settings, work)
-    embedder = engines.get("embedder")
-    known = {one.speaker: one.embedding for one in members} if settings.embedder == "resemblyzer" else {}
-    voices = SpeakerSound(chunk, embedder.embed if embedder is not None else None, known)
+    voices = SpeakerSound(chunk, read_references(inputs[REFERENCES]) if REFERENCES in inputs else {})
     if hasattr(voicer.synthesizer, "synthesize_batch"):
         voicer.announce(coming(chunk, translations, members, places))
     track = np.zeros_like(chunk.vocals)
@@ -217,18 +216,16 @@ def match_colour(audio: np.ndarray, want: np.ndarray | None) -> np.ndarray:
 
 
 class SpeakerSound:
-    """What the original speakers of a chunk sound like, gathered when first asked for."""
+    """What the original speakers of a chunk sound like, gathered when first asked for.
 
-    def __init__(
-        self,
-        chunk: ChunkLines,
-        embed: Callable[[np.ndarray], np.ndarray] | None = None,
-        voices: Mapping[str, Sequence[float]] | None = None,
-    ) -> None:
+    Args:
+        references: Speaker → what engines that clone are shown, of the whole title; see
+            :mod:`services.dubbing.gathering`.
+    """
+
+    def __init__(self, chunk: ChunkLines, references: Mapping[str, np.ndarray]) -> None:
         self._chunk = chunk
-        self._embed = embed
-        self._voices = voices or {}
-        self._references: dict[str, np.ndarray] = {}
+        self._references = references
         self._mono: dict[str, np.ndarray] = {}
         self._levels: dict[str, np.ndarray | None] = {}
 
@@ -250,11 +247,5 @@ class SpeakerSound:
         return self._levels[speaker]
 
     def reference(self, speaker: str) -> np.ndarray:
-        """For engines that clone and for converters, mono 16 kHz; see :func:`services.dubbing.references.pick`."""
-        if speaker not in self._references:
-            own = [line for line in self._chunk.lines if line.speaker == speaker]
-            cut = self._chunk.cut
-            self._references[speaker] = pick(
-                own, lambda line: to_mono_16k(cut(line.start, line.end)), self._voices.get(speaker, ()), self._embed
-            )
-        return self._references[speaker]
+        """Mono 16 kHz; empty when there is none."""
+        return self._references.get(speaker, NOBODY)

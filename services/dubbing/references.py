@@ -18,6 +18,8 @@ WANTED_SECONDS = 12.0
 ENOUGH_SECONDS = 3.0
 """Below it, lines that were left out are taken too."""
 MIN_LINE_SECONDS = 1.0
+CONSIDERED = 64
+"""Lines of a speaker that are judged, the longest: a leading part has thousands."""
 HEARD_AT_MOST = 8
 """Lines of a speaker that are compared with the speaker's mean voice."""
 SAME_SPEAKER = 0.6
@@ -50,7 +52,7 @@ def pick(
     """Up to 12 s of a speaker, mono 16 kHz, best lines first; empty when nothing can be heard.
 
     Args:
-        lines: The speaker's own lines.
+        lines: The speaker's own lines, of the whole title.
         cut: Their sound in the vocals, mono 16 kHz.
         voice: The speaker's embedding; of the kind that ``embed`` makes.
         embed: L2-normalised embedding of mono 16 kHz speech. Without it the speaker labels are believed.
@@ -58,7 +60,7 @@ def pick(
     spoken = [line for line in lines if line.status == "ok"]
     spoken.sort(key=lambda line: (line.overlapped, line.start - line.end))
     judged = []
-    for number, line in enumerate(spoken):
+    for number, line in enumerate(spoken[:CONSIDERED]):
         audio = trim(cut(line), SPEECH_RATE)
         near = None
         if embed is not None and len(voice) and number < HEARD_AT_MOST and audio.size >= SPEECH_RATE // 2:

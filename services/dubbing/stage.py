@@ -1,6 +1,6 @@
 """Dubbing: casting, speaking the lines of a chunk, and the control that goes the same way.
 
-Entry points: ``cast``, ``dubbing``, ``control``.
+Entry points: ``cast``, ``references``, ``dubbing``, ``control``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from services.dubbing.casting import Candidate, cast, gender_of
 from services.dubbing.chunks import read_list, write_list
 from services.dubbing.control import run as run_control
+from services.dubbing.gathering import run as run_references
 from services.dubbing.lines import run as run_dubbing
 from services.dubbing.refining import refine
 from shared.engines import EngineOptions, engine_class
@@ -137,11 +138,13 @@ def synthesizer_use(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
 
 
 def casting_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
-    uses = synthesizer_use(settings, scope)
+    heard = embedder_use(settings, scope) if settings.dubbing.voices_heard > 0 else {}
+    return synthesizer_use(settings, scope) | heard
+
+
+def embedder_use(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     chosen = settings.dubbing
-    if chosen.voices_heard > 0:
-        uses["embedder"] = EngineUse("embedder", chosen.embedder, EngineOptions("", chosen.device, chosen.threads))
-    return uses
+    return {"embedder": EngineUse("embedder", chosen.embedder, EngineOptions("", chosen.device, chosen.threads))}
 
 
 def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
@@ -153,8 +156,6 @@ def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
             chosen.converter_model, chosen.device, chosen.threads, chosen.seed, chosen.converter_extra
         )
         uses["converter"] = EngineUse("voice_converter", chosen.converter, options)
-    if chosen.converter or getattr(kind, "clones", False):
-        uses["embedder"] = EngineUse("embedder", chosen.embedder, EngineOptions("", chosen.device, chosen.threads))
     guard = chosen.guard
     if getattr(kind, "generative", False) and guard.recognizer:
         options = EngineOptions(guard.recognizer_model, chosen.device, chosen.threads)
@@ -166,5 +167,6 @@ def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
 
 
 CAST = Stage("cast", 2, run_cast, section, casting_engines, "dubbing")
-STAGE = Stage("dubbing", 3, run_dubbing, section, speaking_engines, "dubbing")
+REFERENCES = Stage("references", 1, run_references, section, embedder_use, "dubbing")
+STAGE = Stage("dubbing", 4, run_dubbing, section, speaking_engines, "dubbing")
 CONTROL = Stage("control", 1, run_control, section, lambda settings, scope: {}, "dubbing")

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.engines import clones
 from shared.pipeline.stage import Scope
 from shared.records import Shot
-from shared.settings import PairingSettings, Settings
+from shared.settings import DubbingSettings, PairingSettings, Settings
 from shared.store import Blob
 
 ORIG, CONTROL, STEMS = "orig", "control", "stems"
@@ -117,8 +118,10 @@ def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str]
     tasks += listening_tasks(title, chunks)
     for lang in alive:
         tasks += translation_tasks(title, lang, chunks)
+    if alive and shows_references(settings.dubbing):
+        tasks.append(references_task(chunks))
     for lang in alive:
-        tasks += dubbing_tasks(title, lang, chunks, known, cast_ready)
+        tasks += dubbing_tasks(title, lang, chunks, known, cast_ready, shows_references(settings.dubbing))
     tasks += control_tasks(chunks)
     synthetic = (CONTROL, *alive)
     for track in synthetic:
@@ -184,9 +187,23 @@ def translation_tasks(title: TitleRequest, lang: str, chunks: Sequence[int]) -> 
     ]
 
 
-def dubbing_tasks(title: TitleRequest, lang: str, chunks: Sequence[int], known: Known, cast_ready: bool) -> list[Task]:
+def shows_references(settings: DubbingSettings) -> bool:
+    """Whether an engine is shown the original speakers: then lines wait for the vocals of the whole title."""
+    return bool(settings.converter) or clones(settings.engine)
+
+
+def references_task(chunks: Sequence[int]) -> Task:
+    """What is shown of each speaker: one for all languages and chunks."""
+    vocals: Inputs = {f"vocals/{chunk:04}": Ref(f"stems/{chunk:04}", "vocals.flac") for chunk in chunks}
+    return Task("references", "references", Scope(), {**LINES, **PEOPLE, **vocals})
+
+
+def dubbing_tasks(
+    title: TitleRequest, lang: str, chunks: Sequence[int], known: Known, cast_ready: bool, references: bool
+) -> list[Task]:
     """The cast, once the title before has chosen its own, and the lines it speaks."""
     tasks = []
+    shown: Inputs = {"references.npz": Ref("references", "references.npz")} if references else {}
     if cast_ready:
         before: Path | Blob | None = known(title.previous, f"cast/{lang}", "cast.json") if title.previous else None
         before = before or title.earlier_casts.get(lang)
@@ -196,6 +213,7 @@ def dubbing_tasks(title: TitleRequest, lang: str, chunks: Sequence[int], known: 
         inputs = {
             **LINES,
             **PEOPLE,
+            **shown,
             **ingested("shots.json"),
             "translations.jsonl": Ref(f"translation/{lang}/{chunk:04}", "translations.jsonl"),
             "vocals.flac": Ref(f"stems/{chunk:04}", "vocals.flac"),

@@ -183,7 +183,6 @@ def test_what_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     uses = speaking_engines(settings, Scope("es", 0))
     assert {role: (use.kind, use.name) for role, use in uses.items()} == {
         "synthesizer": ("synthesizer", "babbler"),
-        "embedder": ("embedder", "resemblyzer"),
         "recognizer": ("recognizer", "r"),
         "fallback": ("synthesizer", "k"),
     }

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from services.dubbing.chunks import write_list
+from services.dubbing.gathering import read
 from services.dubbing.references import LEVEL, WANTED_SECONDS, contrast, pick
+from services.dubbing.stage import REFERENCES, STAGE
+from shared.audio import files
 from shared.audio.signal import SPEECH_RATE, resample, rms
-from shared.records import SAMPLE_RATE, Utterance
-from tests.dubbing.stand_ins import babble, utterance
+from shared.engines import clones, engine_class, registered
+from shared.pipeline.planner import TitleRequest, plan
+from shared.pipeline.stage import Scope
+from shared.records import SAMPLE_RATE, Chunk, Speaker, Utterance, write_jsonl
+from shared.settings import DubbingSettings, settings_from
+from tests.dubbing.stand_ins import FolderWork, Hummer, babble, title, utterance
 
 
 def speech(seconds: float, seed: int = 0) -> np.ndarray:
@@ -100,3 +110,96 @@ def test_one_level() -> None:
     first, second = out[: 3 * SPEECH_RATE], out[-3 * SPEECH_RATE :]
     assert rms(first) == pytest.approx(LEVEL, rel=0.2)
     assert rms(second) == pytest.approx(LEVEL, rel=0.2)
+
+
+def whole_title(folder: Path, lengths: Sequence[float]) -> dict[str, Path]:
+    """A title of two chunks of 10 s; lines of ``lengths`` seconds, one every 5 s, by S1 but for the last."""
+    inputs = title(folder, [], {}, seconds=10.0)
+    said = [
+        utterance(number, 5.0 * number + 0.5, 5.0 * number + 0.5 + length, speaker="S1" if number < 3 else "S2")
+        for number, length in enumerate(lengths)
+    ]
+    second = 10 * SAMPLE_RATE
+    chunks = [Chunk(index=0, start=0, end=second), Chunk(index=1, start=second, end=2 * second)]
+    vocals = np.zeros((1, 2 * second), np.float32)
+    for number, line in enumerate(said):
+        part = babble(line.end - line.start, seed=number)
+        vocals[:, round(line.start * SAMPLE_RATE) :][:, : part.shape[1]] = part
+    people = [Speaker(id=one, embedding=[1.0, 0.0], seconds=1.0) for one in ("S1", "S2", "S3")]
+    inputs |= {
+        "utterances.jsonl": write_jsonl(folder / "utterances.jsonl", said),
+        "chunks.json": write_list(folder / "chunks.json", chunks),
+        "speakers.json": write_list(folder / "speakers.json", people),
+    }
+    for chunk in chunks:
+        name = f"vocals/{chunk.index:04}"
+        inputs[name] = files.write(folder / f"vocals{chunk.index}.flac", vocals[:, chunk.start : chunk.end])
+    return inputs
+
+
+class Same:
+    def embed(self, audio: np.ndarray) -> np.ndarray:
+        return np.array([1.0, 0.0])
+
+
+def test_the_whole_title_is_looked_through(tmp_path: Path) -> None:
+    inputs = whole_title(tmp_path, [0.6, 0.6, 4.0, 3.0])
+    work = FolderWork(tmp_path)
+    out = REFERENCES.run(Scope(), inputs, DubbingSettings(), {"embedder": Same()}, work)
+    found = read(out["references.npz"])
+    # The first chunk has only scraps of S1; its good line is in the second.
+    assert seconds(found["S1"]) > 3.0 and seconds(found["S2"]) > 2.5
+    assert found["S3"].size == 0 and work.counters["speakers_without_reference"] == 1
+    again = REFERENCES.run(Scope(), inputs, DubbingSettings(), {"embedder": Same()}, FolderWork(tmp_path))
+    assert again["references.npz"].read_bytes() == out["references.npz"].read_bytes()
+
+
+def test_a_line_is_spoken_with_the_titles_reference(tmp_path: Path) -> None:
+    class Cloner(Hummer):
+        clones = True
+        heard: ClassVar[list[np.ndarray]] = []
+
+        def synthesize(self, *given: Any, **named: Any) -> np.ndarray:
+            self.heard.append(named["reference"])
+            return super().synthesize(*given, **named)
+
+    inputs = title(tmp_path, [utterance(1, 0.5, 2.0)], {"u0001": ["x" * 15]})
+    path = tmp_path / "references.npz"
+    np.savez(path, S1=speech(6.0))
+    engine = Cloner()
+    STAGE.run(
+        Scope("es", 0),
+        {**inputs, "references.npz": path},
+        DubbingSettings(),
+        {"synthesizer": engine},
+        FolderWork(tmp_path),
+    )
+    assert engine.heard and all(np.array_equal(one, speech(6.0)) for one in engine.heard)
+
+
+@pytest.mark.parametrize(
+    "settings, planned",
+    [({}, False), ({"engine": "xtts"}, True), ({"converter": "knn-vc"}, True), ({"engine": "mms"}, False)],
+)
+def test_they_are_planned_where_an_engine_is_shown_them(
+    settings: dict[str, str], planned: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "chunks.json").write_text('[{"index": 0, "start": 0, "end": 9}, {"index": 1, "start": 9, "end": 18}]')
+    (tmp_path / "shots.json").write_text("[]")
+
+    def known(title: str, task: str, output: str) -> Path | None:
+        return tmp_path / output if task == "ingest" else None
+
+    request = TitleRequest("film", tmp_path / "film.mp4", ("es", "fr"))
+    tasks = {
+        task.id: task for task in plan(request, settings_from("cpu", {"dubbing": settings}), known, set(), True).tasks
+    }
+    assert ("references" in tasks) == planned
+    assert all(("references.npz" in tasks[f"dubbing/{lang}/0001"].inputs) == planned for lang in ("es", "fr"))
+    if planned:
+        assert {"vocals/0000", "vocals/0001", "speakers.json"} <= set(tasks["references"].inputs)
+
+
+def test_engines_that_clone_are_named_without_importing_them() -> None:
+    for name in registered("synthesizer"):
+        assert clones(name) == getattr(engine_class("synthesizer", name), "clones", False), name
