@@ -1,0 +1,81 @@
+"""A case of a parity folder: what was compared, and how far ours is off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from shared.errors import InputError
+
+
+class Check(NamedTuple):
+    """One comparison; it holds if ``difference`` is at most ``tolerance``. NaN never is."""
+
+    part: str
+    difference: float
+    tolerance: float
+    exact: bool = False
+    """Whether ``difference`` counts mismatches, instead of being the largest absolute difference."""
+
+    @property
+    def ok(self) -> bool:
+        return self.difference <= self.tolerance
+
+
+@dataclass
+class Case:
+    """Everything that one pair of files of the folder states."""
+
+    name: str
+    checks: list[Check] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What is no failure, but worth knowing."""
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.checks) and all(check.ok for check in self.checks)
+
+    @property
+    def worst(self) -> Check:
+        """The check that is furthest out of its tolerance, or nearest to it."""
+        return max(self.checks, key=lambda check: (not check.ok, share(check)))
+
+    def compare(self, part: str, ours: Any, theirs: Any, tolerance: float) -> None:
+        """Note the largest absolute difference of two arrays; another shape is infinitely far off."""
+        ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        difference = float(np.abs(ours - theirs).max(initial=0)) if ours.shape == theirs.shape else np.inf
+        self.checks.append(Check(part, difference, tolerance))
+
+    def count(self, part: str, mismatches: int) -> None:
+        """Note how many values of those that must be the same are not."""
+        self.checks.append(Check(part, mismatches, 0, exact=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        checks = [{**check._asdict(), "ok": check.ok} for check in self.checks]
+        return {"case": self.name, "ok": self.ok, "checks": checks, "notes": self.notes}
+
+
+def share(check: Check) -> float:
+    return check.difference / check.tolerance if check.tolerance else check.difference
+
+
+def read_case(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
+    """A case's JSON, and the arrays of the ``.npz`` beside it, if there is one.
+
+    Raises:
+        InputError: ``bad_parity``: one of both cannot be read.
+    """
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        arrays = path.with_suffix(".npz")
+        found = dict(np.load(arrays, allow_pickle=False)) if arrays.is_file() else {}
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"The parity case “{path.stem}” cannot be read: {error}.", code="bad_parity") from error
+    if not isinstance(stated, dict):
+        raise InputError(f"The parity case “{path.stem}” is no JSON object.", code="bad_parity")
+    return stated, found
