@@ -9,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli import db, keys
+from services.cli import db, evaluate, keys
 from services.cli.api import api
 from services.cli.embed import embed
 from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, reported, say_json
+from services.cli.parity import parity
 from services.cli.serve import serve
 from services.cli.shards import shards
 from services.cli.submit import submit
@@ -211,10 +212,11 @@ def models_verify(
             raise typer.Exit(FAILED)
 
 
-for command in (shards, serve, submit, api, worker, train, embed):
+for command in (shards, serve, submit, api, worker, train, embed, parity):
     app.command()(command)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
+app.add_typer(evaluate.app, name="eval")
 
 
 def main() -> None:

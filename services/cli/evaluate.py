@@ -1,0 +1,199 @@
+"""``counterdub eval``: HEAR's tasks, probes, what dubbing can ask, tables of results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from services.cli.extras import with_extra
+from services.cli.output import console, errors, say_json
+
+if TYPE_CHECKING:
+    from trainer.evaluation.hear_run import Listener
+
+app = typer.Typer(help="Evaluate checkpoints and compare the results.", no_args_is_help=True)
+
+Checkpoint = Annotated[
+    list[str],
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        help="A checkpoint, the folder of a training, random:RECIPE or mel-statistics; NAME=… names it in tables.",
+    ),
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder of the results, one JSON each.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="File of embeddings that are kept; by default embeddings.db in the folder of results."),
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: cuda where there is one.")]
+Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+
+@app.command()
+def hear(
+    tasks: Annotated[list[Path], typer.Argument(metavar="TASKS…", help="Folders of tasks as HEAR lays them out.")],
+    checkpoint: Checkpoint,
+    out: Out = Path("evaluations"),
+    grid: Annotated[str, typer.Option(help="HEAR's grid of the predictor: default, fast or faster.")] = "default",
+    grid_points: Annotated[int, typer.Option(min=1, help="Points of the grid that are tried.")] = 8,
+    seed: Seed = 0,
+    cache: Cache = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Run HEAR 2021 tasks by HEAR's own protocol; each clip is embedded once, whatever number of tasks it is in."""
+    with with_extra("trainer", json):
+        from trainer.evaluation import results
+        from trainer.evaluation.cache import EmbeddingCache
+        from trainer.evaluation.hear_run import evaluate
+        from trainer.evaluation.tasks import read_task
+
+        read = [read_task(folder) for folder in tasks]
+        written = []
+        with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
+            for label, encoder in encoders(checkpoint, seed, device):
+                for task in read:
+                    result, predictions = evaluate(
+                        task,
+                        encoder,
+                        kept,
+                        label=label,
+                        grid=grid,
+                        grid_points=grid_points,
+                        seed=seed,
+                        device=torch_device(device),
+                        listener=lambda what, done, of, at=f"{label} {task.name}": listener(f"{at}: {what}", done, of),
+                    )
+                    written.append(results.write(result, out, predictions))
+        tell(written, json)
+
+
+@app.command()
+def layout(
+    kind: Annotated[str, typer.Argument(help="esc, digits, digit-takes or folders.")],
+    source: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    to: Annotated[Path, typer.Option(help="Folder of the task that is made.")],
+    name: Annotated[str, typer.Option(help="Name of the task; that of its folder by default.")] = "",
+    json: Json = False,
+) -> None:
+    """Lay a data set out as a HEAR task: ESC-10 or ESC-50, spoken digits, a folder a class."""
+    with with_extra("trainer", json):
+        from shared.errors import UsageError
+        from trainer.evaluation.layouts import LAYOUTS, lay_out
+
+        if kind not in LAYOUTS:
+            raise UsageError(f"There is no layout “{kind}” (known: {', '.join(LAYOUTS)}).", code="bad_setting")
+        with bar(quiet=json) as listener:
+            task = lay_out(kind, source, to, name, lambda done, of: listener("clips", done, of))
+        found = {"task": task.name, "clips": len(task.clips), "classes": len(task.labels), "splits": list(task.splits)}
+        if json:
+            say_json(found)
+        else:
+            console.print(
+                f"{task.name}: {len(task.clips)} clips, {len(task.labels)} classes, {len(task.splits)} splits"
+            )
+
+
+@app.command("tasks")
+def tasks_command(json: Json = False) -> None:
+    """List the tasks of the paper's Tables B.1 to B.4: metric, data, command."""
+    with with_extra("trainer", json):
+        from rich.table import Table
+
+        from trainer.evaluation.table import catalogue
+
+        known = catalogue()
+        if json:
+            say_json({"tasks": known})
+            return
+        shown = Table("task", "group", "metric", "command", "data", box=None)
+        for key, entry in known.items():
+            shown.add_row(key, entry["group"], entry["metric"], f"eval {entry['runs']}", entry["data"])
+        console.print(shown)
+
+
+@app.command()
+def table(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUNS…", help="Results, or folders of them.")],
+    html: Annotated[Path | None, typer.Option(help="Write a page with tables and drawings.")] = None,
+    reference: Annotated[str, typer.Option(help="Name that others are compared with; EN, else the first.")] = "",
+    every_metric: Annotated[bool, typer.Option("--every-metric", help="All metrics, not the main one alone.")] = False,
+    draws: Annotated[int, typer.Option(min=100, help="Of the bootstrap over source recordings.")] = 2000,
+    json: Json = False,
+) -> None:
+    """Compare results: means, differences with 95 % intervals, the paper's figures."""
+    with with_extra("trainer", json):
+        from services.cli.comparing import evaluation_tables
+        from trainer.evaluation.page import page
+        from trainer.evaluation.results import read_all
+        from trainer.evaluation.table import tabulate, to_dict
+
+        compared = tabulate(read_all(runs), reference, every_metric, draws)
+        if html is not None:
+            from shared.store import storage_errors
+
+            with storage_errors("the page of evaluations"):
+                html.parent.mkdir(parents=True, exist_ok=True)
+                html.write_text(page(compared), encoding="utf-8")
+        if json:
+            say_json(to_dict(compared))
+            return
+        for shown in evaluation_tables(compared):
+            console.print(shown)
+        if html is not None:
+            console.print(f"page  {html}", soft_wrap=True, highlight=False)
+
+
+def encoders(names: list[str], seed: int, device: str) -> Iterator[tuple[str, Any]]:
+    """Label and encoder of each ``--checkpoint``, loaded one after the other."""
+    from trainer.evaluation.baselines import encoder_of
+
+    for name in names:
+        label, _, place = name.rpartition("=")
+        encoder = encoder_of(place, seed, device)
+        yield label or label_of(place, encoder), encoder
+
+
+def label_of(place: str, encoder: Any) -> str:
+    """The recipe's name of a checkpoint; the name itself of a baseline."""
+    recipe = getattr(encoder, "recipe", None)
+    return recipe.name if recipe is not None and recipe.name and ":" not in place else place
+
+
+def torch_device(device: str) -> str:
+    from trainer.running.processes import found
+
+    return str(found(device, 0))
+
+
+def tell(written: list[Path], as_json: bool) -> None:
+    """Show what was written."""
+    from trainer.evaluation.results import read
+
+    found = [{**read(path), "path": str(path)} for path in written]
+    if as_json:
+        say_json({"results": found})
+        return
+    for result in found:
+        main = result["metrics"][result["primary"]]
+        value = "not defined" if main["value"] is None else f"{main['value']:.4f}"
+        spread = f" ± {main['sd']:.4f}" if main["sd"] is not None else ""
+        console.print(f"{result['label']}  {result['name']}  {result['primary']} {value}{spread}", highlight=False)
+        console.print(f"  {result['path']}", soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def bar(quiet: bool) -> Iterator[Listener]:
+    """A progress bar on a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=32), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal) as progress:
+        task = progress.add_task("", total=None)
+        yield lambda what, done, of: progress.update(task, description=what, completed=done, total=of)
