@@ -114,7 +114,7 @@ def read_task(folder: Path) -> Task:
                     raise ValueError(f"“{name}” is no name of a file")
                 clips.append(Clip(split, name, of, known.get(name, name)))
         task = Task(
-            name=str(metadata["task_name"]),
+            name=named(metadata),
             version=str(metadata.get("version", "")),
             folder=folder,
             events=metadata["embedding_type"] == "event",
@@ -143,6 +143,12 @@ def read_task(folder: Path) -> Task:
             sources=leaked[:20],
         )
     return task
+
+
+def named(metadata: dict[str, Any]) -> str:
+    """HEAR's name of a task, with its mode where it is a part of the data: ``speech_commands-5h``."""
+    name, mode = str(metadata["task_name"]), metadata.get("mode", "full")
+    return name if mode == "full" else f"{name}-{mode}"
 
 
 def check(task: Task) -> None:
