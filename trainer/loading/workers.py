@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
+from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 
 import soxr  # noqa: F401 - here, so that forked workers find it loaded
@@ -66,5 +69,15 @@ def context() -> BaseContext:
 
 
 def begin_worker(_number: int) -> None:
-    """Ctrl-C is the training's to handle; it stops its workers."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Signals to the whole group are the training's to handle; workers end when it stops them, or dies."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=die_with_the_training, daemon=True).start()
+
+
+def die_with_the_training() -> None:
+    """Its pipe closes even if it is killed. (Torch watches the parent process, which here is the server of forks.)"""
+    training = multiprocessing.parent_process()
+    if training is not None:
+        wait([training.sentinel])
+        os._exit(1)

@@ -51,7 +51,7 @@ class RunFolder:
         with storage_errors("the run's folder"):
             if fresh:
                 self.clear()
-            elif self.recipe.exists():
+            elif self.recipe.exists() and checkpoints.steps(self.checkpoints):
                 self.same(load_recipe(str(self.recipe)), recipe)
             self.write(self.recipe, to_toml(recipe))
 

@@ -77,11 +77,11 @@ def train(
         event = stack.enter_context(asked())
         processes = stack.enter_context(joined(recipe.running.device))
         folder = stack.enter_context(locked(out)) if processes.first else RunFolder(out)
+        feed = stack.enter_context(contextlib.closing(make(data, recipe, processes.rank, processes.world)))
+        run = Run(Training(recipe, feed, processes), folder, listener)
         if processes.first:
             folder.begin(recipe, fresh)
         processes.any(False)  # nobody reads the folder before the first has emptied it
-        feed = stack.enter_context(contextlib.closing(make(data, recipe, processes.rank, processes.world)))
-        run = Run(Training(recipe, feed, processes), folder, listener)
         try:
             return run.whole(event)
         except BaseException as error:
@@ -151,14 +151,15 @@ class Run:
         """
         training, settings = self.training, self.training.recipe.optimiser
         batches = iter(self.feed)
-        speed = Speed()
+        speed = Speed(event)
         while training.step < self.steps:
-            if self.processes.any(event.is_set()):  # before a batch is taken, so that none is lost
-                self.save()
-                raise Cancelled(f"The training stopped at step {training.step}. The same command goes on from there.")
-            batch = speed.waiting(batches)
+            before = self.feed.state_dict()
+            batch = speed.waiting(batches) if not event.is_set() else None
             if self.processes.any(batch is None) or batch is None:  # or the others would wait for this process
-                raise InputError("The data came to an end in a process.", code="feed_ended", retryable=True)
+                if not self.processes.any(event.is_set()):
+                    raise InputError("The data came to an end in a process.", code="feed_ended", retryable=True)
+                self.save(before)
+                raise Cancelled(f"The training stopped at step {training.step}. The same command goes on from there.")
             rate = rate_at(training.step, self.steps, self.warmup, settings)
             for group in training.optimiser.param_groups:
                 group["lr"] = rate
@@ -232,10 +233,11 @@ class Run:
             self.folder.say("running", training.step, self.steps)
             self.draw()
 
-    def save(self) -> None:
+    def save(self, feed: Mapping[str, Any] | None = None) -> None:
+        """Write a checkpoint, if this step has none: with the feed as it is, or as it was before an unused batch."""
         if self.saved == self.training.step:
             return
-        state = self.training.state()
+        state = self.training.state(feed or self.feed.state_dict())
         if self.processes.first:
             checkpoints.save(self.folder.checkpoints, state, self.training.recipe.running.keep)
         self.saved = self.training.step

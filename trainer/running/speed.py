@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
+from shared.errors import CounterdubError
 from trainer.feed import Batch
 
 
 class Speed:
-    """Clips a second and the share of the time that was waiting for data, since the last line."""
+    """Clips a second and the share of the time that was waiting for data, since the last line.
 
-    def __init__(self) -> None:
+    Args:
+        stop: Set when the training was asked to stop.
+    """
+
+    def __init__(self, stop: threading.Event) -> None:
+        self.stop = stop
         self.began, self.clips, self.waited = time.perf_counter(), 0, 0.0
 
     def waiting(self, batches: Iterator[Batch]) -> Batch | None:
-        asked_at = time.perf_counter()
-        batch = next(batches, None)
-        self.waited += time.perf_counter() - asked_at
-        return batch
+        """The next batch; None when there is none, or none any more because the feed was stopped too."""
+        asked = time.perf_counter()
+        try:
+            return next(batches, None)
+        except CounterdubError:
+            if self.stop.is_set():  # a signal to the whole group ends what a feed is made of as well
+                return None
+            raise
+        finally:
+            self.waited += time.perf_counter() - asked
 
     def count(self, clips: int) -> None:
         self.clips += clips

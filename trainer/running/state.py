@@ -50,8 +50,8 @@ class Training:
         """The model to measure and to use: the moving average where one is kept."""
         return cast(Model, self.average.module) if self.average is not None else self.model
 
-    def state(self) -> dict[str, Any]:
-        """For :func:`trainer.running.checkpoints.save`; to be asked for in every process at once."""
+    def state(self, feed: Mapping[str, Any]) -> dict[str, Any]:
+        """What :mod:`trainer.running.checkpoints` writes, with this state of the feed; asked for in all processes at once."""
         own = {"random": random_states(self.processes.device), "masks": self.masks.get_state()}
         return {
             "step": self.step,
@@ -61,7 +61,7 @@ class Training:
             "averaged": int(self.average.n_averaged) if self.average is not None else 0,
             "objective": self.objective.state_dict(),
             "optimiser": self.optimiser.state_dict(),
-            "processes": self.processes.gathered({**own, "feed": self.feed.state_dict()}),
+            "processes": self.processes.gathered({**own, "feed": dict(feed)}),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
