@@ -97,6 +97,13 @@ ON_TORCH := torch triton cuda-bindings cuda-pathfinder cuda-toolkit $(addprefix 
   cuda-runtime cudnn-cu13 cufft cufile curand cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx)
 COMPILE_ENGINES = $(COMPILE) $(foreach p,$(ON_TORCH) cython docopt contourpy cycler fonttools kiwisolver matplotlib,--no-emit-package $(p)) \
   --overrides requirements/torch.txt --overrides requirements/engines.in -c requirements/run.txt
+GPU_LOCK = $(COMPILE_ENGINES) --extra queue -c requirements/engines.txt
 lock-engines:
 	$(COMPILE_ENGINES) $(foreach e,demucs-quantized coqui openai-whisper transformers mms,--extra $(e)) \
 	  -c requirements/test.txt -o requirements/engines.txt pyproject.toml
+	$(GPU_LOCK) --extra separation --extra demucs -o requirements/separation-gpu.txt pyproject.toml
+	$(GPU_LOCK) --extra transcription --extra japanese --extra openai-whisper --extra cuda12 \
+	  -o requirements/transcription-gpu.txt pyproject.toml
+	$(GPU_LOCK) --extra translation --extra transformers --extra client -o requirements/translation-gpu.txt pyproject.toml
+	$(GPU_LOCK) $(foreach e,dubbing espeak japanese coqui mms transformers,--extra $(e)) \
+	  -o requirements/dubbing-gpu.txt pyproject.toml

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 WAY_OUT = {"api", "fetch", "weights"}
-IMAGES = sorted({service["build"]["args"]["SERVICE"] for service in SERVICES.values() if "build" in service})
+IMAGES = sorted({service["build"]["args"]["LOCK"] for service in SERVICES.values() if "build" in service})
 
 
 def pins(path):
@@ -74,4 +74,14 @@ def test_no_password_is_written_down():
 def test_an_image_holds_the_versions_that_were_tested(image):
     own = pins(ROOT / f"requirements/{image}.txt")
     assert own
-    assert own <= pins(ROOT / "requirements/run.txt")
+    # CUDA's own libraries can be tried on a card only.
+    tried = {pin for lock in ("run", "trainer", "engines") for pin in pins(ROOT / f"requirements/{lock}.txt")}
+    assert {pin for pin in own if not pin.startswith("nvidia-")} <= tried
+
+
+def test_images_for_graphics_cards_differ_in_their_lock_alone():
+    for stage in ("separation", "transcription", "translation", "dubbing"):
+        with_card, without = SERVICES[f"{stage}-gpu"], SERVICES[stage]
+        assert with_card["build"]["args"]["LOCK"] == f"{stage}-gpu"
+        assert with_card["command"] == without["command"]
+        assert with_card["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"
