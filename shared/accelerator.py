@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from shared.engines import EngineOptions
@@ -76,15 +78,33 @@ def in_batches(
                 raise
             release()
             if len(chosen) == 1:
-                raise EngineError(
-                    "The graphics card has too little memory for this engine.", code="out_of_memory", retryable=True
-                ) from error
+                raise too_large() from error
             size = max(1, len(chosen) // 2)
             log.warning("out of memory with %d at a time: going on with %d", len(chosen), size)
             continue
         results.update(zip(chosen, found, strict=True))
         order = order[len(chosen) :]
     return [results[index] for index in range(len(items))]
+
+
+@contextmanager
+def within_memory() -> Iterator[None]:
+    """Around work that cannot be done in smaller parts.
+
+    Raises:
+        EngineError: ``out_of_memory`` (retryable) for whatever a library says when the card's memory is used up.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        release()
+        raise too_large() from error
+
+
+def too_large() -> EngineError:
+    return EngineError("The graphics card has too little memory for this engine.", code="out_of_memory", retryable=True)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -95,9 +115,8 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def release() -> None:
-    """Give back what torch keeps of the card's memory."""
-    import torch
-
+    """Give memory back: what nobody holds any more, and what torch keeps of the card's where it is there."""
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -121,9 +119,7 @@ class EnginePool:
         """
         freed = sum(slot.free(idle_s) for slot in list(self._slots.values()))
         if freed:
-            gc.collect()
-            if "torch" in sys.modules:
-                accelerator.release()
+            accelerator.release()
         return freed
 
     def _load(self, kind: Any, use: EngineUse) -> Any:

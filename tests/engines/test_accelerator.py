@@ -9,11 +9,6 @@ from shared.engines import EngineOptions
 from shared.errors import EngineError
 
 
-@pytest.fixture(autouse=True)
-def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accelerator, "release", lambda: None)
-
-
 def test_results_come_in_the_order_of_the_items() -> None:
     seen: list[list[str]] = []
 
@@ -45,6 +40,14 @@ def test_one_that_does_not_fit_alone_is_a_clear_error() -> None:
     with pytest.raises(EngineError) as caught:
         accelerator.in_batches([1, 2], run, 2, float)
     assert (caught.value.code, caught.value.retryable) == ("out_of_memory", True)
+
+
+def test_what_cannot_be_halved_says_the_same() -> None:
+    with pytest.raises(EngineError) as caught, accelerator.within_memory():
+        raise RuntimeError("CUDA failed with error out of memory")
+    assert (caught.value.code, caught.value.retryable) == ("out_of_memory", True)
+    with pytest.raises(ValueError, match="bad text"), accelerator.within_memory():
+        raise ValueError("bad text")
 
 
 def test_other_errors_are_not_swallowed() -> None:

@@ -20,7 +20,8 @@ SHOT_BIN, SHOT_TOP = 0.5, 12.0
 """Seconds, as in the paper's Fig. A.1."""
 STAGE_ORDER = [
     *("ingest", "separation", "language", "transcription", "speakers", "stems", "translation", "cast"),
-    *("references", "dubbing", "control", "quality", "level", "track", "pictures", "shots", "export", "preview", "pairs"),
+    *("references", "dubbing", "control", "quality", "level", "track", "pictures", "shots", "export", "preview"),
+    "pairs",
 ]
 
 

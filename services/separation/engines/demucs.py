@@ -51,6 +51,8 @@ class Demucs:
         note="The publisher states MIT for the project. The models learned from MUSDB18-HQ, whose songs are for "
         "research, and from songs that are not public.",
     )
+    memory_mb: ClassVar[int] = 4000
+    """On a card, 8 segments of htdemucs at work, reckoned and rounded up."""
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:

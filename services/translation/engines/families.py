@@ -17,6 +17,7 @@ class M2M100Translator(Seq2SeqTranslator):
 
     name: ClassVar[str] = "m2m100"
     licence: ClassVar[Licence] = Licence("MIT")
+    memory_mb: ClassVar[int] = 6000
     default: ClassVar[str] = "facebook/m2m100_1.2B"
     types: ClassVar[tuple[str, ...]] = ("m2m_100",)
     prompt: ClassVar[int] = 2
@@ -34,6 +35,7 @@ class NllbTranslator(Seq2SeqTranslator):
 
     name: ClassVar[str] = "nllb"
     licence: ClassVar[Licence] = Licence("CC-BY-NC-4.0", commercial_use=False, note="Not for commercial use.")
+    memory_mb: ClassVar[int] = 4000
     default: ClassVar[str] = "facebook/nllb-200-distilled-600M"
     types: ClassVar[tuple[str, ...]] = ("m2m_100", "nllb-moe")
     prompt: ClassVar[int] = 2
@@ -49,6 +51,7 @@ class MarianTranslator(Seq2SeqTranslator):
 
     name: ClassVar[str] = "marian"
     licence: ClassVar[Licence] = Licence("CC-BY-4.0", note="Of OPUS-MT models; some are Apache-2.0.")
+    memory_mb: ClassVar[int] = 1500
     default: ClassVar[str] = "Helsinki-NLP/opus-mt-en-fr"
     types: ClassVar[tuple[str, ...]] = ("marian",)
 
@@ -74,6 +77,7 @@ class MadladTranslator(Seq2SeqTranslator):
 
     name: ClassVar[str] = "madlad"
     licence: ClassVar[Licence] = Licence("Apache-2.0")
+    memory_mb: ClassVar[int] = 10000
     default: ClassVar[str] = "google/madlad400-3b-mt"
     types: ClassVar[tuple[str, ...]] = ("t5",)
 
@@ -98,6 +102,7 @@ class SeamlessTranslator(Seq2SeqTranslator):
 
     name: ClassVar[str] = "seamless"
     licence: ClassVar[Licence] = Licence("CC-BY-NC-4.0", commercial_use=False, note="Not for commercial use.")
+    memory_mb: ClassVar[int] = 8000
     default: ClassVar[str] = "facebook/seamless-m4t-v2-large"
     types: ClassVar[tuple[str, ...]] = ("seamless_m4t", "seamless_m4t_v2")
     prompt: ClassVar[int] = 2

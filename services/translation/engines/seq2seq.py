@@ -46,6 +46,8 @@ class Seq2SeqTranslator:
     licence: ClassVar[Licence]
     default: ClassVar[str]
     """The model where the settings name none: a hub's ``OWNER/NAME``."""
+    memory_mb: ClassVar[int]
+    """On a card, of the default model with a full batch: reckoned from its parameters in float16, and rounded up."""
     types: ClassVar[tuple[str, ...]]
     """``model_type`` of the configurations of the family."""
     prompt: ClassVar[int] = 1
