@@ -75,6 +75,48 @@ def hear(
 
 
 @app.command()
+def invariance(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards: counterdub shards.")],
+    checkpoint: Checkpoint,
+    out: Out = Path("evaluations"),
+    shots: Annotated[int, typer.Option(min=2, help="Shots at most.")] = 2000,
+    speech: Annotated[
+        Path | None,
+        typer.Option(help="Folder of spoken digits, <digit>_<speaker>_<n>.wav: probes of word and speaker."),
+    ] = None,
+    seed: Seed = 0,
+    cache: Cache = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Measure what dubbing alone can ask: are a shot's tracks alike, is its dub found, what of the speech is kept."""
+    with with_extra("evaluation", json):
+        from shared.errors import UsageError
+        from trainer.encoder import Encoder
+        from trainer.evaluation import results
+        from trainer.evaluation.cache import EmbeddingCache
+        from trainer.evaluation.invariance_run import evaluate
+
+        written = []
+        with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
+            for label, encoder in encoders(checkpoint, seed, device):
+                if not isinstance(encoder, Encoder):
+                    raise UsageError(f"“{label}” has no recipe to cut shots by.", code="no_tower")
+                result = evaluate(
+                    encoder,
+                    shards,
+                    kept,
+                    label=label,
+                    limit=shots,
+                    speech=speech,
+                    seed=seed,
+                    progress=lambda done, of, at=label: listener(at, done, of),
+                )
+                written.append(results.write(result, out))
+        tell(written, json, every=True)
+
+
+@app.command()
 def layout(
     kind: Annotated[str, typer.Argument(help="esc, digits, digit-takes or folders.")],
     source: Annotated[Path, typer.Argument(help="Folder of the data set.")],
@@ -172,8 +214,8 @@ def torch_device(device: str) -> str:
     return str(found(device, 0))
 
 
-def tell(written: list[Path], as_json: bool) -> None:
-    """Show what was written."""
+def tell(written: list[Path], as_json: bool, every: bool = False) -> None:
+    """Show what was written: the main metric, or every one."""
     from trainer.evaluation.results import read
 
     found = [{**read(path), "path": str(path)} for path in written]
@@ -181,10 +223,11 @@ def tell(written: list[Path], as_json: bool) -> None:
         say_json({"results": found})
         return
     for result in found:
-        main = result["metrics"][result["primary"]]
-        value = "not defined" if main["value"] is None else f"{main['value']:.4f}"
-        spread = f" ± {main['sd']:.4f}" if main["sd"] is not None else ""
-        console.print(f"{result['label']}  {result['name']}  {result['primary']} {value}{spread}", highlight=False)
+        for name in result["metrics"] if every else [result["primary"]]:
+            found_one = result["metrics"][name]
+            value = "not defined" if found_one["value"] is None else f"{found_one['value']:.4f}"
+            spread = f" ± {found_one['sd']:.4f}" if found_one["sd"] is not None else ""
+            console.print(f"{result['label']}  {result['name']}  {name} {value}{spread}", highlight=False)
         console.print(f"  {result['path']}", soft_wrap=True, highlight=False)
 
 

@@ -25,7 +25,8 @@ import numpy as np
 from shared.errors import InputError, StorageError
 
 SCHEMA = 1
-LOWER_IS_BETTER = frozenset({"segment_1s_er", "own_rank"})
+LOWER_IS_BETTER = frozenset({"segment_1s_er", "own_rank", "shortcut", "error"})
+"""By the part of a metric's name before the first ``/``."""
 RATIO, F_MEASURE, ERROR_RATE, RANKED = "ratio", "f_measure", "error_rate", "ranked"
 """How a metric follows from counts: c0 / c1; 2 c0 / (c1 + c2); (c0 + c1 + c2) / c3; from all predictions."""
 
@@ -53,7 +54,7 @@ def metric(name: str, folds: Iterable[float]) -> dict[str, Any]:
         "value": float(np.mean(finite)) if len(finite) == len(values) and values else None,
         "sd": float(np.std(finite, ddof=1)) if len(finite) == len(values) > 1 else None,
         "folds": [value if math.isfinite(value) else None for value in values],
-        "higher_is_better": name not in LOWER_IS_BETTER,
+        "higher_is_better": name.partition("/")[0] not in LOWER_IS_BETTER,
     }
 
 
