@@ -158,6 +158,23 @@ def install() -> None:
     performing.stage = stages  # type: ignore[attr-defined]
     executor.stage = stages  # type: ignore[attr-defined]
     growth.queue_of = lambda name: stages(name).queue  # type: ignore[attr-defined]
+    if os.environ.get("COUNTERDUB_TEST_TRAINER"):
+        stand_in()
+
+
+def stand_in() -> None:
+    """A training that learns nothing, in no time."""
+    from trainer.queue import commands
+
+    def shards(folders: Any) -> list[str]:
+        return [*commands.python("tests.services.stand_in"), "shards", folders.pairs.name, "--to", folders.shards.name]
+
+    def training(training: Any, folders: Any, count: int) -> list[str]:
+        real = commands_training(training, folders, count)
+        return [*commands.python("tests.services.stand_in"), "train", *real[real.index("train") + 1 :]]
+
+    commands_training = commands.training
+    commands.shards, commands.training = shards, training  # type: ignore[assignment]
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ class Nursery:
 class Forked:
     """Stands for ``subprocess.Popen`` where worker processes are started."""
 
-    def __init__(self, command: list[str], **_: Any) -> None:
+    def __init__(self, command: list[str]) -> None:
         self.returncode: int | None = None
 
         def work() -> None:
@@ -115,7 +115,13 @@ def supervise(order: dict[str, Any]) -> None:
     nulls.install()
     nulls.shake_clocks()
     worker.FIRST_PAUSE_S = worker.LONGEST_PAUSE_S = 0.05
-    worker.subprocess.Popen = Forked  # type: ignore[assignment,misc]
+    real = subprocess.Popen
+
+    def popen(command: list[str], **more: Any) -> Any:
+        """Worker processes are forked; what tasks start is started."""
+        return Forked(command) if "--queues" in command else real(command, **more)
+
+    worker.subprocess.Popen = popen  # type: ignore[assignment,misc]
     worker.run_worker(order["queues"], order["concurrency"], service_settings())
 
 
