@@ -108,10 +108,11 @@ def list_sounds(here: Here, caller: Reader, job_id: JobId, title: TitleName = No
     return found
 
 
-def order(path: str) -> tuple[bool, bool, str]:
-    """The original, the control, then by language."""
-    name = path.rpartition("/")[2].removesuffix(".flac").removeprefix("speech.")
-    return name != layout.ORIG, name != layout.CONTROL, name
+def order(path: str) -> tuple[int, str]:
+    """The original, the control, then by language; before the speech of all these the stems."""
+    name = path.rpartition("/")[2].removesuffix(".flac")
+    first = (layout.ORIG, *STEMS, layout.CONTROL, f"speech.{layout.CONTROL}")
+    return first.index(name) if name in first else len(first), name
 
 
 def look_up(here: Services, caller: Caller, job_id: str, title: str | None, *sounds: str | None) -> list[Artifact]:
@@ -173,12 +174,15 @@ def get_piece(
     start: Start = 0.0,
     seconds: Annotated[float, Query(gt=0, le=30)] = 5.0,
 ) -> Response:
-    """From sample round(48000 · start) on; empty behind the title's end."""
+    """From sample round(48000 · start) on, as far as there is sound; 404 behind the title's end."""
     files = look_up(here, caller, job_id, title, sound)
     headers, known = fresh(request, files, "piece", start, seconds)
     if known:
         return Response(status_code=304, headers=headers)
-    return Response(flac(piece(here, files[0], start, seconds)), headers=headers, media_type="audio/flac")
+    audio = piece(here, files[0], start, seconds)
+    if not audio.size:
+        raise not_found("The sound ends before.")
+    return Response(flac(audio), headers=headers, media_type="audio/flac")
 
 
 @router.get(

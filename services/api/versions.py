@@ -116,4 +116,7 @@ def get_version_sound(
     headers, known = fresh(request, [blob], start, seconds)
     if known:
         return Response(status_code=304, headers=headers)
-    return Response(flac(piece(here, blob, start, seconds)), headers=headers, media_type="audio/flac")
+    audio = piece(here, blob, start, seconds)
+    if not audio.size:
+        raise not_found("The line had no sound.")
+    return Response(flac(audio), headers=headers, media_type="audio/flac")

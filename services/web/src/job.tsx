@@ -98,17 +98,17 @@ function Grid({ tasks, ended }: { tasks: Tasks; ended: boolean }) {
   const queues = Object.entries(tasks.queues).filter(([, depth]) => depth.ready || depth.running);
   return (
     <div class="card">
-      <h2>Stages</h2>
+      <h2>Stages and languages</h2>
       <div class="wide" tabIndex={0} role="region" aria-label="Stages by language">
         <table class="grid">
           <thead>
-            <tr><th scope="col">stage</th>{languages.map((code) => <th scope="col" key={code}>{code || "title"}</th>)}</tr>
+            <tr><td />{stages.map((stage) => <th scope="col" key={stage}>{stage}</th>)}</tr>
           </thead>
           <tbody>
-            {stages.map((stage) => (
-              <tr key={stage}>
-                <th scope="row">{stage}</th>
-                {languages.map((code) => <td key={code}><CellView cell={at(stage, code)} /></td>)}
+            {languages.map((code) => (
+              <tr key={code}>
+                <th scope="row">{code ? languageName(code) : "title"}</th>
+                {stages.map((stage) => <td key={stage}><CellView cell={at(stage, code)} /></td>)}
               </tr>
             ))}
           </tbody>
@@ -125,7 +125,7 @@ function Grid({ tasks, ended }: { tasks: Tasks; ended: boolean }) {
 }
 
 function CellView({ cell }: { cell: Cell | undefined }) {
-  if (!cell) return <span class="quiet" aria-label="nothing to do">·</span>;
+  if (!cell) return null;
   const total = Object.values(cell.states).reduce((sum, one) => sum + one, 0);
   const done = cell.states.done ?? 0;
   const worst = cell.states.failed ? "failed" : cell.states.running ? "running" : done === total ? "done" : cell.states.resting ? "resting" : "waiting";

@@ -34,8 +34,8 @@ export function useKeyboard(hands: Hands): void {
         hands.setHeard(sounds[(at + by + sounds.length) % sounds.length]!.name);
       };
       const keys: Record<string, () => void> = {
-        k: () => (player.playing ? player.pause() : void player.play()),
-        " ": () => (player.playing ? player.pause() : void player.play()),
+        k: () => (player.playing ? player.pause() : player.play()),
+        " ": () => (player.playing ? player.pause() : player.play()),
         ArrowLeft: () => hands.seek(player.position() - (event.shiftKey ? 5 : 1)),
         ArrowRight: () => hands.seek(player.position() + (event.shiftKey ? 5 : 1)),
         "[": () => turn(-1),

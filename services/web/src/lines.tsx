@@ -8,6 +8,12 @@ import { clock, Curl, figure, languageName, Rows, Trouble } from "./ui";
 
 const HEIGHT = 46;
 
+const NAMES = (
+  <div class="line-row line-names" role="row">
+    {["time", "who", "source", "translation", "slot", "CER", "voice"].map((name) => <span key={name} role="columnheader">{name}</span>)}
+  </div>
+);
+
 export interface Hearing {
   range: (start: number, end: number) => void;
   old: (address: string) => void;
@@ -41,10 +47,7 @@ export function Lines(props: {
         </div>
       </div>
       <div class="line-table" role="table" aria-label={`Lines in ${languageName(props.language)}`} aria-rowcount={shown.length}>
-        <div class="line-row line-names" role="row">
-          {["time", "who", "source", "translation", "slot", "CER", "voice"].map((name) => <span key={name} role="columnheader">{name}</span>)}
-        </div>
-        <Rows items={shown} height={HEIGHT} label="Lines" shown={at}>
+        <Rows items={shown} height={HEIGHT} label="Lines" shown={at} head={NAMES}>
           {(one, index) => (
             <div key={one.id} role="row" aria-rowindex={index + 1} aria-selected={one.id === chosen}
               class={`line-row ${one.id === chosen ? "line-chosen" : ""} ${one.start <= props.now && props.now < one.end ? "line-now" : ""} ${one.status !== "ok" ? "line-off" : ""}`}

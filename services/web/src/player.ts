@@ -10,8 +10,9 @@ const AHEAD = 9;
 const SOON = 0.3;
 const FADE = 0.012;
 const KEPT = 40;
-const SMALL = 0.012;
+const SMALL = 0.008;
 const FAR = 0.25;
+const PATIENCE = 1500;
 
 export interface Wanted {
   name: string;
@@ -23,7 +24,8 @@ type Fetch = (sound: string, start: number, seconds: number) => Promise<ArrayBuf
 interface Voice {
   sound: Wanted;
   gain: GainNode;
-  laid: Map<number, AudioBufferSourceNode>;
+  /** Null: it has been heard, or there was nothing left of it. */
+  laid: Map<number, AudioBufferSourceNode | null>;
 }
 
 export class Player {
@@ -63,6 +65,11 @@ export class Player {
     return Math.max(0, this.position() - late);
   }
 
+  /** Pieces of the title; the container's last hundredths may be without sound. */
+  private get count(): number {
+    return Math.ceil((this.duration - 0.1) / PIECE);
+  }
+
   get sound(): string | null {
     return (this.next ?? this.voice)?.sound.name ?? null;
   }
@@ -72,13 +79,12 @@ export class Player {
     if (video) video.currentTime = this.position();
   }
 
-  async play(start?: number, end = Infinity): Promise<void> {
+  play(start?: number, end = Infinity): void {
     if (!this.voice) return;
     const at = start ?? (this.position() >= this.duration - 0.05 ? 0 : this.position());
     this.until = end;
     this.playing = true;
     this.begin(at);
-    await this.context.resume();
     this.tick();
     this.changed();
   }
@@ -158,15 +164,15 @@ export class Player {
     if (this.voice) this.voice.gain.gain.setValueAtTime(1, this.context.currentTime);
     if (this.video) {
       this.video.currentTime = at;
-      void this.video.play().catch(() => undefined);
+      this.video.playbackRate = 1;
     }
     void this.supply();
   }
 
   private silence(voice: Voice | null): void {
     for (const source of voice?.laid.values() ?? []) {
-      source.stop();
-      source.disconnect();
+      source?.stop();
+      source?.disconnect();
     }
     voice?.laid.clear();
   }
@@ -191,7 +197,7 @@ export class Player {
 
   /** Lay the pieces from here to a few seconds ahead, those that are not laid yet. */
   private async lay(voice: Voice, ahead = AHEAD): Promise<void> {
-    const last = Math.min(Math.floor((this.position() + ahead) / PIECE), Math.ceil(this.duration / PIECE) - 1);
+    const last = Math.min(Math.floor((this.position() + ahead) / PIECE), this.count - 1);
     for (let number = Math.floor(this.position() / PIECE); number <= last; number++) {
       if (voice.laid.has(number)) continue;
       const [from, since] = [this.from, this.since];
@@ -202,27 +208,30 @@ export class Player {
       const begins = this.since + number * PIECE - this.from;
       const now = this.context.currentTime;
       const missed = Math.max(0, now - begins);
-      if (missed >= buffer.duration) continue;
+      if (missed >= buffer.duration) {
+        voice.laid.set(number, null);
+        continue;
+      }
       const source = this.context.createBufferSource();
       source.buffer = buffer;
       source.connect(voice.gain);
       source.start(Math.max(begins, now), missed);
       voice.laid.set(number, source);
-      source.onended = () => voice.laid.delete(number);
+      source.onended = () => voice.laid.get(number) === source && voice.laid.set(number, null);
     }
   }
 
   /** What is needed now must be here: without it, the clock stands still. */
   private async supply(): Promise<void> {
     const voice = this.voice;
-    if (!voice || !this.playing) return;
+    if (!voice || !this.playing || this.waiting) return;
     const number = Math.floor(this.position() / PIECE);
-    const late = number * PIECE < this.duration && !voice.laid.has(number);
-    if (late && !this.waiting) {
+    const late = number < this.count && !voice.laid.has(number);
+    if (late) {
       this.waiting = true;
       await this.context.suspend();
       try {
-        await this.lay(voice, SOON);
+        await Promise.all([this.lay(voice, SOON), this.shown()]);
       } catch (error) {
         this.waiting = false;
         this.pause();
@@ -231,8 +240,28 @@ export class Player {
       }
       this.waiting = false;
       if (this.playing) await this.context.resume();
+      // Somebody may have jumped meanwhile: then other pieces are needed.
+      if (this.playing) return this.supply();
     }
     void this.lay(voice).catch(this.failed);
+  }
+
+  /** Until the picture is where it should be; a picture that does not come is not waited for long. */
+  private shown(): Promise<void> {
+    const video = this.video;
+    if (!video || video.error) return Promise.resolve();
+    return new Promise((resolve) => {
+      const ready = (): void => {
+        if (video.seeking || video.readyState < 3) return;
+        video.removeEventListener("seeked", ready);
+        video.removeEventListener("canplay", ready);
+        resolve();
+      };
+      video.addEventListener("seeked", ready);
+      video.addEventListener("canplay", ready);
+      setTimeout(resolve, PATIENCE);
+      ready();
+    });
   }
 
   private tick(): void {
@@ -242,9 +271,9 @@ export class Player {
       this.pause();
       return;
     }
-    if (!this.waiting) void this.supply();
+    void this.supply();
     this.hold();
-    this.timer = setTimeout(() => this.tick(), 60) as unknown as number;
+    this.timer = setTimeout(() => this.tick(), 50) as unknown as number;
   }
 
   /** Hold the picture to the sound. */
@@ -263,7 +292,7 @@ export class Player {
       video.currentTime = this.heard() + 0.08;
       video.playbackRate = 1;
     } else {
-      video.playbackRate = Math.abs(off) < SMALL ? 1 : 1 - Math.min(0.15, Math.max(-0.15, off * 1.2));
+      video.playbackRate = Math.abs(off) < SMALL ? 1 : 1 - Math.min(0.2, Math.max(-0.2, off * 2.5));
     }
   }
 }

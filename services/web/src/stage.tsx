@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Line, Sound } from "./api";
 import type { Player } from "./player";
-import { clock, Curl, languageName, soundName } from "./ui";
+import { clock, Curl, Icon, languageName, soundName } from "./ui";
 
 export function Stage(props: {
   job: string;
@@ -44,19 +44,19 @@ export function Stage(props: {
     <figure class="card stage" ref={box} aria-label="Player">
       <div class="picture">
         <video ref={video} muted playsInline preload="auto" src={`${folder}/${name}.mp4`} tabIndex={-1} onError={() => setBlind(true)}
-          onClick={() => (player.playing ? player.pause() : void player.play())} />
+          onClick={() => (player.playing ? player.pause() : player.play())} />
         {blind && <p class="picture-said">This browser cannot show the picture of this title. The sound plays.</p>}
         <div class="said" aria-hidden="true">{said.map((line) => <p key={line.id} lang={line.language}>{line.text}</p>)}</div>
       </div>
       <div class="transport">
-        <button type="button" class="play" aria-label={player.playing ? "Pause" : "Play"} onClick={() => (player.playing ? player.pause() : void player.play())}>
-          {player.playing ? "❚❚" : "►"}
+        <button type="button" class="play" aria-label={player.playing ? "Pause" : "Play"} onClick={() => (player.playing ? player.pause() : player.play())}>
+          <Icon name={player.playing ? "pause" : "play"} />
         </button>
         <input type="range" min={0} max={props.duration} step={0.01} value={now} aria-label="Position" aria-valuetext={clock(now)}
           onInput={(event) => props.seek(Number(event.currentTarget.value))} />
         <span class="time">{clock(now)} / {clock(props.duration)}</span>
         <label class="inline"><input type="checkbox" checked={texts} onChange={() => setTexts(!texts)} /> Subtitles</label>
-        <button type="button" aria-label="Full screen" onClick={() => void box.current?.querySelector(".picture")?.requestFullscreen()}>⛶</button>
+        <button type="button" class="icon" aria-label="Full screen" onClick={() => void box.current?.querySelector(".picture")?.requestFullscreen()}><Icon name="full" /></button>
       </div>
       <div class="sounds">
         <div class="tabs" role="group" aria-label="Track">{tracks.map(button)}</div>

@@ -1,13 +1,12 @@
 // Submit: videos by drag and drop (tus, resumable) or by address; languages; a set of engines with its licences.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import * as tus from "tus-js-client";
 import type { Job, Language, Profile } from "./api";
 import { get, send } from "./api";
 import { remember } from "./live";
 import { go } from "./route";
-import { Bar, Curl, Keys, size, Trouble } from "./ui";
-import { useContext } from "preact/hooks";
+import { Bar, Curl, Keys, languageName, size, Trouble } from "./ui";
 
 interface Sending {
   key: number;
@@ -51,10 +50,8 @@ export function SubmitView() {
   const picker = useRef<HTMLInputElement>(null);
 
   useEffect(() => {
-    Promise.all([get<Language[]>("/v1/languages"), get<Profile[]>("/v1/profiles")]).then(([found, sets]) => {
-      setLanguages(found);
-      setProfiles(sets);
-    }, setError);
+    get<Profile[]>("/v1/profiles").then(setProfiles, setError);
+    get<Language[]>("/v1/languages").then(setLanguages, setError);
   }, []);
   useEffect(() => sessionStorage.setItem(KEPT, JSON.stringify(wish)), [wish]);
   useEffect(() => {
@@ -199,14 +196,13 @@ function Languages({ known, chosen, choose }: { known: Language[]; chosen: strin
   const [more, setMore] = useState("");
   const toggle = (code: string): void => choose(chosen.includes(code) ? chosen.filter((one) => one !== code) : [...chosen, code]);
   const shown = [...new Set([...USUAL, ...chosen])];
-  const name = (code: string): string => known.find((one) => one.code === code)?.name ?? code;
   return (
     <fieldset class="languages">
       <legend class="hidden">Target languages</legend>
       {shown.map((code) => (
         <label key={code} class="pick">
           <input type="checkbox" checked={chosen.includes(code)} onChange={() => toggle(code)} />
-          <span>{name(code)}</span>
+          <span>{languageName(code)}</span>
         </label>
       ))}
       <label>

@@ -112,7 +112,7 @@ export function TitleView({ job, title }: { job: string; title: string }) {
   };
   const old = useRef<HTMLAudioElement | null>(null);
   const hear = {
-    range: (start: number, end: number): void => { setHeard(spoken); void player?.play(start, end); },
+    range: (start: number, end: number): void => { setHeard(spoken); player?.play(start, end); },
     old: (from: string): void => {
       player?.pause();
       old.current?.pause();

@@ -1,11 +1,11 @@
 // Trainings: begin one from a recipe, see its curves grow, stop it, go on with it, take its checkpoint.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Job, Page } from "./api";
-import { ask, get, send } from "./api";
+import type { Failure, Job, Page, StoredFile } from "./api";
+import { get, send } from "./api";
 import { Curves, type Point } from "./curves";
 import { address, go, here } from "./route";
-import { about, ago, Bar, Curl, figure, State, Trouble } from "./ui";
+import { about, ago, Bar, Curl, figure, size, State, Trouble } from "./ui";
 
 interface Recipe {
   name: string;
@@ -27,7 +27,13 @@ interface Training {
   created: string;
   started: string | null;
   finished: string | null;
-  error: { code: string; message: string } | null;
+  error: Failure | null;
+}
+
+interface Told {
+  step: number;
+  kind: string;
+  values: Record<string, unknown>;
 }
 
 const OPEN = ["waiting", "running", "cancelling"];
@@ -47,7 +53,7 @@ export function TrainingsView() {
     }, setError);
   }, []);
   usePolling(true, () => get<Page<Training>>("/v1/trainings?limit=50").then((page) => setTrainings(page.items), setError));
-  const body = { recipe, jobs: chosen, ...(Number(steps) > 0 && { set: { optimiser: { steps: Number(steps) } } }) };
+  const body = { recipe, jobs: chosen, ...(Number(steps) > 0 && { set: { "optimiser.steps": Number(steps) } }) };
   const begin = (event: Event): void => {
     event.preventDefault();
     send<Training>("POST", "/v1/trainings", body).then((made) => go(["trainings", made.id]), setError);
@@ -115,17 +121,25 @@ export function TrainingView({ id }: { id: string }) {
   const [training, setTraining] = useState<Training | null>(null);
   const [points, setPoints] = useState<Point[]>([]);
   const [error, setError] = useState<unknown>(null);
-  const reached = useRef(-1);
+  const reached = useRef(0);
+  const known = useRef(new Set<string>());
+  const [files, setFiles] = useState<StoredFile[]>([]);
   const open = training === null || OPEN.includes(training.state);
   const look = async (): Promise<void> => {
     try {
       setTraining(await get<Training>(base));
-      const lines = (await (await ask(`${base}/metrics?since=${reached.current + 1}`)).text()).split("\n").filter(Boolean);
-      const more = lines.map((line) => JSON.parse(line) as Point);
-      if (more.length) {
-        reached.current = Math.max(...more.map((point) => point.step));
-        setPoints((before) => [...before, ...more]);
-      }
+      let cursor: string | null = null;
+      do {
+        // A step may be told of twice, of validation later: it is asked for again, and known lines are passed over.
+        const more: string = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
+        const page: Page<Told> = await get<Page<Told>>(`${base}/metrics?since=${reached.current}&limit=5000${more}`);
+        const fresh = page.items.filter((one) => !known.current.has(`${one.step}/${one.kind}`));
+        for (const one of fresh) known.current.add(`${one.step}/${one.kind}`);
+        if (fresh.length) setPoints((before) => [...before, ...fresh.map((one) => ({ ...one.values, step: one.step }))]);
+        reached.current = Math.max(reached.current, ...page.items.map((one) => one.step));
+        cursor = page.next;
+      } while (cursor);
+      setFiles(await get<StoredFile[]>(`${base}/files`));
       setError(null);
     } catch (problem) {
       setError(problem);
@@ -156,10 +170,15 @@ export function TrainingView({ id }: { id: string }) {
       <div class="card">
         <h2>Take away</h2>
         <ul class="exports">
-          {[["checkpoint", training.checkpoint ? `Checkpoint (step ${training.checkpoint.step})` : ""], ["curves.html", "Curves (HTML)"], ["recipe", "Recipe (TOML)"]].filter(([, label]) => label).map(([name, label]) => (
-            <li key={name}><a class="button" href={`${base}/${name}`} download>{label}</a><Curl path={`${base}/${name}`} label={label!} /></li>
+          {files.map((file) => (
+            <li key={file.path}>
+              <a class="button" href={file.href} download>{file.path}</a>
+              <Curl path={file.href} label={file.path} />
+              <span class="quiet">{size(file.bytes)}{file.path.endsWith(".pt") && training.checkpoint ? ` · step ${training.checkpoint.step}` : ""}</span>
+            </li>
           ))}
         </ul>
+        {files.length === 0 && <p class="quiet">Checkpoint, curves and recipe appear with the first checkpoint.</p>}
       </div>
     </section>
   );

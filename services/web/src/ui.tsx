@@ -72,6 +72,12 @@ export function Trouble({ error, children }: { error: unknown; children?: Compon
   );
 }
 
+const ICONS = { play: "M3 1.5v11l9-5.5z", pause: "M3 2h3v10H3zM8 2h3v10H8z", full: "M1 1h5v2H3v3H1zM8 1h5v5h-2V3H8zM1 8h2v3h3v2H1zM11 8h2v5H8v-2h3z" };
+
+export function Icon({ name }: { name: keyof typeof ICONS }) {
+  return <svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true"><path d={ICONS[name]} /></svg>;
+}
+
 export function Bar({ value, label }: { value: number; label: string }) {
   const percent = Math.round(100 * Math.min(1, Math.max(0, value)));
   return (
@@ -108,6 +114,7 @@ export function Rows<T>(props: {
   height: number;
   label: string;
   shown?: number | undefined;
+  head?: JSX.Element;
   children: (item: T, index: number) => JSX.Element;
 }) {
   const box = useRef<HTMLDivElement>(null);
@@ -138,6 +145,7 @@ export function Rows<T>(props: {
   const [first, last] = range;
   return (
     <div class="rows" ref={box} role="rowgroup" aria-label={props.label} tabIndex={0}>
+      {props.head}
       <div class="rows-all" role="presentation" style={{ height: `${items.length * height}px` }}>
         {items.slice(first, last).map((item, offset) => props.children(item, first + offset))}
       </div>

@@ -1,0 +1,43 @@
+// A title of 1,000 shots: how soon it can be used, how much script that takes, whether scrolling stutters.
+
+import { asked, browse, picture } from "./browser.mjs";
+
+await browse(async (open, found) => {
+  const page = await open();
+  const session = await page.context().newCDPSession(page);
+  await session.send("Network.enable");
+  const kinds = new Map();
+  found.script = 0;
+  session.on("Network.responseReceived", (event) => kinds.set(event.requestId, event.type));
+  session.on("Network.loadingFinished", (event) => {
+    if (kinds.get(event.requestId) === "Script") found.script += event.encodedDataLength;
+  });
+  const began = Date.now();
+  await page.goto(`${asked.url}/#/jobs/${asked.job}/titles/${asked.title}`);
+  await page.locator(".shot").first().waitFor();
+  await page.locator(".rows-all .line-row").first().waitFor();
+  await page.getByRole("button", { name: "Play", exact: true }).click({ trial: true });
+  found.interactive = Date.now() - began;
+  await page.locator(".strip-said").filter({ hasText: "1000 shots" }).waitFor();
+  await page.waitForTimeout(1500);
+  await picture(page, "thousand-shots");
+
+  // Everything is scrolled through while the browser's own frames are timed.
+  found.frames = await page.evaluate(async () => {
+    const times = [];
+    let last = performance.now();
+    for (let at = 0; at < 120; at++) {
+      document.querySelector(".strip").scrollLeft = at * 1000;
+      document.querySelector(".rows").scrollTop = at * 700;
+      await new Promise((done) => requestAnimationFrame(done));
+      const now = performance.now();
+      times.push(now - last);
+      last = now;
+    }
+    return times;
+  });
+  found.elements = await page.evaluate(() => document.querySelectorAll("*").length);
+  found.lastShot = await page.locator(".shot").last().getAttribute("aria-label");
+  await page.getByRole("searchbox", { name: "Find a line" }).fill("1999");
+  found.found = await page.locator(".rows-all .line-row").count();
+});
