@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ENGINE_QUEUES = ("separation", "transcription", "translation", "dubbing")
-MEDIA_QUEUES = ("ingest", "pairing", "fetch", "trainer")
+MEDIA_QUEUES = ("ingest", "pairing", "fetch")
+TRAINER_QUEUES = ("trainer",)
+"""On its own: a training may take days."""
 
 
 def serve(
@@ -100,7 +102,8 @@ def layout(
 
     fd = listening.fileno()
     children.append(own("api", "api", "--host", listening.getsockname()[0], "--fd", str(fd), grace_s=30, inherit=(fd,)))
-    for kind, number, queues in (("media", media, MEDIA_QUEUES), ("engines", engines, ENGINE_QUEUES)):
+    kinds = ("media", media, MEDIA_QUEUES), ("engines", engines, ENGINE_QUEUES), ("trainer", 1, TRAINER_QUEUES)
+    for kind, number, queues in kinds:
         for index in range(1, number + 1):
             name = f"{kind}-{index}"
             children.append(own(name, "worker", "--queues", ",".join(queues), grace_s=settings.soft_shutdown_s + 15))

@@ -80,6 +80,7 @@ def test_an_image_holds_the_versions_that_were_tested(image):
 
 
 def test_images_for_graphics_cards_differ_in_their_lock_alone():
+    assert SERVICES["trainer-gpu"]["build"] == SERVICES["trainer"]["build"], "torch is in both"
     for stage in ("separation", "transcription", "translation", "dubbing"):
         with_card, without = SERVICES[f"{stage}-gpu"], SERVICES[stage]
         assert with_card["build"]["args"]["LOCK"] == f"{stage}-gpu"

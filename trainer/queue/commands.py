@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from trainer.queue.folders import Folders
 INITIAL = "initial.pt"
 SHUTDOWN_S = 40
 """What torchrun gives its processes to save and end, before it kills them."""
+COMPILERS = (os.environ.get("CC", "cc"), "gcc", "clang")
+"""torch.compile needs one; images have none, and then a training is slower, not otherwise."""
 
 
 def shards(folders: Folders) -> list[str]:
@@ -30,6 +33,8 @@ def training(training: Training, folders: Folders, count: int) -> list[str]:
     overrides: dict[str, Any] = dict(training.overrides)
     if training.initial is not None:
         overrides["model"] = {**overrides.get("model", {}), "initial": INITIAL}
+    if not any(map(shutil.which, COMPILERS)):
+        overrides["running"] = {**overrides.get("running", {}), "compile": False}
     torchrun = ["--standalone", "--nproc-per-node", str(count), "--shutdown-timeout", str(SHUTDOWN_S)]
     options = ["--data", folders.shards.name, "--out", folders.run.name, "--json"]
     for override in orders.arguments(overrides):
