@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Iterator
 from multiprocessing.connection import wait
@@ -70,8 +69,7 @@ def context() -> BaseContext:
 
 def begin_worker(_number: int) -> None:
     """Signals to the whole group are the training's to handle; workers end when it stops them, or dies."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    os.setpgrp()
     threading.Thread(target=die_with_the_training, daemon=True).start()
 
 

@@ -51,7 +51,7 @@ class Training:
         return cast(Model, self.average.module) if self.average is not None else self.model
 
     def state(self, feed: Mapping[str, Any]) -> dict[str, Any]:
-        """What :mod:`trainer.running.checkpoints` writes, with this state of the feed; asked for in all processes at once."""
+        """What a checkpoint holds, with this state of the feed; to be asked for in all processes at once."""
         own = {"random": random_states(self.processes.device), "masks": self.masks.get_state()}
         return {
             "step": self.step,

@@ -120,11 +120,11 @@ def test_a_recipe_written_out_is_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_a_users_recipe_inherits_from_ours_and_from_a_file_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "base.toml").write_text('inherits = "tiny-efj"\n[objective.terms]\n"a_p|a_s" = 2.0\n')
-    (tmp_path / "mine.toml").write_text('inherits = ["base.toml", "_tiny"]\n[data]\nbatch_size = 5\n')
+    (tmp_path / "base.toml").write_text('inherits = "tiny-efj"\n[objective.terms]\n"v_p|a_s" = 2.0\n')
+    (tmp_path / "mine.toml").write_text('inherits = ["_tiny", "base.toml"]\n[data]\nbatch_size = 5\n')
     recipe = load_recipe(str(tmp_path / "mine.toml"))
     assert recipe.name == "mine" and recipe.data.batch_size == 5
-    assert recipe.weights() == {"a_p|a_s": 2.0}
+    assert recipe.weights() == {"v_p|a_s": 2.0}
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def started(out: Path, data: Path, *options: str, recipe: str = "tiny-en", proce
     )  # fmt: skip
 
 
-def wait_for_step(out: Path, step: int, process: subprocess.Popen[str], seconds: float = 240) -> None:
+def wait_for_step(out: Path, step: int, process: subprocess.Popen[str], seconds: float = 600) -> None:
     """Until the run's metrics have reached a step."""
     end = time.monotonic() + seconds
     while not any(line["step"] >= step for line in read(out / "metrics.jsonl")):

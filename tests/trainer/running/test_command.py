@@ -34,7 +34,7 @@ def whole(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ended(process: Any, code: int) -> dict[str, Any]:
     """The object that a command printed, once it has ended with this code."""
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == code, err
     said: dict[str, Any] = json.loads(out)
     return said
@@ -83,7 +83,7 @@ def test_torchrun_trains_on_two_and_sigterm_saves(shards: Path, tmp_path: Path) 
     process = started(tmp_path, shards, *options, "optimiser.steps=10000", processes=2)
     wait_for_step(tmp_path, 9, process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=240)
+    process.communicate(timeout=600)
     stopped = json.loads((tmp_path / "state.json").read_text())
     assert stopped["state"] == "stopped"
     path = checkpoints.steps(tmp_path / "checkpoints")[0]
