@@ -237,7 +237,7 @@ def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def read(name: str, children: tuple[str, ...]) -> dict[str, Any]:
     if name in children:
-        raise UsageError(f"Recipe “{name}” inherits from itself.", code="bad_recipe")
+        raise UsageError(f"Recipe “{Path(name).name}” inherits from itself.", code="bad_recipe")
     own = parsed(name)
     parents = own.pop("inherits", [])
     data: dict[str, Any] = {}
