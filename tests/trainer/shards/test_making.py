@@ -124,14 +124,17 @@ def test_only_what_changed_is_made_again(out: Path, tmp_path: Path) -> None:
     assert (fewer.made, fewer.kept, fewer.titles) == (0, 1, 1)
 
 
-def test_a_killed_run_leaves_no_half_shard(out: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_run_leaves_no_half_shard(how: signal.Signals, out: Path, tmp_path: Path) -> None:
     to = tmp_path / "to"
     command = [sys.executable, "-m", "services.cli", "shards", str(out), "--to", str(to), "--shots-a-shard", "1"]
     process = subprocess.Popen([*command, "--jobs", "1"], cwd=ROOT, stdout=subprocess.DEVNULL)
     while not list(to.glob("shard-*.json")) and process.poll() is None:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(how)
+    code = process.wait()
+    if how == signal.SIGINT:
+        assert code == 130 and not list(to.glob(".shard-*"))
     finished = len(list(to.glob("shard-*.json")))
     assert 1 <= finished < 4
     summary = make_shards(plan_pairs(out), to, shots_a_shard=1)
