@@ -61,8 +61,10 @@ def check(paths: list[Path]) -> Iterator[Case]:
         examine = next(found for kind, found in EXAMINERS.items() if fnmatch(case.name, kind))
         try:
             examine(case, stated, arrays)
-        except (KeyError, TypeError) as error:
-            raise InputError(f"The parity case “{case.name}” lacks {error}.", code="bad_parity") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(
+                f"The parity case “{case.name}” does not have the known format: {error}.", code="bad_parity"
+            ) from error
         yield case
 
 

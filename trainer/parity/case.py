@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,22 +59,29 @@ class Case:
         return {"case": self.name, "ok": self.ok, "checks": checks, "notes": self.notes}
 
 
+class Stated(dict[str, Any]):
+    """An object of a case's JSON, or its arrays; what it lacks is the folder's fault."""
+
+    def __missing__(self, key: str) -> Any:
+        raise InputError(f"A parity case lacks “{key}”.", code="bad_parity", key=key)
+
+
 def share(check: Check) -> float:
     return check.difference / check.tolerance if check.tolerance else check.difference
 
 
-def read_case(path: Path) -> tuple[dict[str, Any], Mapping[str, np.ndarray]]:
+def read_case(path: Path) -> tuple[Stated, Stated]:
     """A case's JSON, and the arrays of the ``.npz`` beside it, if there is one.
 
     Raises:
         InputError: ``bad_parity``: one of both cannot be read.
     """
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))
+        stated = json.loads(path.read_text(encoding="utf-8"), object_hook=Stated)
         arrays = path.with_suffix(".npz")
-        found = dict(np.load(arrays, allow_pickle=False)) if arrays.is_file() else {}
+        found = Stated(np.load(arrays, allow_pickle=False)) if arrays.is_file() else Stated()
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"The parity case “{path.stem}” cannot be read: {error}.", code="bad_parity") from error
-    if not isinstance(stated, dict):
+    if not isinstance(stated, Stated):
         raise InputError(f"The parity case “{path.stem}” is no JSON object.", code="bad_parity")
     return stated, found
