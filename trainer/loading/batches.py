@@ -60,6 +60,10 @@ class Batches(torch.utils.data.Dataset[Made]):
         self.__dict__.update(state)
         self._index, self._members = open_index(self._folder), Members(self._folder)
 
+    def close(self) -> None:
+        """Close the shards; reading opens them again."""
+        self._members.close()
+
     def __getitem__(self, plan: Plan) -> Made:
         skipped: Counter[str] = Counter()
         taken = {int(row) for row in plan.rows}

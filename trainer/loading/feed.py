@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,15 +66,14 @@ class ShardFeed:
         self._taken = 0
         self._identity = identity(index, settings, shape.length)
         self._order: tuple[int, np.ndarray] | None = None
-        self._running: list[Iterator[Made]] = []
+        self._running: list[Generator[Made]] = []
 
     def __iter__(self) -> Iterator[Batch]:
-        made = self._make(self._plans(self._taken))
-        while True:
-            batch, skipped, _ = next(made)
-            self._taken += 1
-            self.counts.update(skipped)
-            yield batch
+        with self._made(self._plans(self._taken)) as made:
+            for batch, skipped, _ in made:
+                self._taken += 1
+                self.counts.update(skipped)
+                yield batch
 
     def held_out(self) -> Iterator[Batch]:
         """The held-out shots of this process in order, centre windows; the last batch may be smaller.
@@ -83,10 +83,11 @@ class ShardFeed:
         mine, size = self._held_out[self._rank :: self._world], self._settings.batch_size
         parts = [mine[first : first + size] for first in range(0, len(mine), size)]
         plans = [Plan((), 0, rows, rows[:0], training=False) for rows in parts]
-        for batch, skipped, _ in self._make(iter(plans)):
-            self.counts.update({f"held_out_{reason}": count for reason, count in skipped.items()})
-            if batch:
-                yield batch
+        with self._made(iter(plans)) as made:
+            for batch, skipped, _ in made:
+                self.counts.update({f"held_out_{reason}": count for reason, count in skipped.items()})
+                if batch:
+                    yield batch
 
     def state_dict(self) -> dict[str, Any]:
         """Small and JSON-able."""
@@ -119,10 +120,10 @@ class ShardFeed:
         self.counts = Counter(state["counts"])
 
     def close(self) -> None:
-        """Stop the workers."""
-        for made in self._running:
-            made.close()  # type: ignore[attr-defined]
-        self._running.clear()
+        """Stop the workers and let go of the shards; iterating again begins both anew."""
+        while self._running:
+            self._running.pop().close()
+        self._batches.close()
 
     def _plans(self, taken: int) -> Iterator[Plan]:
         while True:
@@ -142,7 +143,14 @@ class ShardFeed:
             self._order = (epoch, order)
         return self._order[1]
 
-    def _make(self, plans: Iterator[Plan]) -> Iterator[Made]:
+    @contextmanager
+    def _made(self, plans: Iterator[Plan]) -> Iterator[Iterator[Made]]:
+        """Batches of the plans; their workers are stopped at the end, or by :meth:`close`."""
         made = made_ahead(self._batches, plans, self._settings, self._pin)
         self._running.append(made)
-        return made
+        try:
+            yield made
+        finally:
+            made.close()
+            if made in self._running:
+                self._running.remove(made)

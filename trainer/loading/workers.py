@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 
@@ -17,7 +17,7 @@ from trainer.loading.batches import Batches, Made, Plan
 from trainer.recipe import DataSettings
 
 
-def made_ahead(batches: Batches, plans: Iterator[Plan], settings: DataSettings, pin: bool) -> Iterator[Made]:
+def made_ahead(batches: Batches, plans: Iterator[Plan], settings: DataSettings, pin: bool) -> Generator[Made]:
     """Batches of the plans in their order, made by worker processes.
 
     Raises:
