@@ -75,6 +75,102 @@ def hear(
 
 
 @app.command()
+def probe(
+    data: Annotated[Path, typer.Argument(help="Folder with the clips and the published lists.")],
+    layout: Annotated[str, typer.Option(help="ucf101, hmdb51, vggsound, lvu or folders (train/, test/ of classes).")],
+    checkpoint: Checkpoint,
+    out: Out = Path("evaluations"),
+    streams: Annotated[str, typer.Option(help="video, audio, or both joined.")] = "video",
+    split: Annotated[list[int], typer.Option(min=1, max=3, help="Of UCF101 and HMDB51; repeat for more.")] = [1],  # noqa: B006
+    task: Annotated[list[str], typer.Option(help="Of LVU; all nine if none is named.")] = [],  # noqa: B006
+    linear: Annotated[bool, typer.Option("--linear", help="A linear probe alone, not the grid of MLPs.")] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each probe; the paper's are 200.")] = 200,
+    seed: Seed = 0,
+    cache: Cache = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Probe pictures, sounds or both: linear and MLP on UCF101, HMDB51, VGGSound, LVU (SGD 0.2, cosine)."""
+    with with_extra("evaluation", json):
+        from shared.errors import UsageError
+        from trainer.encoder import Encoder
+        from trainer.evaluation import results
+        from trainer.evaluation.cache import EmbeddingCache
+        from trainer.evaluation.listings import LISTINGS, LVU_TASKS, lvu
+        from trainer.evaluation.probe import GRID, LINEAR, PAPER
+        from trainer.evaluation.probe_run import evaluate
+
+        if layout not in {*LISTINGS, "lvu"} or streams not in {"video", "audio", "both"}:
+            raise UsageError(f"There is no layout “{layout}” or no streams “{streams}”.", code="bad_setting")
+        if layout == "lvu":
+            listings = [lvu(data, name) for name in task or LVU_TASKS]
+        else:
+            listings = [LISTINGS[layout](data, number) for number in split]
+        written = []
+        with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
+            for label, encoder in encoders(checkpoint, seed, device):
+                if not isinstance(encoder, Encoder):
+                    raise UsageError(f"“{label}” has no tower for pictures.", code="no_tower")
+                for listing in listings:
+                    result = evaluate(
+                        listing,
+                        encoder,
+                        kept,
+                        label=label,
+                        streams=streams,
+                        grid=LINEAR if linear else GRID,
+                        schedule=PAPER._replace(epochs=epochs),
+                        seed=seed,
+                        device=torch_device(device),
+                        progress=lambda done, of, at=f"{label} {listing.name}": listener(at, done, of),
+                    )
+                    written.append(results.write(result, out))
+        tell(written, json)
+
+
+@app.command()
+def long(
+    tasks: Annotated[list[Path], typer.Argument(metavar="TASKS…", help="Folders of tasks as HEAR lays them out.")],
+    checkpoint: Checkpoint,
+    out: Out = Path("evaluations"),
+    steps: Annotated[
+        int, typer.Option(min=1, help="Of each probe; HARES' are 400,000, a warm-up of 5,000 in them.")
+    ] = 400_000,
+    hidden: Annotated[int, typer.Option(min=0, max=2, help="Hidden layers of 512; 0: a linear probe.")] = 0,
+    seed: Seed = 0,
+    cache: Cache = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Run scene tasks by HARES' schedule: Adam 2e-4, 400k steps, warm-up, cosine, batch 64."""
+    with with_extra("trainer", json):
+        from trainer.evaluation import results
+        from trainer.evaluation.cache import EmbeddingCache
+        from trainer.evaluation.probe import HARES, Shape
+        from trainer.evaluation.probe_run import evaluate_long
+        from trainer.evaluation.tasks import read_task
+
+        read, written = [read_task(folder) for folder in tasks], []
+        schedule = HARES._replace(steps=steps, warmup=min(HARES.warmup, steps // 80))
+        with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
+            for label, encoder in encoders(checkpoint, seed, device):
+                for one in read:
+                    result = evaluate_long(
+                        one,
+                        encoder,
+                        kept,
+                        label=label,
+                        shape=Shape(hidden),
+                        schedule=schedule,
+                        seed=seed,
+                        device=torch_device(device),
+                        listener=lambda what, done, of, at=f"{label} {one.name}": listener(f"{at}: {what}", done, of),
+                    )
+                    written.append(results.write(result, out))
+        tell(written, json)
+
+
+@app.command()
 def invariance(
     shards: Annotated[Path, typer.Argument(help="Folder of shards: counterdub shards.")],
     checkpoint: Checkpoint,
