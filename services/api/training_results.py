@@ -31,11 +31,11 @@ router = APIRouter(prefix="/trainings/{training_id}", tags=["trainings"])
 @router.get(
     "/metrics",
     operation_id="list_metrics",
-    summary="A training's curves: JSON lines, or a page of JSON",
+    summary="A training's curves: a page of JSON, or JSON lines",
     response_class=Response,
     responses={
         200: {
-            "description": "A line for each line of metrics, or a page.",
+            "description": "A page, or a line for each line of metrics.",
             "content": {
                 LINES: {"schema": {"type": "string"}},
                 "application/json": {"schema": Page[MetricsPoint].model_json_schema()},
@@ -60,7 +60,7 @@ def list_metrics(
     """
     with here.database.read() as session:
         own_training(session, caller, training_id)
-    if format == "jsonl" or (format is None and "application/json" not in request.headers.get("accept", "")):
+    if format == "jsonl" or (format is None and LINES in request.headers.get("accept", "")):
         return StreamingResponse(all_lines(here, training_id, since, kind), media_type=LINES)
     reached = tuple(decode(cursor, int, str)) if cursor is not None else None
     found, more = cut(points(here, training_id, since, kind, reached, limit + 1), limit)

@@ -79,7 +79,8 @@ def toml(value: Any, key: str) -> str:
     """A value as TOML has it; what JSON says of text, numbers and lists is TOML too."""
     plain = isinstance(value, str | bool | int | float)
     if plain or (isinstance(value, list | tuple) and all(isinstance(item, str | int | float) for item in value)):
-        return json.dumps(value)
+        # TOML knows no halves of characters, and wants this one control character escaped, too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     raise bad(key, "must be text, a number, true, false or a list of them")
 
 
