@@ -9,7 +9,7 @@ LANGS ?= es,fr,ja
 OUT ?= out
 comma := ,
 
-.PHONY: demo test dub lint bench setup trainer models lock
+.PHONY: demo test dub lint bench setup trainer models lock page test-page
 
 demo: models
 	$(BIN)/counterdub dub tests/sample/sample.mp4 $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -107,3 +107,16 @@ lock-engines:
 	$(GPU_LOCK) --extra translation --extra transformers --extra client -o requirements/translation-gpu.txt pyproject.toml
 	$(GPU_LOCK) $(foreach e,dubbing espeak japanese coqui mms transformers,--extra $(e)) \
 	  -o requirements/dubbing-gpu.txt pyproject.toml
+
+# The web page; needs Node.js. What it builds is kept in the repository.
+PAGE := services/web
+page: $(PAGE)/node_modules/.package-lock.json
+	npm --prefix $(PAGE) run build
+
+test-page: page models $(VENV)/test
+	git diff --exit-code --stat -- services/api/static
+	test -z "$$(git status --porcelain -- services/api/static)"
+	$(BIN)/python -m pytest tests/web tests/api/test_page.py
+
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json
+	npm --prefix $(PAGE) ci --ignore-scripts --no-audit --no-fund

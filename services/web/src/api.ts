@@ -219,13 +219,14 @@ export async function send<T>(method: string, path: string, body?: unknown): Pro
   return (text ? JSON.parse(text) : null) as T;
 }
 
-/** All pages of a list; `some` is told what is there so far after each page. */
+/** All pages of a list, a short one first; `some` is told what is there so far after each page. */
 export async function all<T>(path: string, some: (items: T[]) => void, signal?: AbortSignal): Promise<T[]> {
   const items: T[] = [];
   let next: string | null = null;
   do {
     const more: string = next ? `&cursor=${encodeURIComponent(next)}` : "";
-    const page: Page<T> = await get<Page<T>>(`${path}${path.includes("?") ? "&" : "?"}limit=500${more}`, signal);
+    const limit = next ? 500 : 100;
+    const page: Page<T> = await get<Page<T>>(`${path}${path.includes("?") ? "&" : "?"}limit=${limit}${more}`, signal);
     items.push(...page.items);
     next = page.next;
     some(items.slice());

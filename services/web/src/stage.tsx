@@ -43,7 +43,7 @@ export function Stage(props: {
   return (
     <figure class="card stage" ref={box} aria-label="Player">
       <div class="picture">
-        <video ref={video} muted playsInline preload="auto" src={`${folder}/${name}.mp4`} tabIndex={-1} onError={() => setBlind(true)}
+        <video ref={video} muted playsInline preload="metadata" src={`${folder}/${name}.mp4`} tabIndex={-1} onError={() => setBlind(true)}
           onClick={() => (player.playing ? player.pause() : player.play())} />
         {blind && <p class="picture-said">This browser cannot show the picture of this title. The sound plays.</p>}
         <div class="said" aria-hidden="true">{said.map((line) => <p key={line.id} lang={line.language}>{line.text}</p>)}</div>

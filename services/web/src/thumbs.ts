@@ -8,7 +8,7 @@ export class Thumbs {
 
   constructor(address: string) {
     this.video.muted = true;
-    this.video.preload = "auto";
+    this.video.preload = "metadata";
     this.video.playsInline = true;
     this.video.src = address;
   }

@@ -29,37 +29,62 @@ export function TitleView({ job, title }: { job: string; title: string }) {
   const [zoom, setZoom] = useNoted("zoom", "10");
   const [chosen, setChosen] = useNoted("line", "");
   const [lines, setLines] = useState(new Map<string, Line[]>());
+  // The first lines are there: what takes longer may begin.
+  const [ready, setReady] = useState(false);
   const [, tick] = useState(0);
   const [now, setNow] = useState(() => Number(here().query.get("t")) || 0);
   const head = useRef<HTMLElement | null>(null);
 
-  // When the job comes to an end, whatever was remade is asked for again.
+  // When the job comes to an end again, whatever was remade is asked for again.
+  const [made, setMade] = useState(0);
+  const before = useRef<number | undefined>(undefined);
   useEffect(() => {
-    if (busy) return;
+    if (!live || busy) return;
+    if (before.current !== undefined && before.current !== live.events) setMade((count) => count + 1);
+    before.current = live.events;
+  }, [live, busy]);
+  useEffect(() => {
     const abort = new AbortController();
     Promise.all([get<TitleRecord>(`${base}/titles/${encodeURIComponent(title)}`, abort.signal), get<Sound[]>(`${base}/sounds?${query}`, abort.signal)]).then(
       ([found, some]) => { setRecord(found); setSounds(some); setError(null); },
       (problem: Error) => problem.name !== "AbortError" && setError(problem),
     );
-    get<Dataset>(`/v1/dataset?job=${job}&${query}`, abort.signal).then(setRows, () => undefined);
     return () => abort.abort();
-  }, [job, title, busy, live?.events]);
+  }, [job, title, made]);
 
   const source = record?.source_language?.language ?? null;
   const dubs = useMemo(() => (record ? record.tracks.filter((track) => track !== "orig" && track !== "control") : []), [record]);
   const spoken = dubs.includes(language) ? language : dubs.includes(heard) ? heard : (dubs[0] ?? "");
   const second = sounds.some((sound) => sound.name === b) ? b : spoken;
-  const wanted = [...new Set([heard, a, second, spoken])].filter((name) => record?.tracks.includes(name));
+  const wanted = [...new Set([spoken, heard, a, second])].filter((name) => record?.tracks.includes(name));
   const version = sounds.map((sound) => sound.sha256).join();
   useEffect(() => {
     if (!record) return;
     const abort = new AbortController();
-    for (const track of wanted) {
-      const label = track === source ? `${track}-revoiced` : track;
-      all<Line>(`${base}/utterances/${label}?${query}`, (some) => setLines((before) => new Map(before).set(track, some)), abort.signal).catch(() => undefined);
-    }
+    const load = async (): Promise<void> => {
+      // What is read first comes first; the server is asked for the rest one after the other.
+      for (const track of wanted) {
+        const label = track === source ? `${track}-revoiced` : track;
+        await all<Line>(
+          `${base}/utterances/${label}?${query}`,
+          (some) => {
+            setLines((known) => new Map(known).set(track, some));
+            setReady(true);
+          },
+          abort.signal,
+        ).catch(() => undefined);
+      }
+      setReady(true);
+    };
+    void load();
     return () => abort.abort();
   }, [wanted.join(), version]);
+  useEffect(() => {
+    if (!ready) return;
+    const abort = new AbortController();
+    get<Dataset>(`/v1/dataset?job=${job}&${query}`, abort.signal).then(setRows, () => undefined);
+    return () => abort.abort();
+  }, [ready, job, query, made]);
 
   const duration = record?.probe?.duration ?? 0;
   const player = useMemo(() => {
@@ -151,10 +176,10 @@ export function TitleView({ job, title }: { job: string; title: string }) {
               </div>
             )}
           </div>
-          <Strip shots={shots} verdicts={judged} video={`${base}/files/${encodeURIComponent(title)}/${encodeURIComponent(title)}.mp4`} current={current} seek={seek} />
-          <Waves base={base} query={query} sounds={sounds} a={sounds.some((one) => one.name === a) ? a : sounds[0]!.name} b={second || sounds[0]!.name}
+          <Strip shots={shots} verdicts={judged} video={ready ? `${base}/files/${encodeURIComponent(title)}/${encodeURIComponent(title)}.mp4` : null} current={current} seek={seek} />
+          {ready && <Waves base={base} query={query} sounds={sounds} a={sounds.some((one) => one.name === a) ? a : sounds[0]!.name} b={second || sounds[0]!.name}
             choose={(which, name) => (which === "a" ? setA(name) : setB(name))} start={Math.floor(now / Number(zoom)) * Number(zoom)} zoom={Number(zoom)}
-            setZoom={(seconds) => setZoom(String(seconds))} lines={lines} seek={seek} head={(place) => { head.current = place; }} />
+            setZoom={(seconds) => setZoom(String(seconds))} lines={lines} seek={seek} head={(place) => { head.current = place; }} />}
         </>
       )}
     </section>

@@ -44,7 +44,7 @@ export function TrainingsView() {
   const [jobs, setJobs] = useState<Job[]>([]);
   const [recipe, setRecipe] = useState("tiny-en");
   const [chosen, setChosen] = useState<string[]>(() => here().query.get("job")?.split(",") ?? []);
-  const [steps, setSteps] = useState("");
+  const [settings, setSettings] = useState("");
   const [error, setError] = useState<unknown>(null);
   useEffect(() => {
     Promise.all([get<Recipe[]>("/v1/recipes"), get<Page<Job>>("/v1/jobs?state=done&limit=100")]).then(([found, page]) => {
@@ -53,7 +53,8 @@ export function TrainingsView() {
     }, setError);
   }, []);
   usePolling(true, () => get<Page<Training>>("/v1/trainings?limit=50").then((page) => setTrainings(page.items), setError));
-  const body = { recipe, jobs: chosen, ...(Number(steps) > 0 && { set: { "optimiser.steps": Number(steps) } }) };
+  const set = parsed(settings);
+  const body = { recipe, jobs: chosen, ...(Object.keys(set).length && { set }) };
   const begin = (event: Event): void => {
     event.preventDefault();
     send<Training>("POST", "/v1/trainings", body).then((made) => go(["trainings", made.id]), setError);
@@ -75,8 +76,8 @@ export function TrainingsView() {
             </label>
             {told && <p class="quiet">{told}</p>}
             <label>
-              Steps
-              <input type="number" min={1} placeholder="as the recipe says" value={steps} onInput={(event) => setSteps(event.currentTarget.value)} />
+              Settings over the recipe’s, one a line
+              <textarea rows={3} placeholder={"optimiser.steps = 200\ndata.batch_size = 8"} value={settings} onInput={(event) => setSettings(event.currentTarget.value)} />
             </label>
           </div>
           <fieldset>
@@ -114,6 +115,21 @@ export function TrainingsView() {
       </ul>
     </section>
   );
+}
+
+/** Lines of `key = value` as settings; what is no number, truth or JSON is a text. */
+function parsed(text: string): Record<string, unknown> {
+  const found: Record<string, unknown> = {};
+  for (const line of text.split("\n")) {
+    const [, key, value] = /^\s*([\w.]+)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
+    if (!key || !value) continue;
+    try {
+      found[key] = JSON.parse(value);
+    } catch {
+      found[key] = value;
+    }
+  }
+  return found;
 }
 
 export function TrainingView({ id }: { id: string }) {
