@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,12 +19,24 @@ from trainer.model import Model
 from trainer.recipe import Recipe, recipe_from
 from trainer.running import checkpoints
 from trainer.running.processes import found
+from trainer.towers import Tower
+from trainer.towers.published import load_published
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SOUNDS, CLIPS = 64, 8
 """Given to a tower at a time, so that memory does not grow with what is asked for."""
+
+
+class Made(NamedTuple):
+    """What a checkpoint gave, on the encoder's device."""
+
+    recipe: Recipe
+    audio: Tower | None
+    video: Tower | None
+    project: Callable[[str, Tensor], Tensor] | None
+    """A stream and its tower's output → what the loss saw."""
 
 
 class Encoder:
@@ -40,14 +52,17 @@ class Encoder:
         head_size: Width of a projected embedding; 0 where the checkpoint has no heads.
     """
 
-    def __init__(self, model: Model, recipe: Recipe, id: str, device: torch.device, heads: bool = True) -> None:
-        self.id, self.recipe = id, recipe
-        self.sample_rate, self.seconds = recipe.audio.sample_rate, recipe.audio.seconds
-        self.audio_size = model.audio.size if model.audio is not None else 0
-        self.video_size = model.video.size if model.video is not None else 0
-        self.head_size = recipe.model.head.size if heads else 0
-        self._model = model.to(device).eval()
-        self._front = MelFrontEnd(recipe.audio).to(device)
+    def __init__(self, made: Made, id: str, device: torch.device) -> None:
+        self.id, self.recipe = id, made.recipe
+        self.sample_rate, self.seconds = made.recipe.audio.sample_rate, made.recipe.audio.seconds
+        self.audio_size = made.audio.size if made.audio is not None else 0
+        self.video_size = made.video.size if made.video is not None else 0
+        self.head_size = made.recipe.model.head.size if made.project else 0
+        self._made = made
+        for tower in (made.audio, made.video):
+            if tower is not None:
+                tower.eval()
+        self._front = MelFrontEnd(made.recipe.audio).to(device)
         self._device = device
 
     def audio(self, waves: np.ndarray, *, heads: bool = False) -> np.ndarray:
@@ -69,9 +84,9 @@ class Encoder:
         fitted[:, : waves.shape[1]] = waves[:, :length]
 
         def encode(part: Tensor) -> Tensor:
-            assert self._model.audio is not None
-            embedding: Tensor = self._model.audio(self._front(part[:, None]))
-            return self._model.project("a_p", embedding) if heads else embedding
+            assert self._made.audio is not None
+            embedding: Tensor = self._made.audio(self._front(part[:, None]))
+            return self._made.project("a_p", embedding) if heads and self._made.project else embedding
 
         return self._embed(fitted, encode, SOUNDS, self._size("sound", self.audio_size, heads))
 
@@ -90,10 +105,10 @@ class Encoder:
         """
 
         def encode(part: Tensor) -> Tensor:
-            assert self._model.video is not None
+            assert self._made.video is not None
             whole = part.dtype == torch.uint8
-            embedding: Tensor = self._model.video(picture(part) if whole else part.permute(0, 4, 1, 2, 3))
-            return self._model.project("v_p", embedding) if heads else embedding
+            embedding: Tensor = self._made.video(picture(part) if whole else part.permute(0, 4, 1, 2, 3))
+            return self._made.project("v_p", embedding) if heads and self._made.project else embedding
 
         return self._embed(clips, encode, CLIPS, self._size("picture", self.video_size, heads))
 
@@ -141,9 +156,19 @@ def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encode
     """
     path = newest(Path(checkpoint))
     where = found(device, 0)
-    state = checkpoints.load(path)
+    try:
+        made = ours(path, where)
+    except InputError as error:
+        if error.code == "other_model":
+            raise
+        made = published(path, where, error)
     with path.open("rb") as file:
-        id = hashlib.file_digest(file, "sha256").hexdigest()
+        return Encoder(made, hashlib.file_digest(file, "sha256").hexdigest(), where)
+
+
+def ours(path: Path, device: torch.device) -> Made:
+    """Of a checkpoint that ``counterdub train`` wrote."""
+    state = checkpoints.load(path)
     recipe = recipe_from(dict(state["recipe"]))
     model = Model(recipe)
     try:
@@ -153,7 +178,25 @@ def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encode
             f"The weights of “{path.name}” do not fit its recipe: another version of Counterdub wrote it.",
             code="other_model",
         ) from error
-    return Encoder(model, recipe, id, where)
+    model.to(device).eval()
+    return Made(recipe, model.audio, model.video, model.project)
+
+
+def published(path: Path, device: torch.device, otherwise: InputError) -> Made:
+    """Of a published MViT checkpoint: towers without heads; ``otherwise`` is raised if it is none."""
+    try:
+        read = load_published(path)
+    except InputError as error:
+        raise (error if error.code == "other_model" else otherwise) from error
+    towers = {name: tower.to(device) for name, tower in read.towers.items()}
+    audio, video = towers.get("audio"), towers.get("video")
+    settings: dict[str, Any] = {
+        "name": "published",
+        "model": {name: chosen.model_dump() for name, chosen in read.settings.items()},
+    }
+    if audio is not None:
+        settings["audio"] = {"channels": audio.state_dict()["patch_embed.proj.weight"].shape[1]}
+    return Made(recipe_from(settings), audio, video, None)
 
 
 def newest(path: Path) -> Path:

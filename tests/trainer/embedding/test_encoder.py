@@ -14,7 +14,9 @@ from tests.trainer.embedding.conftest import write
 from trainer.encoder import load_encoder
 from trainer.frontend.mel import MelFrontEnd
 from trainer.model import Model, prepared
-from trainer.recipe import load_recipe
+from trainer.recipe import TowerSettings, load_recipe
+from trainer.towers import build_tower
+from trainer.towers.published import PREFIX
 
 
 def waves(count: int, samples: int) -> np.ndarray:
@@ -82,8 +84,8 @@ def test_a_moving_average_is_preferred_and_the_newest_checkpoint_taken(tmp_path,
     averaged = load_encoder(tmp_path)
     assert averaged.id == load_encoder(tmp_path / "checkpoints" / "step-00000012.pt").id
     wave = waves(1, 144_000)
-    weights = list(averaged._model.parameters())
-    assert all(torch.equal(p, q * 0.5) for p, q in zip(weights, encoder._model.parameters(), strict=True))
+    weights = averaged._made.audio.parameters()
+    assert all(torch.equal(p, q * 0.5) for p, q in zip(weights, encoder._made.audio.parameters(), strict=True))
     assert not np.allclose(averaged.audio(wave), encoder.audio(wave))
 
 
@@ -94,11 +96,33 @@ def test_without_a_tower(listener):
     assert caught.value.code == "no_tower"
 
 
-def test_no_dropout_no_masks_no_change(encoder):
+def test_a_published_checkpoint_is_towers_without_heads(tmp_path):
+    torch.manual_seed(0)
+    tower = build_tower(TowerSettings(kind="mvit", patches="nonoverlap"), "audio", channels=2)
+    path = tmp_path / "published.pt"
+    weights = {f"{PREFIX}audio.{key}": value for key, value in tower.state_dict().items()}
+    torch.save({"model": weights}, path)
+    encoder = counterdub.load_encoder(path)
+    assert (encoder.audio_size, encoder.video_size, encoder.head_size) == (768, 0, 0)
+    assert encoder.recipe.model.audio.patches == "nonoverlap" and encoder.recipe.audio.channels == 2
+    with torch.no_grad():
+        decibels = MelFrontEnd(encoder.recipe.audio)(torch.from_numpy(waves(1, 144_000)[:, None]))
+        expected = tower.eval()(decibels).numpy()
+    np.testing.assert_allclose(encoder.audio(waves(1, 144_000)), expected, atol=1e-5)
+    with pytest.raises(CounterdubError) as caught:
+        encoder.audio(waves(1, 144_000), heads=True)
+    assert caught.value.code == "no_heads"
+    weights.pop(f"{PREFIX}audio.norm.bias")
+    torch.save({"model": weights}, path)
+    with pytest.raises(CounterdubError, match=r"norm\.bias is missing"):
+        counterdub.load_encoder(path)
+
+
+def test_embedding_changes_nothing(encoder):
     wave = waves(2, 144_000)
-    before = {name: value.clone() for name, value in encoder._model.state_dict().items()}
+    before = {name: value.clone() for name, value in encoder._made.audio.state_dict().items()}
     assert np.array_equal(encoder.audio(wave), encoder.audio(wave))
-    assert all(torch.equal(value, before[name]) for name, value in encoder._model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in encoder._made.audio.state_dict().items())
 
 
 def test_files_that_are_no_checkpoint(tmp_path):
