@@ -8,7 +8,7 @@ import math
 import numpy as np
 import torch
 
-from trainer.encoder import Encoder, load_encoder
+from trainer.encoder import Encoder, Made, load_encoder
 from trainer.evaluation.embedding import AudioEncoder
 from trainer.frontend.mel import MelFrontEnd
 from trainer.model import Model
@@ -50,7 +50,10 @@ def random_encoder(recipe: Recipe, seed: int = 0, device: str = "cpu") -> Encode
         torch.manual_seed(seed)
         model = Model(recipe)
     of = hashlib.sha256(f"{recipe.model.model_dump_json()} {recipe.audio.model_dump_json()}".encode()).hexdigest()
-    return Encoder(model, recipe, f"random-{of[:32]}-{seed}", found(device, 0))
+    where = found(device, 0)
+    model.to(where).eval()
+    made = Made(recipe, model.audio, model.video, model.project)
+    return Encoder(made, f"random-{of[:32]}-{seed}", where)
 
 
 def encoder_of(name: str, seed: int = 0, device: str = "cpu") -> Encoder | AudioEncoder:
