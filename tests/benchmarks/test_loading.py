@@ -30,9 +30,12 @@ from tests.conftest import ROOT
 from trainer.frontend.windows import uniform
 from trainer.loading.batches import Batches, Plan
 from trainer.loading.feed import ShardFeed, make_feed
+from trainer.loading.picture import Window, decode_windows
 from trainer.loading.sampler import epoch_order
 from trainer.recipe import Recipe, recipe_from
+from trainer.shards import encoding
 from trainer.shards.dubs import plan_dubs
+from trainer.shards.encoding import X264
 from trainer.shards.making import make_shards
 
 pytestmark = pytest.mark.bench
@@ -184,6 +187,31 @@ def test_clips_a_second_and_core(originals: dict[str, Path], shards: dict[str, P
         for label, rate in ((f"plain {name}", plain), (f"ours {name}", ours)):
             print(f"{label:12}" + "".join(f"{appetite / rate:8.1f}" for appetite in APPETITES))
     assert rates["720p"][1] / rates["720p"][0] >= MIN_RATIO
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_how_members_are_encoded_pays(sample: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 frames of 3 s out of our members, and out of what the preset alone makes of the same frames."""
+    with av.open(str(sample)) as container:
+        frames = [frame.reformat(568, 320, format="yuv420p") for frame in islice(container.decode(video=0), 200)]
+    window = Window(40 + uniform(75, 16), 280, (0.5, 0.5))
+    plain = {name: X264[name] for name in ("preset", "crf")} | {"x264-params": "keyint=25:threads=1"}
+    found = {}
+    for name, options in (("preset alone", plain), ("ours", dict(X264))):
+        monkeypatch.setattr(encoding, "X264", options)
+        begun = time.process_time()
+        data = encoding.encode_picture(frames)
+        made = (time.process_time() - begun) / 8
+        decoded = seconds_a_clip(
+            lambda count, data=data: [decode_windows(data, [window], 224) for _ in range(count)], 10
+        )  # type: ignore[misc]
+        found[name] = decoded
+        print(
+            f"\n{name:14}{decoded * 1e3:7.1f} ms to decode{made * 1e3:7.0f} ms/s to encode{len(data) / 8e3:7.0f} kB/s",
+            end="",
+        )
+    print(f"\n{found['preset alone'] / found['ours']:.1f} times faster")
+    assert found["ours"] < found["preset alone"] / 1.5
 
 
 def test_simulated_feed(shards: dict[str, Path]) -> None:
