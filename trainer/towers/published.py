@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +39,7 @@ def load_published(path: Path) -> Published:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # unpickling raises anything for things that it refuses
         raise InputError(
             f"“{path.name}” cannot be read as a checkpoint: damaged, another kind of file, or with more in it than "
             "tensors and plain values.",
