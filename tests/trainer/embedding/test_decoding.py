@@ -33,6 +33,18 @@ def straight(path) -> tuple[list[int], np.ndarray]:
     return [pts for pts, _ in every], np.stack([pixels for _, pixels in every])
 
 
+def test_a_late_span_is_not_decoded_from_the_beginning(tmp_path):
+    path = odd.clip(tmp_path / "clip.mp4", 6.0, size=(64, 48), picture_options={"g": "20"})
+    facts = look(path, tmp_path)
+    shown = ticks(tmp_path).tolist()
+    with av.open(str(path)) as container:
+        first, _ = next(decoding.frames_from(container, facts, shown[130], LIMITS.max_pixels))
+    assert first == shown[120]
+    assert decoding.write_frames(
+        path, tmp_path / "out", facts, shown[130:132], True, LIMITS.max_pixels, lambda share: None
+    )
+
+
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 def test_any_span_is_what_decoding_the_whole_gives(tmp_path, suffix):
     path = odd.clip(tmp_path / f"clip{suffix}", 6.0, size=(64, 48), picture_options={"g": "20", "bf": "2"})
