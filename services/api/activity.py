@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, Field
 from sqlalchemy import Row, func, select
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from services.api.access import JobId, own_job
+from services.api.access import JOB_ID, JobId, own_job
 from services.api.events import KEEP_ALIVE_S, EventStream
 from services.api.jobs import shown
 from services.api.keys import Caller, requires
@@ -85,16 +85,20 @@ class TasksOut(BaseModel):
         **documented(401, 403, 503),
     },
 )
-async def watch_jobs(here: Here, caller: Reader) -> Response:
+async def watch_jobs(
+    here: Here,
+    caller: Reader,
+    job: Annotated[str | None, Query(pattern=JOB_ID, description="Of this one too, however old it is.")] = None,
+) -> Response:
     """Each event's data is a job as in the list. There is nothing to replay: who comes back is told all of them."""
     seen: dict[str, tuple[Any, ...]] = {}
-    first = await run_in_threadpool(changed, here, caller, seen)
+    first = await run_in_threadpool(changed, here, caller, seen, job)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStream(stream(here, caller, seen, first), headers=headers)
+    return EventStream(stream(here, caller, seen, first, job), headers=headers)
 
 
 async def stream(
-    here: Services, caller: Caller, seen: dict[str, tuple[Any, ...]], jobs: list[str]
+    here: Services, caller: Caller, seen: dict[str, tuple[Any, ...]], jobs: list[str], also: str | None
 ) -> AsyncIterator[bytes]:
     yield KEEPALIVE_COMMENT
     silent = 0.0
@@ -106,16 +110,18 @@ async def stream(
             silent = 0.0
             yield KEEPALIVE_COMMENT
         await asyncio.sleep(TICK_S)
-        jobs = await run_in_threadpool(changed, here, caller, seen)
+        jobs = await run_in_threadpool(changed, here, caller, seen, also)
 
 
-def changed(here: Services, caller: Caller, seen: dict[str, tuple[Any, ...]]) -> list[str]:
-    """Those of the newest jobs that are not as they were ``seen``, oldest first, as JSON."""
+def changed(here: Services, caller: Caller, seen: dict[str, tuple[Any, ...]], also: str | None = None) -> list[str]:
+    """Those of the newest jobs (and ``also`` this one) that are not as they were ``seen``, oldest first, as JSON."""
     query = select(Job).where(Job.kind == "job")
     if not caller.sees_all:
         query = query.where(Job.key_id == caller.key_id)
     with here.database.read() as session:
         jobs = list(session.scalars(query.order_by(Job.created.desc(), Job.id.desc()).limit(NEWEST)))
+        if also and also not in {job.id for job in jobs}:
+            jobs += session.scalars(query.where(Job.id == also))
         running = [job.id for job in jobs if job.state == "running"]
         shares = select(StageRun.job_id, func.sum(StageRun.progress)).where(
             StageRun.job_id.in_(running), StageRun.state == "running"

@@ -38,7 +38,7 @@ function Curve({ title, names, points }: { title: string; names: string[]; point
         height: 180,
         scales: { x: { time: false } },
         axes: [axis, { ...axis, size: 56 }],
-        series: [{ label: "step" }, ...names.map((name, at) => ({ label: name.replace(/^(loss|r1)\//, ""), stroke: COLOURS[at % COLOURS.length]!, width: 1.5, spanGaps: true, points: { show: data[0]!.length < 3 } }))],
+        series: [{ label: "step" }, ...names.map((name, at) => ({ label: name.replace(/^(loss|r1)\//, ""), ...(name === "chance" ? { stroke: ink, dash: [4, 4] } : { stroke: COLOURS[at % COLOURS.length]! }), width: 1.5, spanGaps: true, points: { show: data[0]!.length < 3 } }))],
       },
       data,
       at,

@@ -1,7 +1,7 @@
 // One job: stages × languages as they go, its titles, what went wrong and what to do about it, what can be taken away.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Cell, Job, StoredFile, Tasks, Title } from "./api";
+import type { Cell, Job, Tasks, Title } from "./api";
 import { all, get, send } from "./api";
 import { Exports } from "./exports";
 import { share } from "./jobs";
@@ -10,11 +10,10 @@ import { address, go } from "./route";
 import { about, ago, Bar, Curl, languageName, State, Trouble } from "./ui";
 
 export function JobView({ id }: { id: string }) {
-  const live = useJobs();
+  const live = useJobs(id);
   const job = live.get(id);
   const [tasks, setTasks] = useState<Tasks | null>(null);
   const [titles, setTitles] = useState<Title[]>([]);
-  const [files, setFiles] = useState<StoredFile[]>([]);
   const [error, setError] = useState<unknown>(null);
   const asking = useRef(false);
 
@@ -30,15 +29,6 @@ export function JobView({ id }: { id: string }) {
       .finally(() => { asking.current = false; });
   }, [job]);
   const ended = job !== undefined && !["running", "cancelling"].includes(job.state);
-  useEffect(() => {
-    if (!ended) return;
-    const some: StoredFile[] = [];
-    // Only what is not below a title's shots: those are many and come as one archive.
-    get<{ items: StoredFile[] }>(`/v1/jobs/${id}/files?limit=200`).then((page) => {
-      some.push(...page.items);
-      setFiles(some);
-    }, setError);
-  }, [ended]);
 
   if (!job) return <Trouble error={error} />;
   const act = (method: string, path: string, then?: () => void): void => {
@@ -85,7 +75,7 @@ export function JobView({ id }: { id: string }) {
       {tasks && <Grid tasks={tasks} ended={ended} />}
       {tasks && tasks.errors.length > 0 && <Errors tasks={tasks} />}
       <Titles job={id} titles={titles} />
-      {ended && <Exports job={job} titles={titles} files={files} />}
+      {ended && <Exports job={job} titles={titles} />}
     </section>
   );
 }

@@ -52,7 +52,7 @@ export function Lines(props: {
             <div key={one.id} role="row" aria-rowindex={index + 1} aria-selected={one.id === chosen}
               class={`line-row ${one.id === chosen ? "line-chosen" : ""} ${one.start <= props.now && props.now < one.end ? "line-now" : ""} ${one.status !== "ok" ? "line-off" : ""}`}
               style={{ top: `${index * HEIGHT}px` }} onClick={() => props.choose(one.id)}>
-              <span role="cell"><button type="button" class="link" aria-label={`Line ${one.id}`} onClick={() => props.choose(one.id)}>{clock(one.source_start ?? one.start, 1)}</button></span>
+              <span role="cell"><button type="button" class="link" aria-label={`${clock(one.source_start ?? one.start, 1)}, line ${one.id}`} onClick={() => props.choose(one.id)}>{clock(one.source_start ?? one.start, 1)}</button></span>
               <span role="cell">{one.speaker}</span>
               <span role="cell" class="line-text">{one.source_text ?? ""}</span>
               <span role="cell" class="line-text" lang={one.language}>{one.text}{one.edited && <i class="mark" title="written by a person"> ✎</i>}{one.status !== "ok" && <i class="bad"> {one.status}{one.reason ? `: ${one.reason.replaceAll("_", " ")}` : ""}</i>}</span>

@@ -6,10 +6,11 @@ import type { Job } from "./api";
 const jobs = new Map<string, Job>();
 const listeners = new Set<() => void>();
 let stream: EventSource | null = null;
+let followed: string | undefined;
 
 function open(): void {
   if (stream || document.hidden || !listeners.size) return;
-  stream = new EventSource("/v1/activity");
+  stream = new EventSource(`/v1/activity${followed ? `?job=${followed}` : ""}`);
   stream.addEventListener("job", (event) => {
     const job = JSON.parse((event as MessageEvent<string>).data) as Job;
     jobs.set(job.id, job);
@@ -31,12 +32,14 @@ function close(): void {
 
 document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
 
-/** Every job as it was last told of; renders anew when one changes. */
-export function useJobs(): Map<string, Job> {
+/** Every job as it was last told of; renders anew when one changes. `job`: followed however old it is. */
+export function useJobs(job?: string): Map<string, Job> {
   const [, tick] = useState(0);
   useEffect(() => {
     const told = (): void => tick((count) => count + 1);
     listeners.add(told);
+    if (followed !== job) close();
+    followed = job;
     open();
     return () => {
       listeners.delete(told);

@@ -1,7 +1,7 @@
 // The page: who is here, where they are, and the one stream of what happens to jobs.
 
 import { render } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { get, whenLocked } from "./api";
 import type { Session } from "./api";
 import { DatasetView } from "./dataset";
@@ -57,6 +57,17 @@ function Page() {
     look();
   }, []);
   const section = place.parts[0] ?? "";
+  const where = place.parts.join("/");
+  const arrived = useRef(where);
+  useEffect(() => {
+    const name = PLACES.find(([, parts]) => (parts[0] ?? "jobs") === (section || "jobs"))?.[0] ?? "Jobs";
+    document.title = [place.parts[3], name, "Counterdub"].filter(Boolean).join(" · ");
+    if (arrived.current === where) return;
+    // Another view: who reads by ear begins at its top, as everybody else does.
+    arrived.current = where;
+    scrollTo(0, 0);
+    document.getElementById("content")?.focus({ preventScroll: true });
+  }, [where]);
   return (
     <Keys.Provider value={session?.keys_required ?? false}>
       <a class="skip" href="#content" onClick={(event) => { event.preventDefault(); document.getElementById("content")?.focus(); }}>

@@ -95,12 +95,11 @@ function ShotCell(props: { shot: Shot; left: number; verdicts: Verdict[]; thumbs
   const title = verdicts.map((one) => `${soundName(one.track)}: ${one.accepted ? "kept" : one.reasons.join(", ").replaceAll("_", " ")}${one.detail ? ` (${one.detail})` : ""}`).join("\n");
   return (
     <button type="button" class={`shot ${props.current ? "shot-current" : ""} ${verdicts.length && !accepted.length ? "shot-rejected" : ""}`}
-      style={{ left: `${props.left}px` }} title={title} onClick={() => props.seek(shot.start)}
-      aria-label={`Shot ${shot.index}, ${clock(shot.start)}, ${accepted.length ? `${accepted.length} tracks kept` : why.length ? `rejected: ${why.join(", ")}` : "not judged"}`}>
+      style={{ left: `${props.left}px` }} title={title} onClick={() => props.seek(shot.start)}>
       <canvas ref={canvas} width={112} height={63} aria-hidden="true" />
-      <span class="shot-line"><span>{shot.index} · {clock(shot.start)}</span><span>{(shot.end - shot.start).toFixed(1)} s</span></span>
+      <span class="shot-line"><span><span class="hidden">Shot </span>{shot.index} · {clock(shot.start)}</span><span>{(shot.end - shot.start).toFixed(1)} s</span></span>
       <span class="shot-line">
-        {accepted.length ? <span class="good">kept · {accepted.length}</span> : <span class="bad">{why[0] ?? ""}</span>}
+        {accepted.length ? <span class="good">kept · {accepted.length}</span> : <span class="bad">{why[0] ?? ""}{why.length > 1 && <span class="hidden">, {why.slice(1).join(", ")}</span>}</span>}
         <span class="dots" aria-hidden="true">{verdicts.map((one) => <i key={one.track} class={one.accepted ? "dot-good" : "dot-bad"} />)}</span>
       </span>
     </button>

@@ -205,7 +205,7 @@ function Languages({ known, chosen, choose }: { known: Language[]; chosen: strin
           <span>{languageName(code)}</span>
         </label>
       ))}
-      <label>
+      <div class="another"><label>
         Another
         <input list="languages" value={more} placeholder="name or code"
           onInput={(event) => {
@@ -217,7 +217,7 @@ function Languages({ known, chosen, choose }: { known: Language[]; chosen: strin
         <datalist id="languages">
           {known.map((one) => <option key={one.code} value={one.name}>{one.native_name}</option>)}
         </datalist>
-      </label>
+      </label></div>
     </fieldset>
   );
 }

@@ -16,7 +16,7 @@ import { Waves } from "./waves";
 export function TitleView({ job, title }: { job: string; title: string }) {
   const base = `/v1/jobs/${job}`;
   const query = `title=${encodeURIComponent(title)}`;
-  const live = useJobs().get(job);
+  const live = useJobs(job).get(job);
   const busy = live !== undefined && ["running", "cancelling"].includes(live.state);
   const [record, setRecord] = useState<TitleRecord | null>(null);
   const [sounds, setSounds] = useState<Sound[]>([]);

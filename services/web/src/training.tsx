@@ -104,7 +104,7 @@ export function TrainingsView() {
             <a class="job-row" href={address(["trainings", one.id])}>
               <span class="job-name">{one.name || one.recipe}</span>
               <span class="chips"><span class="chip">{one.recipe}</span></span>
-              <span class="job-count quiet">{one.phase}</span>
+              <span class="job-count quiet">{OPEN.includes(one.state) ? one.phase : ""}</span>
               <span class="job-pairs quiet">step {one.step} · loss {figure(one.latest.loss, 3)}</span>
               <Bar value={one.state === "done" ? 1 : one.progress} label={`Progress of ${one.id}`} />
               <State state={one.state} />
@@ -171,7 +171,7 @@ export function TrainingView({ id }: { id: string }) {
       <div class="heading">
         <h1>{training.name || training.recipe}</h1>
         <State state={training.state} />
-        <span class="quiet">{training.recipe} · {training.phase} · step {training.step}{training.started && ` · for ${about((Date.parse(training.finished ?? new Date().toISOString()) - Date.parse(training.started)) / 1000)}`}</span>
+        <span class="quiet">{training.recipe}{OPEN.includes(training.state) && ` · ${training.phase}`} · step {training.step}{training.started && ` · for ${about((Date.parse(training.finished ?? new Date().toISOString()) - Date.parse(training.started)) / 1000)}`}</span>
         <div class="tools">
           {OPEN.includes(training.state) && <><button type="button" disabled={training.state === "cancelling"} onClick={() => act("cancel")}>Cancel</button><Curl method="POST" path={`${base}:cancel`} label="cancelling" /></>}
           {["failed", "cancelled"].includes(training.state) && <><button type="button" onClick={() => act("resume")}>Go on</button><Curl method="POST" path={`${base}:resume`} label="going on" /></>}

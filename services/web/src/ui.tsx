@@ -92,6 +92,7 @@ export function Curl(props: { method?: string; path: string; body?: unknown; com
   const keys = useContext(Keys);
   const [copied, setCopied] = useState(false);
   const text = props.command ?? curl(props.method ?? "GET", props.path, keys, props.body);
+  const word = copied ? "copied" : props.command ? "shell" : "curl";
   const copy = async (): Promise<void> => {
     try {
       await navigator.clipboard.writeText(text);
@@ -102,8 +103,8 @@ export function Curl(props: { method?: string; path: string; body?: unknown; com
     }
   };
   return (
-    <button type="button" class="curl" title={text} aria-label={`Copy as a command: ${props.label ?? props.path}`} onClick={() => void copy()}>
-      {copied ? "copied" : props.command ? "shell" : "curl"}
+    <button type="button" class="curl" title={text} aria-label={`${word} command for ${props.label ?? props.path}`} onClick={() => void copy()}>
+      {word}
     </button>
   );
 }

@@ -49,7 +49,7 @@ await browse(async (open, found) => {
     return times;
   });
   found.elements = await page.evaluate(() => document.querySelectorAll("*").length);
-  found.lastShot = await page.locator(".shot").last().getAttribute("aria-label");
+  found.lastShot = await page.locator(".shot").last().textContent();
   await page.getByRole("searchbox", { name: "Find a line" }).fill("1999");
   found.found = await page.locator(".rows-all .line-row").count();
 });
