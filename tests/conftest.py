@@ -13,6 +13,12 @@ from shared.weights import WeightFolder
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked ``gpu`` say that there is no card instead of failing."""
+    if item.get_closest_marker("gpu") and not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("no graphics card that torch can use")
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Real clips outside the repository (``COUNTERDUB_CLIPS`` or ``../shared/data``)."""
