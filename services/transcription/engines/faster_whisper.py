@@ -22,6 +22,8 @@ from shared.engines import Audio, EngineOptions, Licence, Segment, WeightFiles, 
 from shared.errors import EngineError, UsageError
 from shared.records import Word
 from shared.weights.given import digest, is_place, place
+from shared.weights.local import may_download
+from shared.weights.registry import catalog
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -97,10 +99,10 @@ def find_cublas() -> None:
 class FasterWhisper:
     """Recogniser.
 
-    Options: ``model`` (base, small, large-v3 … of the registry, the path of a folder in CTranslate2's format, or with
-    ``extra["allow_download"]`` a name of the model hub), ``device``, ``threads``; ``extra``: ``beam_size`` (5),
-    ``batch_size`` (windows at a time), ``dtype`` or CTranslate2's ``compute_type`` (int8 on the CPU, float16 on a
-    graphics card), ``short_window`` (on the CPU).
+    Options: ``model`` (base of the registry, the path of a folder in CTranslate2's format, or a name of the model hub
+    (small, large-v3 …) that is on this machine or, with ``extra["allow_download"]``, may be fetched), ``device``,
+    ``threads``; ``extra``: ``beam_size`` (5), ``batch_size`` (windows at a time), ``dtype`` or CTranslate2's
+    ``compute_type`` (int8 on the CPU, float16 on a graphics card), ``short_window`` (on the CPU).
     """
 
     name: ClassVar[str] = "faster-whisper"
@@ -110,13 +112,12 @@ class FasterWhisper:
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
-        if is_place(options.model) or options.extra.get("allow_download"):
-            return ()
-        return (f"whisper-{options.model or 'base'}-ct2",)
+        name = f"whisper-{options.model or 'base'}-ct2"
+        return () if is_place(options.model) or may_download(options) or name not in catalog() else (name,)
 
     @classmethod
     def digests(cls, options: EngineOptions) -> dict[str, str]:
-        """Hashes of weights that are not in the registry: a given folder, or what the hub gave (fetched for it)."""
+        """Hashes of weights that are not in the registry: a given folder, or the hub's copy (fetched if allowed)."""
         return {} if cls.weights(options) else {"given": digest(own_folder(options))}
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
@@ -267,7 +268,7 @@ class FasterWhisper:
 
 
 def own_folder(options: EngineOptions) -> Path:
-    """The folder that the options give, or the hub's copy on this machine (fetched when it is not there).
+    """The folder that the options give, or the hub's copy on this machine, fetched only with ``allow_download``.
 
     Raises:
         EngineError: ``weights_missing``.
@@ -277,8 +278,11 @@ def own_folder(options: EngineOptions) -> Path:
     from faster_whisper import download_model
 
     try:
-        return Path(download_model(options.model))
+        return Path(download_model(options.model, local_files_only=not may_download(options)))
     except (OSError, ValueError) as error:
         raise EngineError(
-            f"The model “{options.model}” cannot be fetched from the model hub.", code="weights_missing"
+            f"Whisper {options.model} is not on this machine. Give a folder in CTranslate2's format as the model, or "
+            "let it be fetched from the model hub with allow_download.",
+            code="weights_missing",
+            model=options.model,
         ) from error
