@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from services.separation.stage import STAGE, STEMS
 from shared.audio.files import read, write
 from shared.audio.signal import decibels, rms
+from shared.errors import Cancelled
 from shared.pipeline.stage import Scope
 from shared.records import SAMPLE_RATE, Span, Utterance, write_jsonl
 from shared.settings import Settings
+from tests.engines.stopping import Stopping
 
 SUM_DB = -80.0
 """What the stems' sum may differ from the mix, relative to the mix."""
@@ -90,3 +93,22 @@ def gives_stems_that_sum_to_the_mix(separator: Any, folder: Path) -> None:
         assert decibels(rms(vocals + background - true) / rms(true)) < SUM_DB
         open_gate += rms(vocals)
     assert open_gate > 0
+
+
+def stops_when_told(separator: Any, folder: Path) -> None:
+    """After the block in hand, and the engine works as before."""
+    mix = noise(2, SAMPLE_RATE)
+    before = separator.vocals(mix)
+    inputs = {name: folder / name for name in ("master.flac", "chunks.json")}
+    write(inputs["master.flac"], mix)
+    inputs["chunks.json"].write_text(json.dumps([{"index": 0, "start": 0, "end": SAMPLE_RATE}]))
+    with pytest.raises(Cancelled):
+        STAGE.run(
+            Scope(chunk=0), inputs, Settings().separation, {"separator": separator}, Stopping(folder / "stopped", 1)
+        )
+    assert np.array_equal(separator.vocals(mix), before)
+
+
+def survives_a_long_input(separator: Any) -> None:
+    mix = np.tile(noise(1, 10 * SAMPLE_RATE), 10)[:, : 95 * SAMPLE_RATE]
+    assert separator.vocals(mix).shape == mix.shape

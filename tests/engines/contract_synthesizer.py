@@ -10,9 +10,14 @@ import numpy as np
 import pytest
 
 from services.dubbing.batching import SpeechRequest
+from services.dubbing.stage import STAGE
 from shared.engines import EngineOptions
-from shared.errors import EngineError, UsageError
+from shared.errors import Cancelled, EngineError, UsageError
+from shared.pipeline.stage import Scope
+from shared.settings import DubbingSettings
 from tests.conftest import CheckedWeights
+from tests.dubbing.stand_ins import title, utterance
+from tests.engines.stopping import Stopping
 
 
 @dataclass
@@ -89,6 +94,21 @@ class SynthesizerContract:
         words = case.text.split()
         text = " ".join((words * case.long_words)[: case.long_words])
         assert case.speak(engine, text).size > 2 * case.speak(engine, " ".join(words[:2])).size
+
+    def test_it_stops_when_told(self, case: Case, engine: Any, tmp_path: Any) -> None:
+        """The stage ends at the line where it is told to, and the engine works as before."""
+        before = case.speak(engine, seed=1)
+        lines = [utterance(number, 3.0 * number, 3.0 * number + 2.0) for number in range(3)]
+        texts = {line.id: [case.text] for line in lines}
+        inputs = title(tmp_path, lines, texts, voice=case.voice)
+        if case.reference is not None:
+            np.savez(tmp_path / "references.npz", S1=case.reference)
+            inputs["references.npz"] = tmp_path / "references.npz"
+        work = Stopping(tmp_path / "stopped", 1)
+        with pytest.raises(Cancelled):
+            STAGE.run(Scope(case.language, 0), inputs, DubbingSettings(), {"synthesizer": engine}, work)
+        assert work.parts > 0 and work.counters["ok"] + work.counters.get("overflow", 0) == 1
+        np.testing.assert_array_equal(before, case.speak(engine, seed=1))
 
     def test_unknown_voice(self, case: Case, engine: Any) -> None:
         assert code_of(lambda: case.speak(engine, voice="nobody"), UsageError) == "unknown_voice"

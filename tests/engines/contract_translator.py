@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
+from services.translation.stage import STAGE
 from shared.engines import Line
-from shared.records import Hypothesis
+from shared.errors import Cancelled, UsageError
+from shared.pipeline.stage import Scope
+from shared.records import Hypothesis, write_jsonl
+from shared.settings import TranslationSettings
+from tests.engines.stopping import Stopping
+from tests.translation.fakes import utterances
 
 LINES = [Line("Good evening, Tom. Please come in."), Line("Go!"), Line("I know this letter, my father wrote it.")]
 
@@ -36,3 +44,26 @@ def well_formed(found, lines: int, count: int) -> None:
         assert all(one.score <= 0 for one in candidates)
         scores = [one.score for one in candidates]
         assert scores == sorted(scores, reverse=True) or count > 2
+
+
+def stops_when_told(engine, source: str, target: str, folder) -> None:
+    """The stage ends at the line where it is told to, and the engine works as before."""
+    lines = [Line(line.text) for line in LINES[:2]]
+    before = engine.translate(lines, source, target, 1)
+    inputs = {name: folder / name for name in ("utterances.jsonl", "chunks.json", "language.json")}
+    write_jsonl(inputs["utterances.jsonl"], utterances([line.text for line in LINES]))
+    inputs["chunks.json"].write_text('[{"index": 0, "start": 0, "end": 2880000}]')
+    inputs["language.json"].write_text(f'{{"language": "{source}"}}')
+    work = Stopping(folder / "stopped", 1)
+    with pytest.raises(Cancelled):
+        STAGE.run(Scope(target, 0), inputs, TranslationSettings(), {"translator": engine}, work)
+    assert work.parts == 1
+    assert engine.translate(lines, source, target, 1) == before
+
+
+def refuses_what_it_cannot(engine, source: str) -> None:
+    """The stage's own error where the engine knows its pairs."""
+    if engine.languages() is not None:
+        with pytest.raises(UsageError) as caught:
+            engine.translate(LINES[:1], source, "ia", 1)
+        assert caught.value.code == "unsupported_pair"

@@ -15,9 +15,12 @@ import soundfile as sf
 from services.transcription.engines import whisper_weights
 from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.engines.whisper import OpenAIWhisper, _Prepared
+from services.transcription.recognise import Sound, listen
 from shared.audio.signal import resample
 from shared.engines import EngineOptions, Segment
-from shared.errors import EngineError, UsageError
+from shared.errors import Cancelled, EngineError, UsageError
+from shared.records import Span
+from shared.settings import TranscriptionSettings
 from shared.text import normalise
 from tests.engines.ct2_weights import to_openai
 
@@ -50,11 +53,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["openai-whisper", "faster-whisper"])
 def recognizer(request: pytest.FixtureRequest, weights: Any) -> Any:
+    extra = {"batch_size": 4, "beam_size": 2}
     if request.param == "openai-whisper":
         given = request.getfixturevalue("checkpoint")
-        return OpenAIWhisper(EngineOptions(model=str(given), threads=2, extra={"batch_size": 4}), weights)
+        return OpenAIWhisper(EngineOptions(model=str(given), threads=2, extra=extra), weights)
     pytest.importorskip("faster_whisper")
-    return FasterWhisper(EngineOptions(model="base", threads=2, extra={"batch_size": 4}), weights)
+    return FasterWhisper(EngineOptions(model="base", threads=2, extra=extra), weights)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,30 @@ def test_nothing_and_unknown_languages(recognizer: Any, speech: np.ndarray) -> N
         with pytest.raises(UsageError) as error:
             call()
         assert error.value.code == "unknown_language"
+
+
+def test_it_stops_when_told(recognizer: Any, speech: np.ndarray) -> None:
+    """Between two windows, and the engine works as before."""
+    line, pause = speech[:52_000], np.zeros(40 * 16_000, np.float32)
+    mix, later = np.concatenate([line, pause, line]), (line.size + pause.size) / 16_000
+    spans = [Span(start=0.0, end=3.2), Span(start=later, end=later + 3.2)]
+    heard, told = [], []
+
+    class Counting:
+        def transcribe(self, audio: np.ndarray, language: str | None) -> list[Segment]:
+            heard.append(audio.size)
+            return recognizer.transcribe(audio, language)
+
+    def progress(share: float) -> None:
+        told.append(share)
+        if len(told) == 2:
+            raise Cancelled
+
+    before = recognizer.transcribe(line, "en")
+    with pytest.raises(Cancelled):
+        listen(Sound(mix, mix, spans, spans), "en", TranscriptionSettings(), {"recognizer": Counting()}, progress)
+    assert len(heard) == 1
+    assert recognizer.transcribe(line, "en") == before
 
 
 @pytest.mark.slow
@@ -182,6 +210,18 @@ def test_what_is_not_there_is_said(
     with pytest.raises(EngineError) as error:
         OpenAIWhisper(EngineOptions(model=model), weights)
     assert error.value.code == code
+
+
+def test_a_model_that_the_registry_does_not_have_is_said(weights: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the profiles for graphics cards name them."""
+    pytest.importorskip("faster_whisper")
+    for call in (
+        lambda: FasterWhisper(EngineOptions("large-v3"), weights),
+        lambda: FasterWhisper.digests(EngineOptions("large-v3")),
+    ):
+        with pytest.raises(EngineError) as error:
+            call()
+        assert error.value.code == "weights_missing" and "allow_download" in error.value.message
 
 
 def test_damaged_and_unreadable_files(weights: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,3 +47,12 @@ def test_the_same_sound_gives_the_same_result_again(separator: Any) -> None:
 
 def test_stems_sum_to_the_mix(separator: Any, tmp_path: Path) -> None:
     contract.gives_stems_that_sum_to_the_mix(separator, tmp_path)
+
+
+def test_it_stops_when_told(separator: Any, tmp_path: Path) -> None:
+    contract.stops_when_told(separator, tmp_path)
+
+
+@pytest.mark.slow
+def test_very_long_input(separator: Any) -> None:
+    contract.survives_a_long_input(separator)

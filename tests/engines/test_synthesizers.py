@@ -10,7 +10,7 @@ import pytest
 from shared.engines import EngineOptions
 from shared.errors import EngineError, UsageError
 from tests.conftest import CheckedWeights
-from tests.engines import tiny_dubbing
+from tests.engines import tiny_dubbing, tiny_translation
 from tests.engines.contract_synthesizer import BatchContract, Case, SynthesizerContract, code_of
 
 
@@ -104,6 +104,18 @@ class TestCoquiVits(SynthesizerContract, BatchContract):
         import trainer
 
         assert not hasattr(trainer, "TrainerConfig")
+
+
+class TestSeamless(SynthesizerContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def case(cls, tmp_path_factory: pytest.TempPathFactory) -> Case:
+        pytest.importorskip("torch")
+        pytest.importorskip("transformers")
+        from services.dubbing.engines.seamless import SeamlessSynthesizer
+
+        folder = tiny_translation.seamless(tmp_path_factory.mktemp("seamless") / "v2")
+        return Case(SeamlessSynthesizer, EngineOptions(str(folder)), "es", "Hola, amigo.", "0", long_words=40)
 
 
 @pytest.mark.slow

