@@ -28,7 +28,8 @@ def half(rank: int) -> Any:
 def plain(rank: int, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The plain step's gradients in one of the processes, averaged by DistributedDataParallel."""
     model, objective = small.Small(), small.objective(**settings)
-    objective(DistributedDataParallel(model)(half(rank)), half(rank)["shot"], Gather.here()).total.backward()
+    network = DistributedDataParallel(model)  # kept: its hooks average the gradients for as long as it lives
+    objective(network(half(rank)), half(rank)["shot"], Gather.here()).total.backward()
     return small.gradients(model, objective)
 
 
