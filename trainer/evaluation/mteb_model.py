@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import soxr
 import torch
-from mteb.models.abs_encoder import AbsEncoder
 from mteb.models.model_meta import ModelMeta
+from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from trainer.encoder import Encoder
 from trainer.evaluation.baselines import encoder_of
@@ -23,7 +23,7 @@ from trainer.frontend.windows import uniform
 Batch = dict[str, list[Any]]
 
 
-class CounterdubModel(AbsEncoder):
+class CounterdubModel:
     """Embeds ``audio`` and ``video`` columns; where a row has both they are joined, each of length 1.
 
     Retrieval, where one modality asks and another answers, and zero-shot tasks take the projections that training
@@ -68,6 +68,14 @@ class CounterdubModel(AbsEncoder):
         if len(parts) == 1:
             return parts[names[0]]
         return np.concatenate([part / np.linalg.norm(part, axis=1, keepdims=True) for part in parts.values()], axis=1)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Cosines of all pairs, ``[N, M]``."""
+        return cos_sim(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Cosines row by row, ``[N]``."""
+        return pairwise_cos_sim(embeddings1, embeddings2)
 
     def sounds(self, items: list[Any], heads: bool) -> np.ndarray:
         """Items have ``array`` (``[samples]``, or channels first) and ``sampling_rate``."""

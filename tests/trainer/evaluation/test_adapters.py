@@ -23,7 +23,7 @@ def tones(count: int, rate: int = 48_000, seed: int = 0) -> list[tuple[np.ndarra
 
 @pytest.mark.slow
 def test_xares_checks_and_runs_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its own checker, then one of its tasks whole: tars, embeddings, MLP, nearest neighbours."""
+    """Its own checker, then one of its tasks whole: tars, embeddings, its MLP."""
     checker = pytest.importorskip("xares.audio_encoder_checker", reason="the package xares is not installed")
     xares = pytest.importorskip("xares.task", reason="xares or torchaudio cannot be imported")
     import torchaudio
@@ -68,7 +68,6 @@ def test_xares_checks_and_runs_the_encoder(tmp_path: Path, monkeypatch: pytest.M
     task = xares.XaresTask(config)
     task.make_encoded_tar()
     assert task.run_mlp()[0] > 0.8
-    assert task.run_knn()[0] > 0.8
 
 
 @pytest.mark.slow
@@ -78,6 +77,7 @@ def test_mteb_evaluates_the_model(tmp_path: Path) -> None:
     import datasets
     from mteb.abstasks.classification import AbsTaskClassification
     from mteb.abstasks.task_metadata import TaskMetadata
+    from mteb.models.models_protocols import EncoderProtocol
 
     from trainer.evaluation.mteb_model import load
 
@@ -107,6 +107,7 @@ def test_mteb_evaluates_the_model(tmp_path: Path) -> None:
         return datasets.Dataset.from_dict({"audio": sounds, "label": [label for _, label in made]})
 
     model = load("random:tiny-en", device="cpu")
+    assert isinstance(model, EncoderProtocol)
     assert model.mteb_model_meta.name == "counterdub/tiny-en" and "video" in model.mteb_model_meta.modalities
     result = mteb.evaluate(model, Tones(), cache=None, overwrite_strategy="always", encode_kwargs={"batch_size": 8})
     score = result.task_results[0].scores["test"][0]["accuracy"]
