@@ -34,7 +34,9 @@ class ServiceSettings(BaseSettings):
     retry_delay_s: float = Field(5.0, ge=0, description="Before a task that may succeed is tried again; doubles.")
     time_limit_s: float = Field(3600.0, gt=0, description="Of one task; its process is ended at the limit.")
     time_limits_s: dict[str, float] = Field({}, description='Of single stages: {"ingest": 7200}.')
-    training_limit_s: float = Field(14 * 24 * 3600.0, gt=0, description="Of a training, from one interruption to the next.")
+    training_limit_s: float = Field(
+        14 * 24 * 3600.0, gt=0, description="Of a training, from one interruption to the next."
+    )
     trainer_processes: int | None = Field(
         None, ge=1, description="That train together; one a graphics card (else one) when not set."
     )

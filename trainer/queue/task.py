@@ -12,7 +12,7 @@ from typing import Any
 from shared.errors import Cancelled, CounterdubError, InputError
 from shared.jobs import training_notes as notes
 from shared.jobs.claims import Claimed
-from shared.jobs.running import Bench
+from shared.jobs.running import Bench, patiently
 from shared.jobs.training_tables import Training
 from shared.store import Blob, storage_errors
 from trainer.queue import children, commands, gathering, keeping
@@ -48,8 +48,8 @@ def train(claimed: Claimed, here: Bench) -> Mapping[str, int]:
         try:
             attempt.run()
         finally:
-            attempt.settle()
-        done = attempt.finish()
+            patiently(attempt.settle, here.stopping)
+        done = patiently(attempt.finish, here.stopping)
     shutil.rmtree(folders.root, ignore_errors=True)
     return done
 
@@ -74,15 +74,15 @@ class Attempt:
     def shard(self) -> None:
         """From the jobs' files to shards. What was made before is kept."""
         here, folders = self._here, self._folders
-        notes.note_phase(here.database, self._run, self._worker, "gathering")
+        self._phase("gathering")
         with storage_errors("the folder of the training"):
             folders.pairs.mkdir(exist_ok=True)
         with here.store.workspace():
             gathering.gather(self._data(), here.store, folders.pairs, self._check)
-        notes.note_phase(here.database, self._run, self._worker, "sharding")
+        self._phase("sharding")
         made = self._child(commands.shards(folders), SHARDS_GRACE_S, partly=True)
         facts = {name: made[name] for name in ("shots", "titles", "tracks", "skipped", "left_out") if name in made}
-        notes.note_phase(here.database, self._run, self._worker, "sharded", **facts)
+        self._phase("sharded", **facts)
         with storage_errors("the folder of the training"):
             folders.sharded.touch()
             shutil.rmtree(folders.pairs)
@@ -104,7 +104,7 @@ class Attempt:
 
     def run(self) -> None:
         count = commands.processes(self._here.settings)
-        notes.note_phase(self._here.database, self._run, self._worker, "training", processes=count)
+        self._phase("training", processes=count)
         self._child(commands.training(self._training, self._folders, count), TRAINING_GRACE_S)
 
     def settle(self) -> None:
@@ -130,15 +130,19 @@ class Attempt:
         if found is None or blob is None:
             notes.note_files(here.database, self._run, self._worker, files)
             return
-        step = self._kept = found[0]
-        self._kept_at = time.monotonic()
+        step = found[0]
         old = notes.note_files(here.database, self._run, self._worker, {**files, notes.CHECKPOINT: blob}, step)
+        self._kept, self._kept_at = step, time.monotonic()
         if old is not None:
             here.store.remove(old)
 
     def finish(self) -> Mapping[str, int]:
         files = keeping.store_beside(self._here.store, self._folders.run)
         return notes.finish_training(self._here.database, self._run, self._worker, files)
+
+    def _phase(self, phase: str, **facts: Any) -> None:
+        here = self._here
+        patiently(lambda: notes.note_phase(here.database, self._run, self._worker, phase, **facts), here.stopping)
 
     def _data(self) -> dict[str, Any]:
         """The list of files that it reads: the same after every crash."""
