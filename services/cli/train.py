@@ -101,8 +101,9 @@ def bar(quiet: bool) -> Iterator[Listener]:
             if "loss" in line:
                 notes["loss"] = f"loss {line['loss']:.3f}  {line['clips_per_s']:.0f} clips/s"
             if "held_out" in line:
-                recalls = [value for name, value in line.items() if name.startswith("r1/")]
-                notes["found"] = f"  R@1 {max(recalls, default=0):.1%} (chance {line['chance']:.1%})"
+                pair = next((name for name in line if name.startswith("r1/")), None)  # sound → picture, if there is one
+                share = f"{line[pair]:.1%}" if pair else "–"
+                notes["found"] = f"  R@1 {share} (chance {line['chance']:.1%})"
             note = notes["loss"] + notes["found"]
             progress.update(task, completed=step, total=steps, note=note)
             if line and not live and not quiet:
