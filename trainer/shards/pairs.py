@@ -63,12 +63,12 @@ def plan_pairs(out: Path) -> Planned:
         if isinstance(plan, str):
             left_out[plan] += 1
             continue
-        try:
-            for path in {plan.picture, *(sound.path for sound in plan.sounds.values())} - digests.keys():
+        for path in {plan.picture, *(sound.path for sound in plan.sounds.values())} - digests.keys():
+            try:
                 digests[path] = file_digest(Path(path))
-        except InputError as error:
-            left_out[error.code] += 1
-            continue
+            except InputError:
+                # Cutting meets it too, and knows whether the shot can do without.
+                digests[path] = "unreadable"
         plans.append(with_digest(plan, digests))
     return Planned(plans, left_out)
 
