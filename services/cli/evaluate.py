@@ -323,7 +323,8 @@ def tell(written: list[Path], as_json: bool, every: bool = False) -> None:
             found_one = result["metrics"][name]
             value = "not defined" if found_one["value"] is None else f"{found_one['value']:.4f}"
             spread = f" ± {found_one['sd']:.4f}" if found_one["sd"] is not None else ""
-            console.print(f"{result['label']}  {result['name']}  {name} {value}{spread}", highlight=False)
+            blind = f"  (chance {found_one['chance']:.4f})" if "chance" in found_one else ""
+            console.print(f"{result['label']}  {result['name']}  {name} {value}{spread}{blind}", highlight=False)
         console.print(f"  {result['path']}", soft_wrap=True, highlight=False)
 
 

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from shared.errors import CounterdubError
+from tests.trainer.embedding.conftest import write
 from tests.trainer.evaluation.conftest import SMALL, Counting
 from trainer.evaluation import hear, results
 from trainer.evaluation.baselines import MelStatistics, encoder_of
@@ -272,3 +273,18 @@ def test_grid_and_batches() -> None:
     with pytest.raises(CounterdubError):
         points("slow", 8, 0)
     assert batches(2049, 1024) == [(0, 1024), (1024, 2049)] and batches(1, 1024) == [(0, 1)]
+
+
+def test_a_checkpoint_of_ours_runs_and_has_its_own_cache(tones: Path, tmp_path: Path) -> None:
+    """The folder of a run; another step of it finds nothing of the first."""
+    task = read_task(tones)._replace(grid=SMALL | {"max_epochs": [3]})
+    kept = tmp_path / "embeddings.db"
+    for step in (7, 9):
+        write(tmp_path / "run", step=step, seed=step)
+        encoder = encoder_of(str(tmp_path / "run"))
+        with EmbeddingCache(kept) as cache:
+            result, _ = evaluate(task, encoder, cache, label="run", grid_points=1)
+        assert result["cost"]["embedded"] == 48
+        assert result["checkpoint"]["id"] == encoder.id and len(encoder.id) == 64
+    model = hear.load_model(str(tmp_path / "run"))
+    assert model.scene_embedding_size == encoder.audio_size
