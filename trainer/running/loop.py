@@ -87,6 +87,12 @@ def train(
         except BaseException as error:
             with contextlib.suppress(StorageError):  # the first error is the one to tell
                 run.end("stopped" if isinstance(error, Cancelled | KeyboardInterrupt) else "failed", error)
+            if isinstance(error, torch.OutOfMemoryError):
+                raise EngineError(
+                    "The device has too little memory for a batch. Lower data.batch_size, or let it be encoded in "
+                    "parts with objective.chunk.",
+                    code="out_of_memory",
+                ) from error
             raise
 
 
