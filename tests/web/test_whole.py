@@ -33,7 +33,7 @@ def test_upload_listen_correct_train(tmp_path: Path, sample: Path, weights: Chec
     try:
         found = drive(
             "whole",
-            patience_s=1800,
+            patience_s=3600,
             patience=60_000,
             url=served.url,
             video=str(sample),

@@ -2,7 +2,7 @@
 
 import { asked, browse, picture } from "./browser.mjs";
 
-const LONG = 600_000;
+const LONG = 1_200_000;
 
 await browse(async (open, found) => {
   const page = await open();
