@@ -29,13 +29,17 @@ def by_scikit_learn(task: Task, cache: EmbeddingCache) -> float:
     folds = []
     for fold in task.folds:
         train, test = gather(task, embedded, fold.train), gather(task, embedded, fold.test)
-        network = MLPClassifier((128,), learning_rate_init=1e-3, early_stopping=True, max_iter=300, random_state=0)
+        # One batch an epoch, as HEAR's 1024 are on so few clips; its own early stopping would train on less.
+        network = MLPClassifier(
+            (128,), learning_rate_init=1e-3, batch_size=len(train.inputs), max_iter=150, random_state=0
+        )
         model = make_pipeline(StandardScaler(), network).fit(train.inputs, train.targets.argmax(1))
         folds.append(model.score(test.inputs, test.targets.argmax(1)))
     return float(np.mean(folds))
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_predictor_reaches_scikit_learn_and_a_random_tower_lies_between(esc10: Task, spoken_digits: Task) -> None:
     """ESC-10 and spoken digits on mel statistics; a tower without training is above chance and below them."""
     with EmbeddingCache() as cache:
@@ -46,8 +50,11 @@ def test_predictor_reaches_scikit_learn_and_a_random_tower_lies_between(esc10: T
             found[task.name] = result["metrics"]["top1_acc"]["value"]
             assert found[task.name] > by_scikit_learn(task, cache) - 0.03, task.name
         small = esc10._replace(grid=SMALL | {"max_epochs": [150]})
-        result, _ = evaluate(small, encoder_of("random:tiny-en"), cache, label="random", grid_points=1)
-    assert 0.2 < result["metrics"]["top1_acc"]["value"] < found["esc10"]
+        random = []
+        for seed in (0, 1):
+            result, _ = evaluate(small, encoder_of("random:tiny-en", seed), cache, label="random", grid_points=1)
+            random.append(result["metrics"]["top1_acc"]["value"])
+    assert 0.2 < np.mean(random) < found["esc10"]
 
 
 def test_no_recording_of_esc10_is_on_two_sides(esc10: Task) -> None:
