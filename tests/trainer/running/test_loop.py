@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -133,15 +132,3 @@ def test_bf16_and_parts_stay_near_fp32(tmp_path: Path) -> None:
     }
     assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05) and losses["bf16"] != losses["fp32"]
     assert losses["parts"] == pytest.approx(losses["fp32"], rel=1e-4)
-
-
-@pytest.mark.slow
-def test_compiled_towers_learn_the_same(tmp_path: Path) -> None:
-    if shutil.which("g++") is None:
-        pytest.skip("torch.compile on a CPU needs a C++ compiler")
-    for name, more in (("plain", ()), ("compiled", ("running.compile=true",))):
-        run(small("tiny-en", "optimiser.steps=3", *more), tmp_path / name)
-    losses = [[line["loss"] for line in curve(tmp_path / name) if "loss" in line] for name in ("plain", "compiled")]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
-    one, other = (weights(tmp_path / name / "checkpoints" / "step-00000003.pt") for name in ("plain", "compiled"))
-    assert one.keys() == other.keys()
