@@ -50,6 +50,6 @@ await browse(async (open, found) => {
   });
   found.elements = await page.evaluate(() => document.querySelectorAll("*").length);
   found.lastShot = await page.locator(".shot").last().textContent();
-  await page.getByRole("searchbox", { name: "Find a line" }).fill("1999");
+  await page.getByRole("searchbox", { name: "Find a line" }).fill("line number 1999");
   found.found = await page.locator(".rows-all .line-row").count();
 });
