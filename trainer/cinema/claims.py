@@ -1,0 +1,251 @@
+"""The paper's claims as contrasts with a verdict each: holds, does not hold, undecided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Verdict = Literal["holds", "does not hold", "undecided"]
+Kind = Literal["above", "below", "alike", "not below"]
+
+MAIN_MEASURE = ("scene", "EFJ", "EN")
+"""Named before any reported seed was run: background class under English speech, EFJ against EN, λ_a = 1."""
+MARGIN = 0.03
+"""Differences smaller than three points count as none."""
+FEWEST_FOLDS = 3
+"""With fewer nothing is decided."""
+LEVEL = 0.05
+
+
+class Contrast(NamedTuple):
+    """A metric of one column against that of another, and what is claimed of the difference."""
+
+    metric: str
+    one: str
+    other: str
+    kind: Kind
+
+
+class Claim(NamedTuple):
+    name: str
+    text: str
+    source: str
+    contrasts: tuple[Contrast, ...]
+
+
+CLAIMS = (
+    Claim(
+        "main",
+        "Dubs as second sound are better than a second view of the original on sound under speech (main measure)",
+        "paper, Table B.3: EFJ above EN",
+        (Contrast(*MAIN_MEASURE, "above"),),
+    ),
+    Claim("clean", "The same on clean sounds", "Table B.3, ESC-50", (Contrast("clean", "EFJ", "EN", "above"),)),
+    Claim(
+        "nonsemantic",
+        "Dubs are better on how it is said rather than what",
+        "Table B.3, LibriCount and non-semantic tasks",
+        (Contrast("count", "EFJ", "EN", "above"),),
+    ),
+    Claim(
+        "each language",
+        "Each single language does it",
+        "Table B.3: ES, FR, JA above EN",
+        tuple(Contrast("scene", name, "EN", "above") for name in ("ES", "FR", "JA")),
+    ),
+    Claim(
+        "languages alike",
+        "Which language hardly matters",
+        "Table B.3: ES, FR, JA and EFJ are close",
+        tuple(Contrast("scene", name, "EFJ", "alike") for name in ("ES", "FR", "JA")),
+    ),
+    Claim("sep sounds", "Without speech sounds are learnt well", "Table B.3, SEP", (Contrast("clean", "SEP", "EN", "above"),)),
+    Claim(
+        "sep speech",
+        "Without speech less is learnt of voices",
+        "Table B.3, SEP",
+        (Contrast("count", "SEP", "EN", "below"), Contrast("digit_speaker", "SEP", "EN", "below")),
+    ),
+    Claim(
+        "sep pictures",
+        "Without speech pictures and both together are worse",
+        "Table B.3, VGGSound and video, SEP",
+        (Contrast("video", "SEP", "EN", "below"), Contrast("audiovisual", "SEP", "EN", "below")),
+    ),
+    Claim(
+        "audio alone",
+        "Sound alone learns less than sound with pictures",
+        "Table B.3: AUD is last",
+        (Contrast("scene", "AUD", "EN", "below"), Contrast("clean", "AUD", "EN", "below")),
+    ),
+    Claim(
+        "audio with dubs",
+        "Dubs help sound alone, everywhere",
+        "Tables B.3 and B.4: AUD+EFJ above AUD",
+        tuple(Contrast(metric, "AUD+EFJ", "AUD", "above") for metric in ("scene", "clean", "count", "digit")),
+    ),
+    Claim(
+        "language kept",
+        "Tasks of words and languages are not harmed",
+        "Table B.4",
+        tuple(Contrast(metric, "EFJ", "EN", "not below") for metric in ("digit", "digit_speaker", "language")),
+    ),
+    Claim(
+        "language or speech",
+        "Another language does more than other speech in the same one",
+        "ours: the paper has no same-language redub",
+        (Contrast("scene", "EFJ", "EN2", "above"),),
+    ),
+    Claim(
+        "cross terms alone",
+        "Dubs help without the term between the two sounds, too",
+        "the paper's own terms: λ_a = 0 in section B.3",
+        (Contrast("scene", "EFJ, λ_a = 0", "EN, λ_a = 0", "above"),),
+    ),
+    Claim(
+        "separation alone",
+        "With EN's views and terms, taking the speech out is good for sounds",
+        "ours: SEP with two views, so that views and terms are equal",
+        (Contrast("scene", "SEP, two views", "EN", "above"), Contrast("clean", "SEP, two views", "EN", "above")),
+    ),
+)
+
+
+class Difference(NamedTuple):
+    """One − other as shares: mean over folds, deviation over folds, and two 95 % intervals.
+
+    Attributes:
+        by_source: Of a paired bootstrap over source recordings: what other sounds would do.
+        by_fold: Of Student's t over folds: what other trainings would do, too; None of fewer than two folds.
+        p: Of the bootstrap, two-sided, before any correction.
+    """
+
+    value: float
+    sd: float | None
+    by_source: tuple[float, float]
+    by_fold: tuple[float, float] | None
+    p: float
+    folds: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """From the lower of the low ends to the higher of the high ones."""
+        other = self.by_fold or self.by_source
+        return min(self.by_source[0], other[0]), max(self.by_source[1], other[1])
+
+
+def difference(one: Mapping[int, Mapping], other: Mapping[int, Mapping], metric: str) -> Difference | None:
+    """Compare two columns on the folds that both have.
+
+    Args:
+        one: Fold → what :func:`trainer.cinema.jobs.write` wrote.
+        other: The same.
+        metric: Of :data:`trainer.cinema.probes.METRICS`.
+    """
+    from scipy.stats import t
+
+    from trainer.evaluation.significance import compare
+
+    folds = [fold for fold in one if fold in other]
+    if not folds or any(metric not in side[fold]["statistics"] for side in (one, other) for fold in folds):
+        return None
+    found = compare(*(pooled([side[fold] for fold in folds], metric) for side in (one, other)))
+    if found is None:
+        return None
+    each = np.array([value_of(one[fold], metric) - value_of(other[fold], metric) for fold in folds])
+    sd = float(each.std(ddof=1)) if len(folds) > 1 else None
+    by_fold = None
+    if sd is not None:
+        reach = float(t.ppf(0.975, len(folds) - 1)) * sd / np.sqrt(len(folds))
+        by_fold = (float(each.mean() - reach), float(each.mean() + reach))
+    return Difference(found.difference, sd, (found.low, found.high), by_fold, found.p, len(folds))
+
+
+def pooled(folds: Sequence[Mapping], metric: str):  # type: ignore[no-untyped-def]
+    """All folds' sources as one; each fold's are its own."""
+    from trainer.evaluation.significance import from_counts
+
+    kept = [fold["statistics"][metric] for fold in folds]
+    sources = [source for one in kept for source in one["sources"]]
+    counts = np.concatenate([np.array(one["counts"], np.float64) for one in kept])
+    return from_counts(kept[0]["kind"], sources, counts)
+
+
+def value_of(measured: Mapping, metric: str) -> float:
+    right, every = np.array(measured["statistics"][metric]["counts"]).sum(0)
+    return float(right / every)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values corrected for their number (Holm 1979)."""
+    adjusted, largest = [1.0] * len(values), 0.0
+    for rank, at in enumerate(np.argsort(values)):
+        largest = max(largest, min(1.0, values[at] * (len(values) - rank)))
+        adjusted[at] = largest
+    return adjusted
+
+
+def verdict(kind: Kind, found: Difference, p: float) -> Verdict:
+    """What a difference says of a claim.
+
+    Args:
+        kind: What is claimed.
+        found: The difference.
+        p: Corrected; the main measure's, which was named beforehand, is not.
+    """
+    low, high = found.interval
+    if found.folds < FEWEST_FOLDS:
+        return "undecided"
+    if kind == "alike":
+        return "holds" if -MARGIN < low and high < MARGIN else "does not hold" if low > MARGIN or high < -MARGIN else "undecided"
+    if kind == "not below":
+        return "holds" if low > -MARGIN else "does not hold" if high < -MARGIN else "undecided"
+    if kind == "below":
+        low, high = -high, -low
+    # What is surely smaller than what would matter does not hold either.
+    return "holds" if low > 0 and p < LEVEL else "does not hold" if high < MARGIN / 3 else "undecided"
+
+
+def judged(columns: Mapping[str, Mapping[int, Mapping]]) -> list[dict]:
+    """Every claim with its contrasts, their differences and verdicts; a claim holds if all of its contrasts do.
+
+    Args:
+        columns: Label → fold → measures.
+    """
+    known = {}
+    for claim in CLAIMS:
+        for contrast in claim.contrasts:
+            if contrast.one in columns and contrast.other in columns:
+                found = difference(columns[contrast.one], columns[contrast.other], contrast.metric)
+                if found is not None:
+                    known[contrast] = found
+    tested = [one for one in known if one[:3] != MAIN_MEASURE and one.kind in {"above", "below"}]
+    corrected = dict(zip(tested, holm([known[one].p for one in tested]), strict=True))
+    rows = []
+    for claim in CLAIMS:
+        parts = []
+        for contrast in claim.contrasts:
+            if contrast in known:
+                found = known[contrast]
+                p = corrected.get(contrast, found.p)
+                parts.append(
+                    {
+                        **contrast._asdict(),
+                        "difference": found.value,
+                        "sd": found.sd,
+                        "interval": found.interval,
+                        "by_source": found.by_source,
+                        "by_fold": found.by_fold,
+                        "p": found.p,
+                        "p_holm": p,
+                        "folds": found.folds,
+                        "verdict": verdict(contrast.kind, found, p),
+                    }
+                )
+        says = {part["verdict"] for part in parts}
+        whole = len(parts) == len(claim.contrasts)
+        said = "holds" if says == {"holds"} and whole else "does not hold" if "does not hold" in says else "undecided"
+        rows.append({"name": claim.name, "text": claim.text, "source": claim.source, "verdict": said, "contrasts": parts})
+    return rows
