@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from trainer.evaluation.significance import Measured
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 Kind = Literal["above", "below", "alike", "not below"]
@@ -61,7 +64,12 @@ CLAIMS = (
         "Table B.3: ES, FR, JA and EFJ are close",
         tuple(Contrast("scene", name, "EFJ", "alike") for name in ("ES", "FR", "JA")),
     ),
-    Claim("sep sounds", "Without speech sounds are learnt well", "Table B.3, SEP", (Contrast("clean", "SEP", "EN", "above"),)),
+    Claim(
+        "sep sounds",
+        "Without speech sounds are learnt well",
+        "Table B.3, SEP",
+        (Contrast("clean", "SEP", "EN", "above"),),
+    ),
     Claim(
         "sep speech",
         "Without speech less is learnt of voices",
@@ -163,7 +171,7 @@ def difference(one: Mapping[int, Mapping], other: Mapping[int, Mapping], metric:
     return Difference(found.difference, sd, (found.low, found.high), by_fold, found.p, len(folds))
 
 
-def pooled(folds: Sequence[Mapping], metric: str):  # type: ignore[no-untyped-def]
+def pooled(folds: Sequence[Mapping], metric: str) -> Measured:
     """All folds' sources as one; each fold's are its own."""
     from trainer.evaluation.significance import from_counts
 
@@ -199,13 +207,18 @@ def verdict(kind: Kind, found: Difference, p: float) -> Verdict:
     if found.folds < FEWEST_FOLDS:
         return "undecided"
     if kind == "alike":
-        return "holds" if -MARGIN < low and high < MARGIN else "does not hold" if low > MARGIN or high < -MARGIN else "undecided"
+        return (
+            "holds"
+            if low > -MARGIN and high < MARGIN
+            else "does not hold"
+            if low > MARGIN or high < -MARGIN
+            else "undecided"
+        )
     if kind == "not below":
         return "holds" if low > -MARGIN else "does not hold" if high < -MARGIN else "undecided"
     if kind == "below":
         low, high = -high, -low
-    # What is surely smaller than what would matter does not hold either.
-    return "holds" if low > 0 and p < LEVEL else "does not hold" if high < MARGIN / 3 else "undecided"
+    return "holds" if low > 0 and p < LEVEL else "does not hold" if high < 0 else "undecided"
 
 
 def judged(columns: Mapping[str, Mapping[int, Mapping]]) -> list[dict]:
@@ -247,5 +260,7 @@ def judged(columns: Mapping[str, Mapping[int, Mapping]]) -> list[dict]:
         says = {part["verdict"] for part in parts}
         whole = len(parts) == len(claim.contrasts)
         said = "holds" if says == {"holds"} and whole else "does not hold" if "does not hold" in says else "undecided"
-        rows.append({"name": claim.name, "text": claim.text, "source": claim.source, "verdict": said, "contrasts": parts})
+        rows.append(
+            {"name": claim.name, "text": claim.text, "source": claim.source, "verdict": said, "contrasts": parts}
+        )
     return rows

@@ -49,7 +49,7 @@ class CinemaFeed:
         settings, self._mel = recipe.data, frames_of(recipe.audio)
         if recipe.audio.mels != self._heard.shape[2] or recipe.video.size != self._seen.shape[2]:
             raise UsageError(
-                "A world of the miniature has 64 mels and pictures of 32 × 32: use a recipe that inherits _cinema.toml.",
+                "A world of the miniature has 64 mels and pictures of 32 × 32: use a recipe like cinema-en.toml.",
                 code="bad_setting",
             )
         self.tracks = tuple(facts["tracks"]["train"])
@@ -70,18 +70,21 @@ class CinemaFeed:
         while True:
             epoch, step = divmod(self._taken, self.steps_per_epoch)
             if epoch != known:
-                order = epoch_order(
-                    self._title, settings.batch_size, self._together, self._world, settings.seed, epoch
-                )
+                order = epoch_order(self._title, settings.batch_size, self._together, self._world, settings.seed, epoch)
                 known = epoch
             number = step * self._world + self._rank
-            batch = self._batch(order[number].astype(np.int64), np.random.default_rng([settings.seed, epoch, number, 5]))
+            batch = self._batch(
+                order[number].astype(np.int64), np.random.default_rng([settings.seed, epoch, number, 5])
+            )
             self._taken += 1
             yield batch
 
     def _batch(self, rows: np.ndarray, random: np.random.Generator) -> Batch:
         start = random.integers(self._starts, size=len(rows))
-        others = [secondary(self._policy, self._all, self._taken, int(one))[0] for one in random.integers(2**20, size=len(rows))]
+        others = [
+            secondary(self._policy, self._all, self._taken, int(one))[0]
+            for one in random.integers(2**20, size=len(rows))
+        ]
         tracks = {"p": np.full(len(rows), self._policy.primary), "s": np.array(others)}
         found: dict[str, torch.Tensor] = {
             "shot": torch.from_numpy(rows),

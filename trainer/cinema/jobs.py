@@ -164,5 +164,3 @@ def cpu() -> Any:
     import torch
 
     return torch.device("cpu")
-
-

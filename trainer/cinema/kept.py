@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import shutil
@@ -12,18 +13,27 @@ from typing import Any
 
 from shared.store import storage_errors
 
-TRAINER = ("model.py", "feed.py", "towers/tiny.py", "towers/tower.py", "objective", "frontend", "running", "loading/sampler.py")
+TRAINER = (
+    "model.py",
+    "feed.py",
+    "towers/tiny.py",
+    "towers/tower.py",
+    "objective",
+    "frontend",
+    "running",
+    "loading/sampler.py",
+)
 """What decides a training, beside its recipe and its world."""
 
 
 def key_of(*parts: Any, code: tuple[str, ...] = ()) -> str:
-    """Of JSON-able parts and of source files or folders of the trainer."""
+    """Of JSON-able parts and of source files or folders of the trainer, their comments and layout aside."""
     hashed = hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode())
     root = Path(str(resources.files("trainer")))
     for name in code:
         files = sorted((root / name).rglob("*.py")) if (root / name).is_dir() else [root / name]
         for file in files:
-            hashed.update(file.read_bytes())
+            hashed.update(ast.dump(ast.parse(file.read_bytes())).encode())
     return hashed.hexdigest()[:16]
 
 

@@ -11,7 +11,10 @@ from trainer.evaluation.page import STYLE, differences
 from trainer.evaluation.page import values as values_table
 from trainer.evaluation.table import Table
 
-OWN = ".holds{color:var(--good);font-weight:700}.not{color:var(--bad);font-weight:700}td.text{white-space:normal;text-align:left}"
+OWN = """
+.holds { color: var(--good); font-weight: 700; } .not { color: var(--bad); font-weight: 700; }
+td.text { white-space: normal; text-align: left; }
+"""
 MARKS = {"holds": "holds", "does not hold": "not", "undecided": "dim"}
 
 
@@ -22,8 +25,8 @@ def page(summary: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
     small = "" if folds > 2 else " <b>This is a smoke run: it shows that everything runs and decides nothing.</b>"
     body = [
         "<h1>The controlled comparison in miniature</h1>",
-        f"<p>A synthetic cinema, {folds} fold(s) of ESC-10, {summary['scale']['steps']} steps a training. Main measure, named "
-        f"beforehand: {escape(main['metric'])}, {main['one']} − {main['other']}.{small}</p>",
+        f"<p>A synthetic cinema, {folds} fold(s) of ESC-10, {summary['scale']['steps']} steps a training. Main measure, "
+        f"named beforehand: {escape(main['metric'])}, {main['one']} − {main['other']}.{small}</p>",
         claims(summary["claims"]),
         "<h2>All columns</h2>",
         transposed(tables[MAIN]),
@@ -34,8 +37,8 @@ def page(summary: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
         if group != MAIN:
             body += [f"<h2>Sweep: {escape(group)}</h2>", values_table(table), differences(only_compared(table))]
     body.append(
-        "<p class=dim>± is the standard deviation over folds. An interval of a claim is the wider of two: a paired bootstrap over "
-        "source recordings, and Student's t over folds. p is corrected for all contrasts (Holm), but for the main measure.</p>"
+        "<p class=dim>± is the standard deviation over folds. An interval of a claim is the wider of two: a paired "
+        "bootstrap over source recordings, and Student's t over folds. p is corrected for all contrasts (Holm), but for the main measure.</p>"
     )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -56,8 +59,8 @@ def claims(rows: list[dict[str, Any]]) -> str:
             f"<small>{escape(row['source'])}</small></td><td>{told or '–'}</td></tr>"
         )
     return (
-        "<h2>Claims</h2><div class=wide><table><tr><th>verdict</th><th>claim</th><th>difference in points, 95 % interval</th>"
-        f"</tr>{''.join(lines)}</table></div>"
+        "<h2>Claims</h2><div class=wide><table><tr><th>verdict</th><th>claim</th>"
+        f"<th>difference in points, 95 % interval</th></tr>{''.join(lines)}</table></div>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a shot: gratings that look as the background sounds, and a face whose mouth follows the English speech."""
+"""Pictures of a shot: gratings that look as the background sounds, a face whose mouth follows the English speech."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def draw(shot: Shot, factors: np.ndarray, loudness: np.ndarray, opening: np.ndar
 def add_face(
     image: np.ndarray, shot: Shot, x: np.ndarray, y: np.ndarray, opening: np.ndarray, random: np.random.Generator
 ) -> None:
-    """An ellipse with the role's colour and shape; the mouth is over half its width, or a tower this small is blind to it."""
+    """An ellipse with the role's colour and shape; a mouth under half its width would be lost on so small a tower."""
     left, top = random.uniform(-0.18, 0.18, 2)
     skin = ((x - left) / shot.face.width) ** 2 + ((y - top) / shot.face.height) ** 2 < 1
     image[:, skin] = shot.face.colour
@@ -92,4 +92,4 @@ def at_pictures(values: np.ndarray) -> np.ndarray:
     """Means around each picture: ``[126]`` of 40 ms → ``[13]``."""
     padded = np.pad(values, 2, mode="edge")
     smooth = np.convolve(padded, np.ones(5) / 5, mode="valid")
-    return np.asarray(smooth[:: FRAMES_A_PICTURE][:FRAMES])
+    return np.asarray(smooth[::FRAMES_A_PICTURE][:FRAMES])

@@ -72,7 +72,9 @@ def draw_shots(
         cast = [draw_voices(bank, by, bool(female), part == "test", random) for female in women]
         if women[0] == women[1]:
             cast[1] = other_than(cast[0], bank, by, bool(women[1]), part == "test", random)
-        faces = [Face(random.uniform(0.35, 0.95, 3), random.uniform(0.2, 0.27), random.uniform(0.25, 0.34)) for _ in cast]
+        faces = [
+            Face(random.uniform(0.35, 0.95, 3), random.uniform(0.2, 0.27), random.uniform(0.25, 0.34)) for _ in cast
+        ]
         tint = random.uniform(0.25, 0.6, 3)
         # The class says which sounds a title has, as a film's places do; no picture is drawn from it.
         classes = random.choice(np.unique(clips.label[usable]), CLASSES, replace=False)
@@ -132,7 +134,9 @@ def draw_lines(bank: Bank, cast: list[dict[str, int]], random: np.random.Generat
             track: int(
                 random.choice(
                     np.flatnonzero(
-                        (bank.voice == voice) & (bank.language == LANGUAGES.index(LANGUAGE_OF[track])) & (bank.slot == slot)
+                        (bank.voice == voice)
+                        & (bank.language == LANGUAGES.index(LANGUAGE_OF[track]))
+                        & (bank.slot == slot)
                     )
                 )
             )

@@ -84,7 +84,9 @@ STATISTICS = Hearing(mel_statistics, None)
 
 
 @torch.inference_mode()
-def embedded(encode: Callable[[np.ndarray], np.ndarray], clips: np.ndarray, windows: list[slice], axis: int) -> np.ndarray:
+def embedded(
+    encode: Callable[[np.ndarray], np.ndarray], clips: np.ndarray, windows: list[slice], axis: int
+) -> np.ndarray:
     """Mean over windows along ``axis`` of each clip's embeddings, ``[N, D]``."""
     parts = []
     for first in range(0, len(clips), AT_ONCE):
@@ -137,7 +139,9 @@ def measure(hearing: Hearing, world: Path, material: Path) -> tuple[dict[str, Fo
     found["scene_talk"] = Found(classified(known, both[0], own, both[1]), sources)
     found |= of_material(hearing, material, fold) | of_items(hearing, world, fold)
     if hearing.video is not None:
-        looked = [seen(hearing.video, np.load(world / f"{part}-frames.npy", mmap_mode="r")) for part in ("probe", "test")]
+        looked = [
+            seen(hearing.video, np.load(world / f"{part}-frames.npy", mmap_mode="r")) for part in ("probe", "test")
+        ]
         found["video"] = Found(classified(looked[0], trained["label"], looked[1], tested["label"]), sources)
         joined = [np.concatenate(pair, axis=1) for pair in ((known, looked[0]), (own, looked[1]))]
         found["audiovisual"] = Found(classified(joined[0], trained["label"], joined[1], tested["label"]), sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import statistics
@@ -31,7 +32,7 @@ MEASURED = ("cinema/probes.py", "evaluation/invariance.py", "model.py", "towers/
 
 COST = {"cinema-sep": 0.75, "cinema-aud": 0.57, "cinema-aud-efj": 0.57}
 """Of a step, beside one of two views and a picture; from the feasibility run (70, 52 and 40 s for 300 steps)."""
-TIMED = 8
+TIMED = 5
 
 
 @dataclass
@@ -45,7 +46,9 @@ class Outcome:
     expected_s: float | None = None
 
 
-def run(scale: Scale, folder: Path, data: Path | None = None, jobs: int = 2, say: Say = lambda what, done, of: None) -> Outcome:
+def run(
+    scale: Scale, folder: Path, data: Path | None = None, jobs: int = 2, say: Say = lambda what, done, of: None
+) -> Outcome:
     """Make whatever of the miniature is not in ``folder`` yet.
 
     Args:
@@ -96,9 +99,7 @@ def run(scale: Scale, folder: Path, data: Path | None = None, jobs: int = 2, say
     measured: dict[str, dict[str, dict[int, Path]]] = {}
     for ((group, label, fold), _), path in zip(todo, paths, strict=True):
         measured.setdefault(group, {}).setdefault(label, {})[fold] = path
-    data_of = {
-        group: key_of([worlds[one.world].name for one in every if one.group == group]) for group in measured
-    }
+    data_of = {group: key_of([worlds[one.world].name for one in every if one.group == group]) for group in measured}
     return Outcome(scale, measured, data_of, seconds, round(expected, 1))
 
 
@@ -111,10 +112,15 @@ def tasks(
         recipe = training.loaded().model_dump(mode="json", exclude={"name", "description"})
         key = key_of(recipe, world.name, code=TRAINER)
         name = "".join(letter for letter in training.recipe if letter.isalnum() or letter == "-")
-        yield (training.group, training.label, of), Train(kept / f"run-{name}-{of}-{key}", training, world, sounds, probes)
+        yield (
+            (training.group, training.label, of),
+            Train(kept / f"run-{name}-{of}-{key}", training, world, sounds, probes),
+        )
         if training.group == MAIN and training.label == "EN":
             for label in BASELINES:
-                path = kept / f"baseline-{label.split()[0]}-{of}-{key_of(recipe, world.name, probes, code=TRAINER)}.json"
+                path = (
+                    kept / f"baseline-{label.split()[0]}-{of}-{key_of(recipe, world.name, probes, code=TRAINER)}.json"
+                )
                 yield (MAIN, label, of), Baseline(path, training, label == BASELINES[1], world, sounds)
 
 
@@ -159,12 +165,17 @@ def expect(missing: list[Training], worlds: dict[World, Path], jobs: int) -> flo
     timed = next((one for one in missing if COST.get(one.recipe, 1) == 1), missing[0])._replace(steps=TIMED)
     with tempfile.TemporaryDirectory() as scratch:
         recipe = timed.loaded()
-        train(recipe, str(worlds[timed.world]), Path(scratch) / "run", listener=lambda *_: times.append(time.perf_counter()))
-    step = statistics.median(later - one for one, later in zip(times[1:], times[2:], strict=False))
+        train(
+            recipe,
+            str(worlds[timed.world]),
+            Path(scratch) / "run",
+            listener=lambda *_: times.append(time.perf_counter()),
+        )
+    step = statistics.median(later - one for one, later in itertools.pairwise(times[1:]))
     return sum(one.steps * COST.get(one.recipe, 1.0) * step for one in missing) / jobs
 
 
-class phase:  # noqa: N801 - reads as a statement
+class phase:
     """Adds the seconds that a block takes."""
 
     def __init__(self, name: str, seconds: dict[str, float]) -> None:
@@ -175,5 +186,3 @@ class phase:  # noqa: N801 - reads as a statement
 
     def __exit__(self, *_: object) -> None:
         self.seconds[self.name] = round(time.perf_counter() - self.began, 1)
-
-

@@ -23,8 +23,8 @@ TEST_TAKES = 5
 DIGIT_SAMPLES = 3 * SAMPLE_RATE
 
 WHERE = (
-    "The miniature needs ESC-10 (CC BY 3.0) and the Free Spoken Digit Dataset (CC BY-SA 4.0), which do not come with it. "
-    "Put them into one folder, as esc10/<class>/<fold>-<source>-<take>.ogg and spoken-digits/recordings/"
+    "The miniature needs ESC-10 (CC BY 3.0) and the Free Spoken Digit Dataset (CC BY-SA 4.0), which do not come with "
+    "it. Put them into one folder, as esc10/<class>/<fold>-<source>-<take>.ogg and spoken-digits/recordings/"
     "<digit>_<speaker>_<take>.wav, and name it with --data or COUNTERDUB_DATA."
 )
 

@@ -109,7 +109,14 @@ def swept(group: str, columns: Columns) -> list[dict[str, Any]]:
         return []
     found = ((name, difference(columns["EFJ"], columns["EN"], name)) for name in METRICS)
     return [
-        {"sweep": group, "metric": name, "difference": one.value, "sd": one.sd, "interval": one.interval, "folds": one.folds}
+        {
+            "sweep": group,
+            "metric": name,
+            "difference": one.value,
+            "sd": one.sd,
+            "interval": one.interval,
+            "folds": one.folds,
+        }
         for name, one in found
         if one is not None
     ]

@@ -40,7 +40,11 @@ class Training(NamedTuple):
         """The recipe, seeded as the fold's world is."""
         path = resources.files("trainer.cinema") / "recipes" / f"{self.recipe}.toml"
         every = [*self.overrides, f"optimiser.steps={self.steps}", f"optimiser.warmup_steps={self.steps // 20}"]
-        every += [f"running.seed={self.world.seed}", f"data.seed={self.world.seed}", f"running.checkpoint_every={self.steps}"]
+        every += [
+            f"running.seed={self.world.seed}",
+            f"data.seed={self.world.seed}",
+            f"running.checkpoint_every={self.steps}",
+        ]
         return load_recipe(str(path), every)
 
 

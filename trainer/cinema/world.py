@@ -44,11 +44,17 @@ Separate = Callable[[np.ndarray], np.ndarray]
 def make_world(folder: Path, world: World, scale: Scale, bank: Bank, clips: Clips, front: MelFrontEnd) -> None:
     """Draw a world into a folder that exists; ``world.json`` comes last."""
     trained, held = np.flatnonzero(clips.fold != world.fold), np.flatnonzero(clips.fold == world.fold)
-    statistics = band_statistics(np.concatenate([mels(clips.samples[[n]] / np.float32(32768), front) for n in range(len(clips.label))]))
+    statistics = band_statistics(
+        np.concatenate([mels(clips.samples[[n]] / np.float32(32768), front) for n in range(len(clips.label))])
+    )
     looks = fit_looks(statistics[trained], world.seed)
     separate = separator(scale.separator) if world.separated else None
     parts = {}
-    for part, usable, titles in (("train", trained, scale.titles), ("probe", trained, scale.probe_titles), ("test", held, scale.test_titles)):
+    for part, usable, titles in (
+        ("train", trained, scale.titles),
+        ("probe", trained, scale.probe_titles),
+        ("test", held, scale.test_titles),
+    ):
         shots = draw_shots(bank, clips, usable, world, part, titles, scale.shots)
         tracks = tracks_of(part, world.separated)
         heard = np.lib.format.open_memmap(
@@ -83,10 +89,8 @@ def tracks_of(part: str, separated: bool) -> list[str]:
     return [track for track in TRACKS if track != "background" or (separated and part == "train")]
 
 
-def sounds_of(
-    shot: Shot, bank: Bank, clips: Clips, tracks: Sequence[str], separate: Separate | None
-) -> np.ndarray:
-    """Every track of a shot, float32 ``[tracks, 80000]``: the same background, times and ratio; voice and words differ."""
+def sounds_of(shot: Shot, bank: Bank, clips: Clips, tracks: Sequence[str], separate: Separate | None) -> np.ndarray:
+    """Every track of a shot, float32 ``[tracks, 80000]``: same background, times and ratio, other voices and words."""
     behind = clips.wave(shot.clip)
     found = {track: behind + speech_of(shot, bank, track) for track in LANGUAGE_OF if track in tracks}
     if "background" in tracks:
@@ -162,7 +166,9 @@ def items(
     for part, usable in (("probe", trained), ("test", held)):
         there = np.flatnonzero((tested == (part == "test")) & cheap)
         count = np.arange(COUNTED[part]) % 4 + 1
-        waves = np.stack([crowd(bank, there, int(voices), clips.wave(int(random.choice(usable))), random) for voices in count])
+        waves = np.stack(
+            [crowd(bank, there, int(voices), clips.wave(int(random.choice(usable))), random) for voices in count]
+        )
         said = random.choice(there, SAID[part], replace=False) if len(there) >= SAID[part] else there
         found |= {
             f"{part}_count": count,
