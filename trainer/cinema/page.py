@@ -25,8 +25,8 @@ def page(summary: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
     small = "" if folds > 2 else " <b>This is a smoke run: it shows that everything runs and decides nothing.</b>"
     body = [
         "<h1>The controlled comparison in miniature</h1>",
-        f"<p>A synthetic cinema, {folds} fold(s) of ESC-10, {summary['scale']['steps']} steps a training. Main measure, "
-        f"named beforehand: {escape(main['metric'])}, {main['one']} − {main['other']}.{small}</p>",
+        f"<p>A synthetic cinema, {folds} fold(s) of ESC-10, {summary['scale']['steps']} steps a training."
+        f" Main measure, named beforehand: {escape(main['metric'])}, {main['one']} − {main['other']}.{small}</p>",
         claims(summary["claims"]),
         "<h2>All columns</h2>",
         transposed(tables[MAIN]),
@@ -38,7 +38,8 @@ def page(summary: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
             body += [f"<h2>Sweep: {escape(group)}</h2>", values_table(table), differences(only_compared(table))]
     body.append(
         "<p class=dim>± is the standard deviation over folds. An interval of a claim is the wider of two: a paired "
-        "bootstrap over source recordings, and Student's t over folds. p is corrected for all contrasts (Holm), but for the main measure.</p>"
+        "bootstrap over source recordings, and Student's t over folds. p is corrected for all contrasts (Holm), "
+        "but for the main measure.</p>"
     )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
