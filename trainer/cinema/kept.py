@@ -22,6 +22,8 @@ TRAINER = (
     "frontend",
     "running",
     "loading/sampler.py",
+    "loading/tracks.py",
+    "cinema/feed.py",
 )
 """What decides a training, beside its recipe and its world."""
 

@@ -8,13 +8,18 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.errors import Cancelled, CounterdubError, EngineError
+from filelock import FileLock, Timeout
+
+from shared.errors import Cancelled, CounterdubError, EngineError, StorageError
+from shared.store import storage_errors
 from trainer.cinema.jobs import Baseline, Draw, Job, Read, Speak, Train, work
 from trainer.cinema.kept import TRAINER, digest_of_files, key_of
 from trainer.cinema.scale import Scale, World
@@ -60,10 +65,16 @@ def run(
 
     Raises:
         InputError: ``no_material``, ``bad_audio``.
-        EngineError: ``engine_missing``, ``weights_missing``, and what a training raises.
+        EngineError: ``engine_missing``, ``weights_missing``, ``training_killed``, and what a training raises.
+        StorageError: ``run_in_use``, ``disk_full``, ``not_writable``.
         Cancelled: it was interrupted; the same call goes on.
     """
-    place = material(data)
+    with alone(folder):
+        return run_alone(scale, folder, material(data), jobs, say)
+
+
+def run_alone(scale: Scale, folder: Path, place: Path, jobs: int, say: Say) -> Outcome:
+    """As :func:`run`, in a folder that nobody else writes to, with the recordings in ``place``."""
     seconds: dict[str, float] = {}
     kept = folder / "kept"
     speech = {
@@ -140,6 +151,12 @@ def everyone(jobs: list[Any], processes: int, what: str, say: Say) -> list[Path]
                 raise again(answer)
             found[asked[future]] = answer
             say(what, done, len(jobs))
+    except BrokenProcessPool as error:
+        raise EngineError(
+            "A process was ended from outside, most often for want of memory. Give it more, or use fewer with --jobs.",
+            code="training_killed",
+            retryable=True,
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
     return [found[at] for at in range(len(jobs))]
@@ -175,14 +192,33 @@ def expect(missing: list[Training], worlds: dict[World, Path], jobs: int) -> flo
     return sum(one.steps * COST.get(one.recipe, 1.0) * step for one in missing) / jobs
 
 
-class phase:
-    """Adds the seconds that a block takes."""
+@contextmanager
+def phase(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Note the seconds that a block takes."""
+    began = time.perf_counter()
+    yield
+    seconds[name] = round(time.perf_counter() - began, 1)
 
-    def __init__(self, name: str, seconds: dict[str, float]) -> None:
-        self.name, self.seconds = name, seconds
 
-    def __enter__(self) -> None:
-        self.began = time.perf_counter()
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One miniature at a time in a folder.
 
-    def __exit__(self, *_: object) -> None:
-        self.seconds[self.name] = round(time.perf_counter() - self.began, 1)
+    Raises:
+        StorageError: ``run_in_use``, ``not_writable``.
+    """
+    with storage_errors("the miniature"):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StorageError(
+                "Another miniature is made in this folder. Wait for it, or choose another.",
+                code="run_in_use",
+                retryable=True,
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()

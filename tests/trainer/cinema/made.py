@@ -19,7 +19,9 @@ WORLD = World(1, 5)
 
 def bank() -> Bank:
     """Two pulsing tones for every voice, language and length; Kokoro's voices too."""
-    keys = [(v, l, s) for v in range(len(VOICES)) for l in range(len(LANGUAGES)) for s in range(len(SLOTS)) for _ in "ab"]
+    keys = [
+        (v, n, s) for v in range(len(VOICES)) for n in range(len(LANGUAGES)) for s in range(len(SLOTS)) for _ in "ab"
+    ]
     voice, language, slot = (np.array(column) for column in zip(*keys, strict=True))
     length = np.array([round(SLOTS[s] * SAMPLE_RATE) for s in slot])
     waves = []

@@ -11,8 +11,8 @@ import torch
 
 from shared.errors import CounterdubError
 from trainer.cinema.feed import GAIN_DB, make_feed
-from trainer.cinema.variants import MAIN, RECIPES, trainings
 from trainer.cinema.scale import FULL
+from trainer.cinema.variants import MAIN, RECIPES, trainings
 from trainer.recipe import load_recipe
 from trainer.running.loop import train
 
@@ -21,7 +21,9 @@ EVERY = {one.label: one for one in trainings(FULL) if one.group == MAIN}
 
 def small(label: str, **changes):
     recipe = EVERY[label]._replace(steps=4).loaded()
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"batch_size": 16, "same_title": 4, **changes})})
+    return recipe.model_copy(
+        update={"data": recipe.data.model_copy(update={"batch_size": 16, "same_title": 4, **changes})}
+    )
 
 
 def test_it_is_an_entry_point():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def test_a_shots_tracks_have_the_same_times_and_other_voices(shots):
     for shot in shots:
         ends = [(line.start, line.start + SLOTS[BANK.slot[line.sentences["orig"]]]) for line in shot.lines]
         assert all(end <= SHOT_SECONDS + 1e-6 for _, end in ends)
-        assert all(one[1] <= later[0] + 1e-6 for one, later in zip(ends, ends[1:], strict=False))
+        assert all(one[1] <= later[0] + 1e-6 for one, later in pairwise(ends))
 
 
 def test_a_role_keeps_its_voice_through_a_title(shots):
