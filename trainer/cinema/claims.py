@@ -159,7 +159,8 @@ def difference(one: Mapping[int, Mapping], other: Mapping[int, Mapping], metric:
     folds = [fold for fold in one if fold in other]
     if not folds or any(metric not in side[fold]["statistics"] for side in (one, other) for fold in folds):
         return None
-    found = compare(*(pooled([side[fold] for fold in folds], metric) for side in (one, other)))
+    first, second = (pooled([side[fold] for fold in folds], metric) for side in (one, other))
+    found = compare(first, second)
     if found is None:
         return None
     each = np.array([value_of(one[fold], metric) - value_of(other[fold], metric) for fold in folds])

@@ -157,7 +157,7 @@ def columns(shots: Sequence[Shot], clips: Clips) -> dict[str, Any]:
 
 def items(
     bank: Bank, clips: Clips, world: World, trained: np.ndarray, held: np.ndarray, front: MelFrontEnd
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """Sounds of 3 s for two more probes: one to four voices at once over a quiet background, and one language each."""
     random = np.random.default_rng([world.seed, 7])
     tested = np.array([VOICES[voice].tested for voice in bank.voice])
@@ -182,11 +182,11 @@ def items(
 
 def crowd(bank: Bank, there: np.ndarray, voices: int, behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Different voices at once, ±3 dB, over a background 12 dB below one of them; ``[48000]``."""
-    whole = behind[:WINDOW] * np.float32(10 ** (-12 / 20))
+    whole: np.ndarray = behind[:WINDOW] * np.float32(10 ** (-12 / 20))
     # With words of their own in any language: the number of voices must be heard, not the words.
     for voice in random.choice(np.unique(bank.voice[there]), voices, replace=False):
         wave = bank.wave(int(random.choice(there[bank.voice[there] == voice])))
-        whole = whole + alone(wave, random) * np.float32(10 ** (random.uniform(-3, 3) / 20))
+        whole += alone(wave, random) * np.float32(10 ** (random.uniform(-3, 3) / 20))
     return whole
 
 
