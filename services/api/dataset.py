@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -100,12 +101,16 @@ def get_dataset(
     )
     known: dict[str, dict[str, int]] = {name: {} for name in LABELS}
     for number, one in enumerate(jobs):
-        rows = sorted(
-            (row for table in tables[one.id] for row in read_rows(here, table, title)),
-            key=lambda row: (row["title"], -1 if row["shot"] is None else row["shot"]),
-        )
-        found.total += len(rows)
-        for row in rows[: MAX_ROWS - found.rows]:
+        room = MAX_ROWS - found.rows
+        rows: list[dict[str, Any]] = []
+        for table in tables[one.id]:
+            with opened(here, table) as file:
+                some = list(islice(read_rows(file, title), room)) if room else []
+                # Whether there are more of one title is not worth reading all of the others.
+                found.total += len(some) if title is not None else file.metadata.num_rows
+            rows += some
+        rows.sort(key=lambda row: (row["title"], -1 if row["shot"] is None else row["shot"]))
+        for row in rows[:room]:
             add(found, known, number, row)
     return found
 
@@ -132,19 +137,23 @@ def thresholds(jobs: Sequence[Job]) -> dict[str, float]:
     return {name: float(shown[name]) for name in (*names, *limits)}
 
 
-def read_rows(here: Services, table: Artifact, title: str | None) -> Iterator[dict[str, Any]]:
+def opened(here: Services, table: Artifact) -> Any:
+    """A ``ParquetFile``, to be used as a context manager."""
     import pyarrow.parquet as pq
 
     try:
         path = here.store.fetch(Blob(table.name, table.sha256, table.size))
     except FileNotFoundError as error:
         raise not_found("The file is no longer in the store.", "artifact_lost") from error
+    return pq.ParquetFile(path, memory_map=True)
+
+
+def read_rows(file: Any, title: str | None) -> Iterator[dict[str, Any]]:
     wanted = [*METRICS, *LABELS, "shot", "accepted", "reasons"]
-    with pq.ParquetFile(path, memory_map=True) as file:
-        for batch in file.iter_batches(batch_size=10_000, columns=wanted):
-            for row in batch.to_pylist():
-                if title is None or row["title"] == title:
-                    yield row
+    for batch in file.iter_batches(batch_size=5000, columns=wanted):
+        for row in batch.to_pylist():
+            if title is None or row["title"] == title:
+                yield row
 
 
 def add(found: DatasetOut, known: dict[str, dict[str, int]], job: int, row: dict[str, Any]) -> None:

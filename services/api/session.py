@@ -69,7 +69,7 @@ def begin_session(request: Request, here: Here, new: NewSession, response: Respo
 
 
 @router.delete(
-    "/session", operation_id="end_session", summary="Forget the cookie", status_code=204, responses=documented(403)
+    "/session", operation_id="end_session", summary="Forget the cookie", status_code=204, responses=documented(401, 403)
 )
 def end_session(request: Request) -> Response:
     refuse_websites(request, any_host=True)

@@ -34,7 +34,7 @@ def train(
     Exit codes: 0 done, 2 bad usage, 3 failed, 130 stopped (saved; the same command goes on).
     """
     first = os.environ.get("RANK", "0") == "0"
-    with with_extra("trainer", json):
+    with with_extra("trainer", json and first):  # one process speaks for all
         from shared.errors import UsageError
         from trainer.recipe import load_recipe
 

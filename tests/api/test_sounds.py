@@ -219,3 +219,11 @@ def test_jobs_are_told_of_as_they_change(api: Api) -> None:
     caller = caller_of(api.database, secret)
     assert caller is not None
     assert [json.loads(job)["id"] for job in changed(api.here, caller, {})] == [own]
+
+
+def test_no_more_rows_than_can_be_shown(api: Api, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = api.client().get(f"/v1/dataset?job={finished}").json()
+    monkeypatch.setattr("services.api.dataset.MAX_ROWS", 7)
+    part = api.client().get(f"/v1/dataset?job={finished}").json()
+    assert (part["rows"], part["total"]) == (7, whole["rows"])
+    assert len(part["shot"]) == len(part["metrics"]["start"]) == len(part["labels"]["track"]["codes"]) == 7

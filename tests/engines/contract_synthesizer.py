@@ -33,9 +33,11 @@ class Case:
     """A language that it does not speak."""
     long_words: int = 200
     reference: np.ndarray | None = None
+    threads: int = 1
+    """Tiny networks only wait for a second one."""
 
     def load(self, **extra: Any) -> Any:
-        options = EngineOptions(self.options.model, "cpu", 2, 0, {**self.options.extra, **extra})
+        options = EngineOptions(self.options.model, "cpu", self.threads, 0, {**self.options.extra, **extra})
         return self.kind(options, CheckedWeights())
 
     def speak(self, engine: Any, text: str | None = None, **given: Any) -> np.ndarray:

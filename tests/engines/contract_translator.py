@@ -46,24 +46,28 @@ def well_formed(found, lines: int, count: int) -> None:
         assert scores == sorted(scores, reverse=True) or count > 2
 
 
-def stops_when_told(engine, source: str, target: str, folder) -> None:
-    """The stage ends at the line where it is told to, and the engine works as before."""
-    lines = [Line(line.text) for line in LINES[:2]]
-    before = engine.translate(lines, source, target, 1)
+def run_stage(engine, source: str, target: str, folder, reports: int):
+    """The stage on three lines, told to stop after some reports."""
     inputs = {name: folder / name for name in ("utterances.jsonl", "chunks.json", "language.json")}
     write_jsonl(inputs["utterances.jsonl"], utterances([line.text for line in LINES]))
     inputs["chunks.json"].write_text('[{"index": 0, "start": 0, "end": 2880000}]')
     inputs["language.json"].write_text(f'{{"language": "{source}"}}')
-    work = Stopping(folder / "stopped", 1)
+    STAGE.run(
+        Scope(target, 0), inputs, TranslationSettings(), {"translator": engine}, Stopping(folder / "stopped", reports)
+    )
+
+
+def stops_when_told(engine, source: str, target: str, folder) -> None:
+    """The stage ends at the line where it is told to, and the engine works as before."""
+    lines = [Line(line.text) for line in LINES[:2]]
+    before = engine.translate(lines, source, target, 1)
     with pytest.raises(Cancelled):
-        STAGE.run(Scope(target, 0), inputs, TranslationSettings(), {"translator": engine}, work)
-    assert work.parts == 1
+        run_stage(engine, source, target, folder, 1)
     assert engine.translate(lines, source, target, 1) == before
 
 
-def refuses_what_it_cannot(engine, source: str) -> None:
-    """The stage's own error where the engine knows its pairs."""
-    if engine.languages() is not None:
-        with pytest.raises(UsageError) as caught:
-            engine.translate(LINES[:1], source, "ia", 1)
-        assert caught.value.code == "unsupported_pair"
+def refuses_what_it_cannot(engine, source: str, folder) -> None:
+    """By the stage, before anything is asked, where the engine says its pairs."""
+    with pytest.raises(UsageError) as caught:
+        run_stage(engine, source, "ia", folder, 10)
+    assert caught.value.code == "unsupported_pair"

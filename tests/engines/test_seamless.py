@@ -25,7 +25,7 @@ def speaker(folder):
     with pytest.MonkeyPatch.context() as patch:
         # Random models never end.
         patch.setattr(seamless, "UNITS", 2)
-        yield seamless.SeamlessSynthesizer(EngineOptions(model=str(folder)), None)
+        yield seamless.SeamlessSynthesizer(EngineOptions(model=str(folder), threads=1), None)
 
 
 def test_a_text_is_spoken_at_16_khz_the_same_each_time(speaker):

@@ -46,7 +46,7 @@ def tiny(tmp_path_factory):
 
 
 def load(tiny, name, **extra):
-    return family(name)(EngineOptions(model=str(tiny(name)), extra=extra), None)
+    return family(name)(EngineOptions(model=str(tiny(name)), threads=1, extra=extra), None)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -64,7 +64,7 @@ def test_real_opus_weights_keep_it_too(weights, tmp_path):
     engine = OpusTranslator(EngineOptions(), weights)
     contract_translator.check(engine, "en", "fr")
     contract_translator.stops_when_told(engine, "en", "fr", tmp_path)
-    contract_translator.refuses_what_it_cannot(engine, "en")
+    contract_translator.refuses_what_it_cannot(engine, "en", tmp_path)
     lines = [Line(text) for text in SPANISH] + [Line("Go!"), Line("My brother found this letter yesterday.")]
     alone = [engine.translate([line], "en", "fr", 2)[0] for line in lines]
     together = engine.translate(lines, "en", "fr", 2)
@@ -76,7 +76,7 @@ def test_firefox_keeps_it(weights, tmp_path):
     engine = FirefoxTranslator(EngineOptions(), weights)
     contract_translator.check(engine, "en", "pt")
     contract_translator.stops_when_told(engine, "en", "pt", tmp_path)
-    contract_translator.refuses_what_it_cannot(engine, "en")
+    contract_translator.refuses_what_it_cannot(engine, "en", tmp_path)
 
 
 @pytest.mark.slow

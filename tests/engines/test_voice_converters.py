@@ -30,7 +30,7 @@ def kind_and_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="module")
 def engine(kind_and_folder: tuple[Any, Path]) -> Any:
     kind, folder = kind_and_folder
-    return kind(EngineOptions(str(folder)), CheckedWeights())
+    return kind(EngineOptions(str(folder), threads=1), CheckedWeights())
 
 
 def test_same_length_and_seed(engine: Any) -> None:

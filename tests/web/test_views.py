@@ -85,3 +85,19 @@ def test_a_key_opens_the_page_and_stays_out_of_reach(drive: Drive, tmp_path: Pat
     assert key not in found["stored"]
     assert "$COUNTERDUB_API_KEY" in found["command"]
     assert found["left"]
+
+
+CHUNK = 8 * 2**20
+
+
+def test_an_upload_goes_on_after_a_reload(drive: Drive, site: Site, tmp_path: Path) -> None:
+    video = tmp_path / "film.mp4"
+    video.write_bytes(bytes(20 * 2**20))
+    found = drive("resume", url=site.url, video=str(video), chunk=CHUNK, size=video.stat().st_size)
+    assert found["kept"] == [True, "Half a film", "paper"]
+    assert found["offsets"][: found["before"]] == [0]
+    assert found["offsets"][found["before"] :] == [CHUNK, 2 * CHUNK], "what was there is not sent again"
+    assert "CC-BY-NC-4.0" in found["warned"]
+    assert found["says"] == "Accept the licences."
+    assert found["ready"]
+    assert '"licences":{"accepted":["CC-BY-NC-4.0"]}' in found["command"]

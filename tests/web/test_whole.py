@@ -33,7 +33,7 @@ def test_upload_listen_correct_train(tmp_path: Path, sample: Path, weights: Chec
     try:
         found = drive(
             "whole",
-            patience_s=1800,
+            patience_s=3600,
             patience=60_000,
             url=served.url,
             video=str(sample),
@@ -54,6 +54,6 @@ def test_upload_listen_correct_train(tmp_path: Path, sample: Path, weights: Chec
     assert found["changed"]
     assert found["versions"] == found["before"]
     assert found["oldSound"] in (200, 206)
-    assert 1 <= found["first"] < found["points"] == STEPS
+    assert 1 <= found["first"] < STEPS <= found["points"]
     assert "R@1" in found["retrieval"]
     print({key: found[key] for key in ("seconds", "redubbed")})

@@ -65,6 +65,9 @@ def evaluate(
     sources = shots.keys if few else shots.titles
     values = {name: metric(name, [float(np.nanmean(value))]) for name, value in measures.items() if known(value)}
     stored = {name: over(sources, measures[name]) for name in values}
+    for name, value in measures.items():
+        if name in values and (found := chance(name, int(np.isfinite(value).sum()))) is not None:
+            values[name]["chance"] = found
     for name, auc in shortcuts(shots, dubs).items():
         values[name] = metric(name, [auc])
     for name, (right, of) in probes(shots, dubs, encoder, speech, cache, seed).items():
@@ -87,13 +90,22 @@ def evaluate(
         "metrics": values,
         "primary": "own_dub" if "own_dub" in values else next(iter(values)),
         "statistics": stored,
-        "chance": {f"r{depth}": min(1.0, depth / len(shots.keys)) for depth in DEPTHS},
         "cost": {
             "embedded": shots.computed,
             "found": len(shots.keys) - shots.computed,
             "seconds": round(time.perf_counter() - started, 3),
         },
     }
+
+
+def chance(name: str, shots: int) -> float | None:
+    """What a metric is for an encoder that tells nothing; None where that is not known."""
+    kind = name.partition("/")[0]
+    if kind == "own_rank":
+        return (shots - 1) / 2
+    if kind in {"own_dub", "own_dub_among_originals"}:
+        return 1 / shots
+    return int(kind[1:]) / shots if kind[1:].isdecimal() else None
 
 
 def known(values: np.ndarray) -> bool:
@@ -151,7 +163,7 @@ def retrievals(shots: Shots, dubs: Sequence[str]) -> Measures:
             continue
         heard, seen = shots.heard[name][there], shots.seen[there]
         for way, rank in ((f"{name}-video", retrieval(heard, seen)), (f"video-{name}", retrieval(seen, heard))):
-            for depth in DEPTHS:
+            for depth in [depth for depth in DEPTHS if depth < there.sum()]:
                 found[f"r{depth}/{way}"] = np.full(len(there), np.nan)
                 found[f"r{depth}/{way}"][there] = rank < depth
     return found

@@ -62,7 +62,9 @@ def best_of(row: Row) -> str | None:
     known = {label: cell.value for label, cell in row.cells.items() if cell.value is not None}
     if len(known) < 2:
         return None
-    return (max if row.higher_is_better else min)(known, key=lambda label: known[label])
+    best = (max if row.higher_is_better else min)(known.values())
+    winners = [label for label, value in known.items() if value == best]
+    return winners[0] if len(winners) == 1 else None
 
 
 def value_of(cell: Cell | None) -> str:
@@ -127,7 +129,7 @@ def forest(drawn: list[tuple[Row, str, Cell]]) -> str:
         for value in (-reach, -reach / 2, 0.0, reach / 2, reach)
     ]
     label = "Differences with 95 % intervals"
-    return f'<svg viewBox="0 0 {left + width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 0 {left + width + 20} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 
 def published(table: Table) -> str:

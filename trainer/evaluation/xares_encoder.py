@@ -1,4 +1,4 @@
-"""An X-ARES encoder over any checkpoint: ``python -m xares.run --encoder_py trainer/evaluation/xares_encoder.py …``.
+"""An X-ARES encoder over any checkpoint: ``python -m xares.run trainer/evaluation/xares_encoder.py …``.
 
 X-ARES makes the encoder itself, without arguments, so that the environment names the checkpoint:
 ``COUNTERDUB_CHECKPOINT`` (a checkpoint, the folder of a run, ``random:<recipe>`` or ``mel-statistics``).

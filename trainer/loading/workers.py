@@ -39,8 +39,9 @@ def made_ahead(batches: Batches, plans: Iterator[Plan], settings: DataSettings, 
     made = iter(loader)
     try:
         yield from map(checked, made)
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError, FileNotFoundError) as error:
+        # A worker that dies while it hands a batch over shows as a broken connection; its own errors say “Caught …”.
+        if str(error).startswith("Caught") or (type(error) is RuntimeError and "DataLoader worker" not in str(error)):
             raise
         raise CounterdubError(
             "A process that decodes the shards was killed: there may be too little memory. Lower data.workers or "

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from shared.errors import EngineError
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.training_tables import Training
 from trainer.queue import orders
@@ -18,6 +20,20 @@ SHUTDOWN_S = 40
 """What torchrun gives its processes to save and end, before it kills them."""
 COMPILERS = (os.environ.get("CC", "cc"), "gcc", "clang")
 """torch.compile needs one; images have none, and then a training is slower, not otherwise."""
+
+
+def check_installed() -> None:
+    """Say at once, not after the shards were made, that nothing can be trained here.
+
+    Raises:
+        EngineError: ``package_missing``.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise EngineError(
+            "The machine that trains has no torch. Install it with: pip install 'counterdub[trainer]'",
+            code="package_missing",
+            package="torch",
+        )
 
 
 def shards(folders: Folders) -> list[str]:

@@ -32,8 +32,9 @@ def train(claimed: Claimed, here: Bench) -> Mapping[str, int]:
 
     Raises:
         Cancelled: It was stopped; its checkpoint is in the store.
-        CounterdubError: ``empty_dataset``, ``training_failed`` and what shards and training refuse.
+        CounterdubError: ``package_missing``, ``empty_dataset``, ``training_failed``, and what its children refuse.
     """
+    commands.check_installed()
     training = notes.read_training(here.database, claimed.job)
     runs = here.settings.run_folder()
     with storage_errors("the folder of the training"):

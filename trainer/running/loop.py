@@ -18,14 +18,14 @@ from trainer.model import prepared, tensors
 from trainer.recipe import Recipe
 from trainer.running import checkpoints
 from trainer.running.folder import RunFolder, locked
-from trainer.running.initial import initial_weights
+from trainer.running.initial import start_from
 from trainer.running.learning import Learner
 from trainer.running.metrics import Metrics, read
 from trainer.running.optimiser import rate_at, steps_of, trained
 from trainer.running.processes import joined
 from trainer.running.retrieval import measure
 from trainer.running.speed import Speed
-from trainer.running.state import Training, start_from
+from trainer.running.state import Training
 from trainer.running.stopping import asked
 
 Listener = Callable[[int, int, Mapping[str, Any]], None]
@@ -87,6 +87,12 @@ def train(
         except BaseException as error:
             with contextlib.suppress(StorageError):  # the first error is the one to tell
                 run.end("stopped" if isinstance(error, Cancelled | KeyboardInterrupt) else "failed", error)
+            if isinstance(error, torch.OutOfMemoryError):
+                raise EngineError(
+                    "The device has too little memory for a batch. Lower data.batch_size, or let it be encoded in "
+                    "parts with objective.chunk.",
+                    code="out_of_memory",
+                ) from error
             raise
 
 
@@ -127,7 +133,7 @@ class Run:
             training.restore(state)
             self.saved = training.step
         elif training.recipe.model.initial:
-            start_from(training.model, initial_weights(training.recipe))
+            start_from(training.model, training.recipe.model.initial)
             if training.average is not None:
                 training.average.module.load_state_dict(training.model.state_dict())
         if self.processes.first:

@@ -8,10 +8,9 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from shared.errors import InputError, UsageError
+from shared.errors import UsageError
 from trainer.feed import Feed
 from trainer.frontend.mel import MelFrontEnd
 from trainer.model import Model
@@ -96,21 +95,6 @@ class Training:
         self.masks.set_state(own["masks"])
         put_random_states(own["random"], self.processes.device)
         self.step = state["step"]
-
-
-def start_from(model: nn.Module, state: Mapping[str, Any]) -> None:
-    """Take a checkpoint's weights, the averaged ones where there are any.
-
-    Raises:
-        InputError: ``other_model``: its towers or heads are not the recipe's.
-    """
-    try:
-        model.load_state_dict(state["ema"] or state["model"])
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise InputError(
-            f"The weights of model.initial are of another model than the recipe's: {first}", code="other_model"
-        ) from error
 
 
 def seed_everything(seed: int) -> None:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import types
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from shared.errors import CounterdubError
-from tests.trainer.evaluation.conftest import SMALL, Counting
-from trainer.evaluation import hear, results
+from tests.trainer.evaluation.conftest import SMALL, Counting, write_hear_task
+from trainer.evaluation import results
 from trainer.evaluation.baselines import MelStatistics, encoder_of
 from trainer.evaluation.cache import EmbeddingCache
-from trainer.evaluation.embedding import embed_files, moments, scenes
+from trainer.evaluation.embedding import embed_files
 from trainer.evaluation.hear_run import embed, evaluate, gather
 from trainer.evaluation.layouts import lay_out
-from trainer.evaluation.predictor import Point, batches, fit, points, predict
 from trainer.evaluation.tasks import Task, folds_of, leaks, read_task
 
 
@@ -33,13 +29,17 @@ def by_scikit_learn(task: Task, cache: EmbeddingCache) -> float:
     folds = []
     for fold in task.folds:
         train, test = gather(task, embedded, fold.train), gather(task, embedded, fold.test)
-        network = MLPClassifier((128,), learning_rate_init=1e-3, early_stopping=True, max_iter=300, random_state=0)
+        # One batch an epoch, as HEAR's 1024 are on so few clips; its own early stopping would train on less.
+        network = MLPClassifier(
+            (128,), learning_rate_init=1e-3, batch_size=len(train.inputs), max_iter=150, random_state=0
+        )
         model = make_pipeline(StandardScaler(), network).fit(train.inputs, train.targets.argmax(1))
         folds.append(model.score(test.inputs, test.targets.argmax(1)))
     return float(np.mean(folds))
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_predictor_reaches_scikit_learn_and_a_random_tower_lies_between(esc10: Task, spoken_digits: Task) -> None:
     """ESC-10 and spoken digits on mel statistics; a tower without training is above chance and below them."""
     with EmbeddingCache() as cache:
@@ -50,8 +50,11 @@ def test_predictor_reaches_scikit_learn_and_a_random_tower_lies_between(esc10: T
             found[task.name] = result["metrics"]["top1_acc"]["value"]
             assert found[task.name] > by_scikit_learn(task, cache) - 0.03, task.name
         small = esc10._replace(grid=SMALL | {"max_epochs": [150]})
-        result, _ = evaluate(small, encoder_of("random:tiny-en"), cache, label="random", grid_points=1)
-    assert 0.2 < result["metrics"]["top1_acc"]["value"] < found["esc10"]
+        random = []
+        for seed in (0, 1):
+            result, _ = evaluate(small, encoder_of("random:tiny-en", seed), cache, label="random", grid_points=1)
+            random.append(result["metrics"]["top1_acc"]["value"])
+    assert 0.2 < np.mean(random) < found["esc10"]
 
 
 def test_no_recording_of_esc10_is_on_two_sides(esc10: Task) -> None:
@@ -126,6 +129,34 @@ def test_scene_task_with_every_score(tones: Path) -> None:
     assert np.sum(statistics["counts"], axis=0).tolist() == [48, 48]
 
 
+def test_multilabel_scenes(tmp_path: Path) -> None:
+    """Sounds with either of two tones, both or none: every label is found, and a sound without labels is one too."""
+    rng = np.random.default_rng(2)
+    time = np.arange(24_000) / 48_000
+    rows: dict = {}
+    sounds = {}
+    for split, count in {"train": 32, "valid": 12, "test": 12}.items():
+        for number in range(count):
+            holds = [name for bit, name in enumerate(("low", "high")) if number >> bit & 1]
+            pitches = {"low": 300, "high": 2400}
+            wave = sum((0.2 * np.sin(2 * np.pi * pitches[name] * time) for name in holds), np.zeros(24_000))
+            rows.setdefault(split, {})[f"{split}{number}.wav"] = holds
+            sounds[split, f"{split}{number}.wav"] = wave + 0.02 * rng.standard_normal(24_000)
+    metadata = {
+        "embedding_type": "scene",
+        "prediction_type": "multilabel",
+        "split_mode": "trainvaltest",
+        "evaluation": ["mAP", "aucroc"],
+        "evaluation_params": {"task_specific_param_grid": SMALL | {"max_epochs": [60]}},
+    }
+    task = read_task(write_hear_task(tmp_path / "both", metadata, rows, sounds))
+    with EmbeddingCache() as cache:
+        result, predictions = evaluate(task, MelStatistics(), cache, label="mel", grid_points=1)
+    assert result["metrics"]["mAP"]["value"] > 0.9 and result["metrics"]["aucroc"]["value"] > 0.9
+    assert result["primary"] == "mAP" and result["statistics"]["mAP"]["kind"] == results.RANKED
+    assert sorted(predictions["targets"].sum(1).tolist()) == [0] * 3 + [1] * 6 + [2] * 3
+
+
 def test_the_same_seed_gives_the_same_result(tones: Path) -> None:
     task = read_task(tones)._replace(grid=SMALL | {"max_epochs": [6]})
     with EmbeddingCache() as cache:
@@ -181,47 +212,6 @@ def test_the_same_content_twice_is_embedded_once(tones: Path) -> None:
     assert len(embedded.rows) == 3
 
 
-def test_batches_do_not_change_embeddings() -> None:
-    rng = np.random.default_rng(0)
-    waves = [rng.standard_normal(length).astype(np.float32) * 0.1 for length in (10_000, 144_000, 300_000, 500_001)]
-    encoder = encoder_of("random:tiny-en")
-    together = scenes(encoder, waves, batch=3)
-    alone = np.concatenate([scenes(encoder, [wave]) for wave in waves])
-    assert together.shape == (4, encoder.audio_size)
-    np.testing.assert_allclose(together, alone, atol=1e-4)
-
-
-def test_timestamps_are_centred() -> None:
-    """A click's moment has the most of it, and steps are equal to the last digit."""
-    wave = np.zeros(48_000, dtype=np.float32)
-    wave[24_000] = 1.0
-    rows, times = moments(MelStatistics(seconds=0.1), wave)
-    assert times.tolist() == [50.0 * n for n in range(20)]
-    assert rows.shape == (20, 192)
-    assert times[rows[:, 96:].sum(1).argmax()] in {450.0, 500.0, 550.0}
-
-
-def test_hear_api_as_its_validator_asks() -> None:
-    model = hear.load_model("random:tiny-en")
-    assert isinstance(model, torch.nn.Module) and model.sample_rate in {16_000, 22_050, 44_100, 48_000}
-    sounds = torch.rand(2, 2 * model.sample_rate) * 2 - 1
-    embeddings, times = hear.get_timestamp_embeddings(sounds, model)
-    assert embeddings.dtype == torch.float32 and embeddings.shape == (2, 40, model.timestamp_embedding_size)
-    assert times.shape == (2, 40) and torch.all((torch.diff(times) - 50).abs() < 1e-3)
-    scene = hear.get_scene_embeddings(sounds, model)
-    assert scene.dtype == torch.float32 and scene.shape == (2, model.scene_embedding_size)
-    assert model.to("cpu") is model
-
-
-def test_the_public_validator_is_content(monkeypatch: pytest.MonkeyPatch) -> None:
-    """hearvalidator imports tensorflow to look for its models; ours are not, so an empty module does."""
-    stand_in = types.ModuleType("tensorflow")
-    stand_in.Module = type("Module", (), {})  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tensorflow", stand_in)
-    validate = pytest.importorskip("hearvalidator.validate", reason="the package hearvalidator is not installed")
-    validate.ValidateModel("trainer.evaluation.hear", "random:tiny-en", "cpu")()
-
-
 def test_layouts(tmp_path: Path, tones: Path) -> None:
     """A folder a class: folds by name, both takes of a recording together."""
     sounds = sorted((tones / "48000").rglob("*.wav"))
@@ -244,31 +234,3 @@ def test_a_broken_sound_is_named(tones: Path, tmp_path: Path) -> None:
     with EmbeddingCache() as cache, pytest.raises(CounterdubError) as caught:
         evaluate(read_task(tmp_path / "task"), MelStatistics(), cache, label="mel")
     assert caught.value.code == "bad_audio"
-
-
-def test_predictor_learns_and_stops() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.integers(0, 3, 240)
-    inputs = (np.eye(3)[truth] @ rng.standard_normal((3, 20)) * 2 + rng.standard_normal((240, 20))).astype(np.float32)
-    targets = np.eye(3)[truth]
-
-    def accuracy(predictions: np.ndarray) -> tuple[float, None]:
-        return float((predictions.argmax(1) == truth[160:]).mean()), None
-
-    point = Point(hidden_dim=32, max_epochs=300, patience=3)
-    train, valid = (inputs[:160], targets[:160]), (inputs[160:], targets[160:])
-    fitted = fit(train, valid, point, accuracy, multilabel=False, seed=0)
-    assert fitted.score > 0.9 and fitted.epoch < 299
-    assert accuracy(predict(fitted, inputs[160:]))[0] == fitted.score
-    by_loss = fit(train, valid, point, None, multilabel=True, seed=0)
-    assert predict(by_loss, inputs[160:]).shape == (80, 3)
-
-
-def test_grid_and_batches() -> None:
-    every = points("default", 99, 0)
-    assert len(every) == 16 and len(set(every)) == 16
-    assert {point.hidden_dim for point in every} == {1024} and {point.max_epochs for point in every} == {500}
-    assert points("default", 8, 1) == points("default", 8, 1) != points("default", 8, 2)
-    with pytest.raises(CounterdubError):
-        points("slow", 8, 0)
-    assert batches(2049, 1024) == [(0, 1024), (1024, 2049)] and batches(1, 1024) == [(0, 1)]

@@ -93,7 +93,8 @@ def test_whole_on_shards(shards: Path, tmp_path: Path) -> None:
     values = {name: value["value"] for name, value in result["metrics"].items()}
     assert result["data"]["shots"] == 25 and result["data"]["titles"] == 5
     # The material's tone tells the shots apart, so that even random towers find dubs more often than chance.
-    assert values["own_dub"] > 3 / 25
+    assert values["own_dub"] > 3 / 25 and result["metrics"]["own_dub"]["chance"] == 1 / 25
+    assert result["metrics"]["r10/es-video"]["chance"] == 10 / 25 and result["metrics"]["own_rank/fr"]["chance"] == 12
     assert {"own_dub/es", "own_dub/fr", "own_rank/control", "similarity_own/es", "language"} <= set(values)
     assert {"r1/es-video", "r5/video-fr", "r10/orig-video", "shortcut/orig-control", "shortcut/control-es"} <= set(
         values

@@ -63,15 +63,15 @@ class SmallFeed:
             yield self.batch(mine, 0)
 
     def batch(self, shots: np.ndarray, turn: int) -> Batch:
-        recipe, random = self.recipe, np.random.default_rng([turn, *shots.tolist()])
+        recipe, randoms = self.recipe, [np.random.default_rng([turn, shot]) for shot in shots.tolist()]
         share = shots / 24
-        shape = (len(shots), recipe.video.frames, recipe.video.size, recipe.video.size, 3)
-        noise = random.integers(0, 40, (2, *shape))
+        shape = (2, recipe.video.frames, recipe.video.size, recipe.video.size, 3)
+        noise = np.stack([random.integers(0, 40, shape) for random in randoms], 1)
         pictures = (noise + 200 * share[:, None, None, None, None]).astype(np.uint8)
         frames = 1 + round(recipe.audio.sample_rate * recipe.audio.seconds) // recipe.audio.hop
         bands = np.arange(recipe.audio.mels)[None, None, :, None]
         peak = np.exp(-((bands - share[:, None, None, None] * recipe.audio.mels) ** 2) / 8)
-        sounds = peak + 0.1 * random.random((2, len(shots), 1, recipe.audio.mels, frames))
+        sounds = peak + 0.1 * np.stack([random.random((2, 1, recipe.audio.mels, frames)) for random in randoms], 1)
         tracks = torch.from_numpy(1 + shots % 2)
         every: dict[str, Any] = {
             "video_p": torch.from_numpy(pictures[0]),

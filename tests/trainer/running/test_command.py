@@ -95,7 +95,7 @@ def test_torchrun_trains_on_two_and_sigterm_saves(shards: Path, tmp_path: Path) 
     [
         (("optimiser.rate=-1",), 2, "bad_setting"),
         (("data.languages=['ja']",), 3, "no_such_track"),
-        (("model.initial=nowhere",), 2, "initial_missing"),
+        (("data.languages=['es']", "model.initial=nowhere"), 2, "initial_missing"),
     ],
 )
 def test_what_cannot_begin_says_why(

@@ -2,7 +2,7 @@
 
 import { asked, browse, picture } from "./browser.mjs";
 
-const LONG = 600_000;
+const LONG = 1_200_000;
 
 await browse(async (open, found) => {
   const page = await open();
@@ -75,9 +75,11 @@ await browse(async (open, found) => {
   told("edited");
   found.changed = JSON.stringify(old) !== JSON.stringify(await loudness());
   found.versions = await page.locator(".versions li span").first().innerText();
-  const asks = page.waitForResponse((response) => response.url().includes("/versions/"));
-  await page.getByRole("button", { name: "Hear as it was" }).click();
-  found.oldSound = (await asks).status();
+  const [answer] = await Promise.all([
+    page.waitForResponse((response) => response.url().includes("/versions/")),
+    page.getByRole("button", { name: "Hear as it was" }).first().click(),
+  ]);
+  found.oldSound = answer.status();
   await page.getByRole("button", { name: "Hear this line" }).click();
   await page.waitForFunction(() => document.querySelector(".stage").player.playing);
   await page.waitForTimeout(500);
