@@ -33,8 +33,8 @@ class Scale(NamedTuple):
     test_titles: int = 14
     sentences: int = 24
     """Of each voice in each language."""
-    steps: int = 480
-    sweep_steps: int = 240
+    steps: int = 360
+    sweep_steps: int = 180
     kokoro: bool = True
     """Part of the titles is spoken by Kokoro."""
     separator: str = "spleeter"
