@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from trainer.evaluation.significance import Measured
+from trainer.evaluation.significance import DRAWS, Measured, compare, from_counts
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 Kind = Literal["above", "below", "alike", "not below"]
@@ -144,23 +143,24 @@ class Difference(NamedTuple):
         return min(self.by_source[0], other[0]), max(self.by_source[1], other[1])
 
 
-def difference(one: Mapping[int, Mapping], other: Mapping[int, Mapping], metric: str) -> Difference | None:
+def difference(
+    one: Mapping[int, Mapping], other: Mapping[int, Mapping], metric: str, draws: int = DRAWS
+) -> Difference | None:
     """Compare two columns on the folds that both have.
 
     Args:
         one: Fold → what :func:`trainer.cinema.jobs.write` wrote.
         other: The same.
         metric: Of :data:`trainer.cinema.probes.METRICS`.
+        draws: Of the bootstrap.
     """
     from scipy.stats import t
-
-    from trainer.evaluation.significance import compare
 
     folds = [fold for fold in one if fold in other]
     if not folds or any(metric not in side[fold]["statistics"] for side in (one, other) for fold in folds):
         return None
     first, second = (pooled([side[fold] for fold in folds], metric) for side in (one, other))
-    found = compare(first, second)
+    found = compare(first, second, draws)
     if found is None:
         return None
     each = np.array([value_of(one[fold], metric) - value_of(other[fold], metric) for fold in folds])
@@ -174,8 +174,6 @@ def difference(one: Mapping[int, Mapping], other: Mapping[int, Mapping], metric:
 
 def pooled(folds: Sequence[Mapping], metric: str) -> Measured:
     """All folds' sources as one; each fold's are its own."""
-    from trainer.evaluation.significance import from_counts
-
     kept = [fold["statistics"][metric] for fold in folds]
     sources = [source for one in kept for source in one["sources"]]
     counts = np.concatenate([np.array(one["counts"], np.float64) for one in kept])
@@ -222,17 +220,18 @@ def verdict(kind: Kind, found: Difference, p: float) -> Verdict:
     return "holds" if low > 0 and p < LEVEL else "does not hold" if high < 0 else "undecided"
 
 
-def judged(columns: Mapping[str, Mapping[int, Mapping]]) -> list[dict]:
+def judged(columns: Mapping[str, Mapping[int, Mapping]], draws: int = DRAWS) -> list[dict]:
     """Every claim with its contrasts, their differences and verdicts; a claim holds if all of its contrasts do.
 
     Args:
         columns: Label → fold → measures.
+        draws: Of the bootstrap.
     """
     known = {}
     for claim in CLAIMS:
         for contrast in claim.contrasts:
             if contrast.one in columns and contrast.other in columns:
-                found = difference(columns[contrast.one], columns[contrast.other], contrast.metric)
+                found = difference(columns[contrast.one], columns[contrast.other], contrast.metric, draws)
                 if found is not None:
                     known[contrast] = found
     tested = [one for one in known if one[:3] != MAIN_MEASURE and one.kind in {"above", "below"}]

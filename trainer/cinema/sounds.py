@@ -21,6 +21,7 @@ TAKES = 20
 """Of each digit and speaker that are used: 0–4 are the data set's test split, 5 and more train the probe."""
 TEST_TAKES = 5
 DIGIT_SAMPLES = 3 * SAMPLE_RATE
+RANGE_DB = 50.0
 
 WHERE = (
     "The miniature needs ESC-10 (CC BY 3.0) and the Free Spoken Digit Dataset (CC BY-SA 4.0), which do not come with "
@@ -63,36 +64,42 @@ def read_clips(place: Path) -> Clips:
     for label, folder in enumerate(sorted(path for path in (place / "esc10").iterdir() if path.is_dir())):
         for file in sorted(folder.glob("*.ogg")):
             fold, source, _ = file.stem.split("-", 2)
-            found.append((levelled(read_sound(file, SHOT_SAMPLES)), label, int(fold), f"{fold}-{source}"))
+            found.append((levelled(fit_length(read_sound(file), SHOT_SAMPLES)), label, int(fold), f"{fold}-{source}"))
     waves, labels, folds, sources = zip(*found, strict=True)
     samples = (np.clip(np.stack(waves), -1, 1) * 32767).astype(np.int16)
     return Clips(samples, np.array(labels), np.array(folds), np.array(sources))
 
 
-def read_sound(file: Path, samples: int) -> np.ndarray:
-    """Mono float32 at 16 kHz, cut or filled up with silence."""
+def read_sound(file: Path) -> np.ndarray:
+    """Mono float32 at 16 kHz."""
     try:
         wave, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except (OSError, soundfile.SoundFileError) as error:
         raise InputError(f"“{file.name}” cannot be read.", code="bad_audio") from error
-    return fit_length(resample(to_mono(wave.T), rate, SAMPLE_RATE), samples)
+    return resample(to_mono(wave.T), rate, SAMPLE_RATE)
 
 
 def read_digits(place: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Spoken digits: float32 ``[N, 48000]``, digit, speaker and take of each ``[N]``."""
+    """Spoken digits, said again and again for 3 s: float32 ``[N, 48000]``, digit, speaker and take of each ``[N]``."""
     rows = []
     for file in sorted((place / "spoken-digits").rglob("*.wav")):
         match = re.fullmatch(r"(\d)_(\w+)_(\d+)", file.stem)
         if match and int(match[3]) < TAKES:
-            rows.append((read_sound(file, DIGIT_SAMPLES), int(match[1]), match[2], int(match[3])))
+            wave = np.resize(read_sound(file), DIGIT_SAMPLES)
+            rows.append((wave, int(match[1]), match[2], int(match[3])))
     waves, digits, speakers, takes = zip(*rows, strict=True)
     return np.stack(waves), np.array(digits), np.unique(speakers, return_inverse=True)[1], np.array(takes)
 
 
 def mels(waves: np.ndarray, front: MelFrontEnd) -> np.ndarray:
-    """Power mels in dB, float16 ``[B, mels, frames]``, of waves ``[B, N]`` brought to the same RMS over all."""
+    """Power mels in dB, float16 ``[B, mels, frames]``, of waves ``[B, N]`` brought to the same RMS over all.
+
+    Nothing is quieter than :data:`RANGE_DB` below a sound's mean: digital silence, which no recorded background has,
+    would tell where a sound was filled up, and be far from all that a tower has met.
+    """
     loud = np.sqrt(np.square(waves).mean(-1, keepdims=True))
     level = waves * (LEVEL / np.maximum(loud, 1e-6))
     with torch.inference_mode():
         power = front.power(torch.from_numpy(np.ascontiguousarray(level, np.float32))[:, None])[:, 0]
-        return np.asarray((10 * torch.log10(power.clamp_min(FLOOR))).numpy(), np.float16)
+        least = power.mean((1, 2), keepdim=True).clamp_min(FLOOR) * 10 ** (-RANGE_DB / 10)
+        return np.asarray((10 * torch.log10(torch.maximum(power, least))).numpy(), np.float16)

@@ -14,13 +14,19 @@ from trainer.cinema.scale import SEED
 from trainer.cinema.variants import MAIN
 from trainer.evaluation import results
 from trainer.evaluation.results import RATIO, digest_of, metric
+from trainer.evaluation.significance import DRAWS
 from trainer.evaluation.table import Table, tabulate
 
 Columns = dict[str, dict[int, dict[str, Any]]]
 
 
-def summarise(outcome: Outcome, folder: Path) -> dict[str, Any]:
+def summarise(outcome: Outcome, folder: Path, draws: int = DRAWS) -> dict[str, Any]:
     """Write results, ``reproduce.json`` and ``reproduce.html`` into a folder; returns what the JSON holds.
+
+    Args:
+        outcome: What was measured.
+        folder: Where to.
+        draws: Of the bootstraps.
 
     Raises:
         StorageError: ``disk_full``, ``not_writable``.
@@ -37,7 +43,7 @@ def summarise(outcome: Outcome, folder: Path) -> dict[str, Any]:
         written = [result_of(group, label, folds, outcome) for label, folds in columns.items()]
         paths = [results.write(one, folder / "results") for one in written]
         order = {name: at for at, name in enumerate(METRICS)}
-        table = tabulate([results.read(path) for path in paths], "EN", every_metric=True)
+        table = tabulate([results.read(path) for path in paths], "EN", every_metric=True, draws=draws)
         tables[group] = table._replace(rows=tuple(sorted(table.rows, key=lambda row: order.get(row.metric, 99))))
     summary = {
         "scale": outcome.scale._asdict(),
@@ -47,8 +53,10 @@ def summarise(outcome: Outcome, folder: Path) -> dict[str, Any]:
         "transfer": TRANSFER,
         "chance": {name: chance(name, outcome.scale) for name in METRICS},
         "values": {group: values(columns) for group, columns in groups.items()},
-        "claims": judged(groups[MAIN]),
-        "sweeps": [sweep for group, columns in groups.items() if group != MAIN for sweep in swept(group, columns)],
+        "claims": judged(groups[MAIN], draws),
+        "sweeps": [
+            sweep for group, columns in groups.items() if group != MAIN for sweep in swept(group, columns, draws)
+        ],
         "seconds": outcome.seconds,
         "expected_s": outcome.expected_s,
     }
@@ -103,11 +111,11 @@ def values(columns: Columns) -> dict[str, dict[str, Any]]:
     }
 
 
-def swept(group: str, columns: Columns) -> list[dict[str, Any]]:
+def swept(group: str, columns: Columns, draws: int) -> list[dict[str, Any]]:
     """EFJ − EN of each metric in one of the sweeps."""
     if not {"EFJ", "EN"} <= set(columns):
         return []
-    found = ((name, difference(columns["EFJ"], columns["EN"], name)) for name in METRICS)
+    found = ((name, difference(columns["EFJ"], columns["EN"], name, draws)) for name in METRICS)
     return [
         {
             "sweep": group,

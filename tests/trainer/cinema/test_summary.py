@@ -19,18 +19,20 @@ from trainer.evaluation.results import read_all
 BETTER = {"EFJ": 0.62, "AUD": 0.4}
 
 
-@pytest.fixture
-def outcome(tmp_path):
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
     """Every training of the full scale; EFJ is better than the others and AUD worse, whatever is asked."""
+    folder = tmp_path_factory.mktemp("report")
     measured: dict = {}
     labels = [(one.group, one.label) for one in trainings(FULL) if one.world.fold == 1] + [(MAIN, n) for n in BASELINES]
     for number, (group, label) in enumerate(labels):
         for fold, found in column(BETTER.get(label, 0.5), number).items():
-            path = tmp_path / "kept" / f"{number}-{fold}.json"
+            path = folder / "kept" / f"{number}-{fold}.json"
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(found | {"shortcuts": {"redub": 0.6, "es": 0.7}}))
             measured.setdefault(group, {}).setdefault(label, {})[fold] = path
-    return Outcome(FULL, measured, {group: group for group in measured}, {"worlds": 1.0}, 2.0)
+    outcome = Outcome(FULL, measured, {group: group for group in measured}, {"worlds": 1.0}, 2.0)
+    return folder, summarise(outcome, folder, draws=200)
 
 
 def test_budgets_are_equal():
@@ -43,15 +45,15 @@ def test_budgets_are_equal():
     assert "a_p|a_s" not in without.weights() and "a_p|a_s" in every[4].loaded().weights()
 
 
-def test_the_report_says_what_was_measured(outcome, tmp_path):
-    summary = summarise(outcome, tmp_path)
+def test_the_report_says_what_was_measured(told):
+    folder, summary = told
     said = {row["name"]: row["verdict"] for row in summary["claims"]}
     assert list(said) == [claim.name for claim in CLAIMS]
     assert said["main"] == said["audio alone"] == said["audio with dubs"] == "holds"
     assert said["languages alike"] == "does not hold" and said["each language"] == "undecided"
     assert {sweep["metric"] for sweep in summary["sweeps"]} == set(METRICS)
     assert len({sweep["sweep"] for sweep in summary["sweeps"]}) == 3
-    page = (tmp_path / "reproduce.html").read_text()
+    page = (folder / "reproduce.html").read_text()
     for claim in CLAIMS:
         assert claim.text.replace("'", "&#x27;") in page
     assert all(label in page for label in (*BASELINES, "SEP, two views", "no face", "12 dB")) and "nothing." not in page
@@ -60,9 +62,8 @@ def test_the_report_says_what_was_measured(outcome, tmp_path):
     assert whole.open == []
 
 
-def test_results_are_read_by_the_evaluations(outcome, tmp_path):
-    summarise(outcome, tmp_path)
-    found = read_all([tmp_path / "results"])
+def test_results_are_read_by_the_evaluations(told):
+    found = read_all([told[0] / "results"])
     main = [one for one in found if one["name"] == MAIN]
     assert len(main) == len(RECIPES) + 2 + len(BASELINES) and len(found) == len(main) + 6
     assert all(one["primary"] == "scene" and len(one["metrics"]["scene"]["folds"]) == 5 for one in found)
