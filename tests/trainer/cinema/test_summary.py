@@ -32,7 +32,7 @@ def told(tmp_path_factory):
             path.write_text(json.dumps(found | {"shortcuts": {"redub": 0.6, "es": 0.7}}))
             measured.setdefault(group, {}).setdefault(label, {})[fold] = path
     outcome = Outcome(FULL, measured, {group: group for group in measured}, {"worlds": 1.0}, 2.0)
-    return folder, summarise(outcome, folder, draws=200)
+    return folder, summarise(outcome, folder, draws=1000)
 
 
 def test_budgets_are_equal():
