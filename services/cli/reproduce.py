@@ -30,7 +30,7 @@ def reproduce(
 
     What was made is kept: the same command again makes only what is missing or changed.
     """
-    with with_extra("trainer", json):
+    with with_extra("trainer,dubbing,separation,espeak", json):
         from trainer.cinema.reproduce import run
         from trainer.cinema.scale import FULL, SMOKE
         from trainer.cinema.summary import summarise

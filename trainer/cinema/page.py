@@ -52,7 +52,7 @@ def claims(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         told = "<br>".join(
             f"{part['metric']}: {escape(part['one'])} − {escape(part['other'])} {100 * part['difference']:+.1f} "
-            f"[{100 * part['interval'][0]:+.1f}, {100 * part['interval'][1]:+.1f}]"
+            f"[{100 * part['interval'][0]:+.1f}, {100 * part['interval'][1]:+.1f}]{paper(part)}"
             for part in row["contrasts"]
         )
         lines.append(
@@ -63,6 +63,13 @@ def claims(rows: list[dict[str, Any]]) -> str:
         "<h2>Claims</h2><div class=wide><table><tr><th>verdict</th><th>claim</th>"
         f"<th>difference in points, 95 % interval</th></tr>{''.join(lines)}</table></div>"
     )
+
+
+def paper(part: Mapping[str, Any]) -> str:
+    """The paper's own difference on the nearest of its tasks."""
+    if part["paper"] is None:
+        return ""
+    return f" <small>paper, {escape(part['published'])}: {100 * part['paper']:+.1f}</small>"
 
 
 def transposed(table: Table) -> str:

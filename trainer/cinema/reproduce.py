@@ -77,14 +77,15 @@ def run_alone(scale: Scale, folder: Path, place: Path, jobs: int, say: Say) -> O
     """As :func:`run`, in a folder that nobody else writes to, with the recordings in ``place``."""
     seconds: dict[str, float] = {}
     kept = folder / "kept"
+    sentences = {by: count for by, count in (("espeak", scale.sentences), ("kokoro", scale.kokoro)) if count}
     speech = {
-        (by, language): kept / f"speech-{by}-{language}-{key_of(by, language, scale.sentences, code=SPOKEN)}"
-        for by in (("espeak", "kokoro") if scale.kokoro else ("espeak",))
+        (by, language): kept / f"speech-{by}-{language}-{key_of(by, language, count, code=SPOKEN)}"
+        for by, count in sentences.items()
         for language in LANGUAGES
     }
     data_key = digest_of_files(place / "esc10") + digest_of_files(place / "spoken-digits")
     sounds = kept / f"sounds-{key_of(data_key, code=HEARD)}"
-    first: list[Job] = [Speak(where, by, language, scale.sentences) for (by, language), where in speech.items()]
+    first: list[Job] = [Speak(where, by, language, sentences[by]) for (by, language), where in speech.items()]
     # The slow ones first.
     first.sort(key=lambda job: isinstance(job, Speak) and job.by == "espeak")
     with phase("speech and sounds", seconds):

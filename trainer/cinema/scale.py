@@ -35,15 +35,15 @@ class Scale(NamedTuple):
     """Of each voice in each language."""
     steps: int = 360
     sweep_steps: int = 180
-    kokoro: bool = True
-    """Part of the titles is spoken by Kokoro."""
+    kokoro: int = 15
+    """The same of Kokoro, which is a hundred times slower; 0: no title is spoken by it."""
     separator: str = "spleeter"
     """Takes the speech out for SEP."""
     sweeps: bool = True
 
 
 FULL = Scale("full")
-SMOKE = Scale("smoke", (1,), 16, 16, 16, 10, 9, steps=50, kokoro=False, sweeps=False)
+SMOKE = Scale("smoke", (1,), 16, 16, 16, 10, 9, steps=50, kokoro=0, sweeps=False)
 
 
 class World(NamedTuple):

@@ -62,6 +62,13 @@ def test_the_interval_is_the_wider_one():
     assert noisy.by_fold[1] - noisy.by_fold[0] > noisy.by_source[1] - noisy.by_source[0]
 
 
+def test_the_papers_own_differences_stand_beside():
+    parts = {
+        part["metric"]: part for row in judged(columns(), 100) for part in row["contrasts"] if row["name"] == "clean"
+    }
+    assert parts["clean"]["paper"] == pytest.approx(0.587 - 0.527)
+
+
 def test_holm():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 
