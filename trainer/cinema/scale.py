@@ -1,4 +1,4 @@
-"""How large a miniature is, and the seeds it is drawn by."""
+"""How large a miniature is, and the seeds that it is drawn by."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ FRAMES_A_PICTURE = 10
 TRACKS = ("orig", "en2", "es", "fr", "ja", "background")
 """Of a shot. ``orig`` is English; ``en2`` is an English redub: other voice, other words."""
 LANGUAGE_OF = {"orig": "en", "en2": "en", "es": "es", "fr": "fr", "ja": "ja"}
-
-SEED = 7001
-"""World and training of fold k have the seed SEED + k. None of them was looked at while settings were chosen."""
 
 
 class Scale(NamedTuple):
@@ -40,10 +37,12 @@ class Scale(NamedTuple):
     separator: str = "spleeter"
     """Takes the speech out for SEP."""
     sweeps: bool = True
+    seed: int = 8100
+    """World and training of fold k have this + k. No setting was chosen on the seeds of the full scale."""
 
 
 FULL = Scale("full")
-SMOKE = Scale("smoke", (1,), 16, 16, 16, 10, 9, steps=50, kokoro=0, sweeps=False)
+SMOKE = Scale("smoke", (1,), 16, 16, 16, 10, 9, steps=50, kokoro=0, sweeps=False, seed=500)
 
 
 class World(NamedTuple):

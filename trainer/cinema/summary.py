@@ -10,7 +10,6 @@ from typing import Any
 from trainer.cinema.claims import MAIN_MEASURE, difference, judged, value_of
 from trainer.cinema.probes import METRICS, TRANSFER, chance
 from trainer.cinema.reproduce import Outcome
-from trainer.cinema.scale import SEED
 from trainer.cinema.variants import MAIN
 from trainer.evaluation import results
 from trainer.evaluation.results import RATIO, digest_of, metric
@@ -47,7 +46,7 @@ def summarise(outcome: Outcome, folder: Path, draws: int = DRAWS) -> dict[str, A
         tables[group] = table._replace(rows=tuple(sorted(table.rows, key=lambda row: order.get(row.metric, 99))))
     summary = {
         "scale": outcome.scale._asdict(),
-        "seeds": [SEED + fold for fold in outcome.scale.folds],
+        "seeds": [outcome.scale.seed + fold for fold in outcome.scale.folds],
         "main_measure": dict(zip(("metric", "one", "other"), MAIN_MEASURE, strict=True)),
         "metrics": METRICS,
         "transfer": TRANSFER,
@@ -91,7 +90,7 @@ def result_of(group: str, label: str, folds: Mapping[int, Mapping[str, Any]], ou
         "checkpoint": {"id": digest_of([(group, label), *((path.parent.name, path.name) for path in files)])},
         "data": {"hash": outcome.data[group]},
         "settings": outcome.scale._asdict() | {"folds": list(folds)},
-        "seeds": {str(fold): SEED + fold for fold in folds},
+        "seeds": {str(fold): outcome.scale.seed + fold for fold in folds},
         "metrics": {name: metric(name, [value_of(one, name) for one in folds.values()]) for name in names}
         | {f"shortcut/{name}": metric("shortcut", [one["shortcuts"][name] for one in folds.values()]) for name in told},
         "primary": "scene",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import NamedTuple
 
-from trainer.cinema.scale import SEED, Scale, World
+from trainer.cinema.scale import Scale, World
 from trainer.recipe import Recipe, load_recipe
 
 RECIPES = {
@@ -57,7 +57,7 @@ def trainings(scale: Scale) -> list[Training]:
     chosen = RECIPES if scale.sweeps else {name: RECIPES[name] for name in ("EN", "EFJ", "AUD", "AUD+EFJ")}
     found = []
     for fold in scale.folds:
-        plain = World(fold, SEED + fold, separated=scale.sweeps)
+        plain = World(fold, scale.seed + fold, separated=scale.sweeps)
         found += [Training(name, MAIN, recipe, (), scale.steps, plain) for name, recipe in chosen.items()]
         if not scale.sweeps:
             continue
