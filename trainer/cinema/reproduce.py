@@ -38,6 +38,7 @@ MEASURED = ("cinema/probes.py", "evaluation/invariance.py", "model.py", "towers/
 COST = {"cinema-sep": 0.75, "cinema-aud": 0.57, "cinema-aud-efj": 0.57}
 """Of a step, beside one of two views and a picture; from the feasibility run (70, 52 and 40 s for 300 steps)."""
 TIMED = 5
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass
@@ -139,8 +140,8 @@ def tasks(
 def everyone(jobs: list[Any], processes: int, what: str, say: Say) -> list[Path]:
     """Do jobs in processes of their own; results in the jobs' order. The first failure ends the others."""
     # Read when a process starts: two processes of many threads each would only disturb one another.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     found: dict[int, Path] = {}
     # A process for each job: eSpeak's library can be set up once only, for speech or for phonemes.
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), max_tasks_per_child=1)
@@ -160,6 +161,11 @@ def everyone(jobs: list[Any], processes: int, what: str, say: Say) -> list[Path]
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
     return [found[at] for at in range(len(jobs))]
 
 
