@@ -15,13 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from shared.errors import EngineError, UsageError
+from shared.points import group
 from shared.records import Hypothesis, Span, Word
 
 Audio = np.ndarray
@@ -189,7 +190,7 @@ def clones(name: str) -> bool:
 @lru_cache
 def registered(kind: str) -> dict[str, EntryPoint]:
     """Entry points of a kind by name. Nothing is imported."""
-    return {point.name: point for point in entry_points(group=f"counterdub.{kind}")}
+    return group(f"counterdub.{kind}")
 
 
 def engine_class(kind: str, name: str) -> Any:

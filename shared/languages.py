@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import langcodes
-from langcodes.tag_parser import LanguageTagError
+from typing import Any
 
 from shared.errors import UsageError
+
+
+def tables() -> Any:
+    """langcodes: a third of a second to load, which commands that need no language shall not wait for."""
+    import langcodes
+
+    return langcodes
 
 
 def code(text: str) -> str:
@@ -14,10 +20,10 @@ def code(text: str) -> str:
     Raises:
         UsageError: ``unknown_language``.
     """
-    for look_up in (langcodes.get, langcodes.find):
+    for look_up in (tables().get, tables().find):
         try:
             language = look_up(text.strip())
-        except (LookupError, LanguageTagError):
+        except (LookupError, ValueError):
             continue
         if language.is_valid() and language.language and len(language.language) == 2:
             return language.language
@@ -34,14 +40,14 @@ def unknown(text: str) -> UsageError:
 
 def alpha3(language: str) -> str:
     """ISO 639-2/B-or-T code for container tags (``es`` → ``spa``)."""
-    return langcodes.get(language).to_alpha3()
+    return tables().get(language).to_alpha3()
 
 
 def name(language: str) -> str:
     """English name (``es`` → ``Spanish``)."""
-    return langcodes.get(language).display_name("en")
+    return tables().get(language).display_name("en")
 
 
 def native_name(language: str) -> str:
     """The language's own name (``es`` → ``español``)."""
-    return langcodes.get(language).autonym()
+    return tables().get(language).autonym()

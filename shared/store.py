@@ -26,8 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import fsspec
-
 from shared.errors import CounterdubError, StorageError
 
 NEARLY_NOTHING = 2**20
@@ -119,6 +117,8 @@ class Store:
     """
 
     def __init__(self, url: str, local: Path | None = None, cache_bytes: int = CACHE_BYTES) -> None:
+        import fsspec
+
         self._fs, self._root = fsspec.url_to_fs(url)
         self._is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
         copies = local or Path(tempfile.gettempdir()) / "counterdub-store"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-import langcodes
-from langcodes.tag_parser import LanguageTagError
+from shared.languages import tables
 
 MAIN = {
     "ar": "arb",
@@ -30,8 +29,8 @@ SCRIPTS = {"Kore": "Hang"}
 def iso_639_1(code: str) -> str | None:
     """``spa``, ``spa_Latn``, ``es`` → ``es``; members of a macrolanguage → that (``cmn`` → ``zh``)."""
     try:
-        language = langcodes.get(code.partition("_")[0]).prefer_macrolanguage().language
-    except (LookupError, LanguageTagError):
+        language = tables().get(code.partition("_")[0]).prefer_macrolanguage().language
+    except (LookupError, ValueError):
         return None
     return "no" if language == "nb" else language if language and len(language) == 2 else None
 
@@ -39,14 +38,14 @@ def iso_639_1(code: str) -> str | None:
 @lru_cache
 def alpha3(language: str) -> str | None:
     try:
-        return langcodes.get(language).to_alpha3()
+        return tables().get(language).to_alpha3()
     except LookupError:
         return None
 
 
 @lru_cache
 def likely_script(language: str) -> str:
-    script = langcodes.get(language).maximize().script or "Latn"
+    script = tables().get(language).maximize().script or "Latn"
     return SCRIPTS.get(script, script)
 
 

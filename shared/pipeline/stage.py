@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from shared.engines import EngineOptions
+from shared.points import group
 from shared.settings import Settings
 
 
@@ -92,8 +92,7 @@ class Stage:
 @lru_cache
 def stage(name: str) -> Stage:
     """The stage registered under ``name``."""
-    (point,) = entry_points(group="counterdub.stages", name=name)
-    return point.load()
+    return group("counterdub.stages")[name].load()
 
 
 @lru_cache
@@ -101,7 +100,7 @@ def queue_of(name: str) -> str:
     """The queue of a stage, without importing it: a service's image holds the packages of its own stages only."""
     if name == "fetch":
         return name
-    (point,) = entry_points(group="counterdub.stages", name=name)
+    point = group("counterdub.stages")[name]
     package, _, rest = point.module.partition(".")
     return rest.partition(".")[0] if package == "services" else stage(name).queue
 
@@ -109,4 +108,4 @@ def queue_of(name: str) -> str:
 @lru_cache
 def stage_names() -> tuple[str, ...]:
     """All registered stages."""
-    return tuple(sorted(point.name for point in entry_points(group="counterdub.stages")))
+    return tuple(sorted(group("counterdub.stages")))
