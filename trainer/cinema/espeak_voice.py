@@ -1,4 +1,4 @@
-"""Cheap speech: eSpeak NG speaking, a hundred times faster than a neural synthesiser and as robotic as it is known for.
+"""Cheap speech: eSpeak NG speaking, far faster than a neural synthesiser and as robotic as it is known for.
 
 The optional wheel ``espeakng-loader`` (GPL-3.0-or-later) brings the library; nothing of it comes with this package.
 """

@@ -35,8 +35,9 @@ HEARD = ("cinema/sounds.py", "frontend/mel.py")
 DRAWN = ("cinema/plot.py", "cinema/pictures.py", "cinema/world.py")
 MEASURED = ("cinema/probes.py", "evaluation/invariance.py", "model.py", "towers/tiny.py")
 
-COST = {"cinema-sep": 0.75, "cinema-aud": 0.57, "cinema-aud-efj": 0.57}
-"""Of a step, beside one of two views and a picture; from the feasibility run (70, 52 and 40 s for 300 steps)."""
+COST = {"cinema-sep": 0.65, "cinema-aud": 0.7, "cinema-aud-efj": 0.7}
+"""Of a step, beside one of two views and a picture; from the towers' own cost (0.24 s for
+two sounds of each of 64 shots, 0.10 s for their pictures, on one core)."""
 TIMED = 5
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 

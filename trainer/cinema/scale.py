@@ -30,10 +30,10 @@ class Scale(NamedTuple):
     test_titles: int = 14
     sentences: int = 24
     """Of each voice in each language."""
-    steps: int = 360
-    sweep_steps: int = 180
+    steps: int = 300
+    sweep_steps: int = 150
     kokoro: int = 15
-    """The same of Kokoro, which is a hundred times slower; 0: no title is spoken by it."""
+    """The same of Kokoro, which is far slower; 0: no title is spoken by it."""
     separator: str = "spleeter"
     """Takes the speech out for SEP."""
     sweeps: bool = True

@@ -21,9 +21,9 @@ from shared.audio.signal import resample
 from shared.engines import EngineOptions, engine_class
 from shared.records import SAMPLE_RATE as MEDIA_RATE
 from shared.weights import WeightFolder
-from trainer.cinema.pictures import at_pictures, band_statistics, draw, fit_looks, latent
+from trainer.cinema.pictures import Looks, at_pictures, band_statistics, draw, fit_looks, latent
 from trainer.cinema.plot import Shot, draw_shots
-from trainer.cinema.scale import LANGUAGE_OF, MEL_FRAMES, SAMPLE_RATE, SHOT_SAMPLES, TRACKS, Scale, World
+from trainer.cinema.scale import FRAMES, LANGUAGE_OF, MEL_FRAMES, SAMPLE_RATE, SHOT_SAMPLES, SIZE, TRACKS, Scale, World
 from trainer.cinema.sounds import Clips, mels
 from trainer.cinema.speech import SLOTS, VOICES, Bank
 from trainer.cinema.words import LANGUAGES
@@ -44,10 +44,7 @@ Separate = Callable[[np.ndarray], np.ndarray]
 def make_world(folder: Path, world: World, scale: Scale, bank: Bank, clips: Clips, front: MelFrontEnd) -> None:
     """Draw a world into a folder that exists; ``world.json`` comes last."""
     trained, held = np.flatnonzero(clips.fold != world.fold), np.flatnonzero(clips.fold == world.fold)
-    statistics = band_statistics(
-        np.concatenate([mels(clips.samples[[n]] / np.float32(32768), front) for n in range(len(clips.label))])
-    )
-    looks = fit_looks(statistics[trained], world.seed)
+    looks, statistics = looks_of(clips, world, trained, front)
     separate = separator(scale.separator) if world.separated else None
     parts = {}
     for part, usable, titles in (
@@ -60,27 +57,35 @@ def make_world(folder: Path, world: World, scale: Scale, bank: Bank, clips: Clip
         heard = np.lib.format.open_memmap(
             folder / f"{part}.npy", "w+", np.float16, (len(shots), len(tracks), front.settings.mels, MEL_FRAMES)
         )
-        frames = np.empty((len(shots), 13, 32, 32, 3), np.uint8)
         for first in range(0, len(shots), AT_ONCE):
             some = shots[first : first + AT_ONCE]
             waves = np.stack([sounds_of(shot, bank, clips, tracks, separate) for shot in some])
             mel = mels(waves.reshape(-1, SHOT_SAMPLES), front)
             heard[first : first + len(some)] = mel.reshape(len(some), len(tracks), *mel.shape[1:])
-        for at, shot in enumerate(shots):
-            random = np.random.default_rng([shot.seed, 0])
-            frames[at] = draw(
-                shot,
-                latent(looks, statistics[shot.clip], random),
-                loudness_of(clips.wave(shot.clip)),
-                opening_of(shot, bank),
-                world.face,
-            )
         heard.flush()
-        np.save(folder / f"{part}-frames.npy", frames)
+        np.save(folder / f"{part}-frames.npy", frames_of(shots, bank, clips, looks, statistics, world.face))
         np.savez(folder / f"{part}.npz", **columns(shots, clips))
         parts[part] = tracks
     np.savez(folder / "items.npz", **items(bank, clips, world, trained, held, front))
     (folder / "world.json").write_text(json.dumps({"tracks": parts, **world._asdict()}), encoding="utf-8")
+
+
+def looks_of(clips: Clips, world: World, trained: np.ndarray, front: MelFrontEnd) -> tuple[Looks, np.ndarray]:
+    """How sounds look, fitted on the training's clips, and the band statistics of all, ``[N, 128]``."""
+    every = [mels(clips.wave(number)[None], front) for number in range(len(clips.label))]
+    statistics = band_statistics(np.concatenate(every))
+    return fit_looks(statistics[trained], world.seed), statistics
+
+
+def frames_of(
+    shots: Sequence[Shot], bank: Bank, clips: Clips, looks: Looks, statistics: np.ndarray, face: bool
+) -> np.ndarray:
+    """The pictures of shots, uint8 ``[shots, 13, 32, 32, 3]``."""
+    frames = np.empty((len(shots), FRAMES, SIZE, SIZE, 3), np.uint8)
+    for at, shot in enumerate(shots):
+        factors = latent(looks, statistics[shot.clip], np.random.default_rng([shot.seed, 0]))
+        frames[at] = draw(shot, factors, loudness_of(clips.wave(shot.clip)), opening_of(shot, bank), face)
+    return frames
 
 
 def tracks_of(part: str, separated: bool) -> list[str]:
