@@ -1,6 +1,7 @@
 # make demo   set up .venv, fetch the weights, dub the bundled sample
 # make test   set up .venv, run the tests
 # make trainer   add what training needs (torch) to .venv
+# make reproduce   the paper's controlled comparison in a synthetic cinema, within 2 hours; reproduce-smoke in minutes
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +10,7 @@ LANGS ?= es,fr,ja
 OUT ?= out
 comma := ,
 
-.PHONY: demo test dub lint bench setup trainer models lock page test-page
+.PHONY: demo test dub reproduce reproduce-smoke lint bench setup trainer models lock page test-page
 
 demo: models
 	$(BIN)/counterdub dub tests/sample/sample.mp4 $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -31,6 +32,13 @@ test-gpu: models $(ENGINES)/ready
 
 bench: models $(VENV)/test
 	$(BIN)/python -m pytest -m bench -s tests/benchmarks
+
+# The controlled comparison in miniature (docs/reproduce.md); what is there already is not made again.
+reproduce: models $(VENV)/test
+	$(BIN)/counterdub reproduce --out "$(OUT)/reproduce"
+
+reproduce-smoke: models $(VENV)/test
+	$(BIN)/counterdub reproduce --smoke --out "$(OUT)/reproduce-smoke"
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .

@@ -14,6 +14,7 @@ from services.cli.api import api
 from services.cli.embed import embed
 from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, reported, say_json
 from services.cli.parity import parity
+from services.cli.reproduce import reproduce
 from services.cli.serve import serve
 from services.cli.shards import shards
 from services.cli.submit import submit
@@ -212,7 +213,7 @@ def models_verify(
             raise typer.Exit(FAILED)
 
 
-for command in (shards, serve, submit, api, worker, train, embed, parity):
+for command in (shards, serve, submit, api, worker, train, embed, parity, reproduce):
     app.command()(command)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
