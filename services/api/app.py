@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -113,7 +114,9 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Webhooks and tidying run beside the requests."""
-    here: Services = app.state.services
+    # Anew each time: a stopped pool of threads takes nothing, and an application may be started again.
+    here: Services = replace(app.state.services, waking=ThreadPoolExecutor(2, "wake"))
+    app.state.services = here
     beside = [
         asyncio.create_task(deliverer(here.database, here.settings)),
         asyncio.create_task(tidy(here)),

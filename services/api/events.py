@@ -40,7 +40,9 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-sent events until the last one, or a page.",
         "content": {
-            "text/event-stream": {"schema": {"type": "string"}},
+            "text/event-stream": {
+                "schema": {"description": "`id` (the number), `event` (the kind) and `data` (JSON)."}
+            },
             "application/json": {"schema": {"$ref": "#/components/schemas/EventPage"}},
         },
     },
