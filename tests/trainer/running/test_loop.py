@@ -113,7 +113,10 @@ def test_it_learns(tmp_path: Path) -> None:
     recipe = small("tiny-efj", "optimiser.steps=120", "running.validate_every=120", "optimiser.rate=0.01")
     found = run(recipe, tmp_path).retrieval
     before = curve(tmp_path)[0]
-    assert found["r1/audio-video"] > 2 * found["chance"] and found["r1/es-orig"] > before["r1/es-orig"]
+    losses = [line["loss"] for line in curve(tmp_path) if "loss" in line]
+    assert losses[-1] < 0.8 * losses[0]
+    # Six held-out shots only show the direction; tests/trainer/running/test_learning.py asks for more.
+    assert all(found[name] > before[name] for name in ("r1/audio-video", "r1/es-orig", "r1/es-video"))
 
 
 def test_a_training_starts_from_another_ones_weights(tmp_path: Path) -> None:
