@@ -6,11 +6,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shared.errors import CounterdubError
 from shared.weights import WeightFolder
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# What is slow here is the machine with its other tests, not the example.
+settings.register_profile("counterdub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("counterdub")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

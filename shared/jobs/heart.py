@@ -96,8 +96,8 @@ class Heart:
                 os.kill(os.getpid(), signal.SIGTERM)
             try:
                 if time.monotonic() - last >= beat_every:
-                    last = time.monotonic()
                     self._move()
+                    last = time.monotonic()
                 with self._lock:
                     claimed, cancelled = self._claimed, self._cancelled
                 if claimed is not None:

@@ -21,6 +21,9 @@ from shared.store import Store
 
 LOST_AFTER = 1.6
 """Heartbeats without a beat after which a worker is taken for dead."""
+BLIND_AFTER = 0.5
+"""Heartbeats between two looks after which the watch has not seen, and what it has not seen does not count. The database
+was away, and no worker could write its beat; or the machine had no time for the watch, and may have had none for them."""
 
 
 class Watch:
@@ -32,6 +35,7 @@ class Watch:
         self._settings = settings
         self._queues = queues
         self._beats: dict[str, tuple[int, float]] = {}
+        self._looked = time.monotonic()
         self._resting: dict[tuple[int, int], float] = {}
         self._short: dict[str, int] = {}
 
@@ -55,8 +59,11 @@ class Watch:
                 .where(StageRun.state == "running", (Worker.id.is_(None)) | (Worker.state != "alive"))
             ).all()
         moment = time.monotonic()
+        blind = moment - self._looked if moment - self._looked > BLIND_AFTER * self._settings.heartbeat_s else 0.0
+        self._looked = moment
+        known = {worker: (beat, since + blind) for worker, (beat, since) in self._beats.items()}
         self._beats = {
-            worker: self._beats[worker] if self._beats.get(worker, (None,))[0] == beat else (beat, moment)
+            worker: known[worker] if known.get(worker, (None,))[0] == beat else (beat, moment)
             for worker, beat in alive.items()
         }
         wakes: Counter[str] = Counter()

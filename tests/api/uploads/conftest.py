@@ -13,7 +13,7 @@ from tests.security.installation import Installation, install
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Installation]:
-    found = install(tmp_path, max_upload_bytes=10**7)
+    found = install(tmp_path / "data", max_upload_bytes=10**7)
     yield found
     found.close()
 

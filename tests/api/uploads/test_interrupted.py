@@ -36,7 +36,7 @@ def test_two_requests_at_once(api: Installation, caller: TestClient) -> None:
 
 
 def test_several_processes_with_one_folder(api: Installation, caller: TestClient, tmp_path: Path) -> None:
-    other = install(tmp_path, max_upload_bytes=10**7)
+    other = install(tmp_path / "data", max_upload_bytes=10**7)
     second = other.client(caller.headers["authorization"].removeprefix("Bearer "))
     place = created(caller)
     for at, who in ((0, caller), (100_000, second), (200_000, caller)):

@@ -12,30 +12,41 @@ await browse(async (open, found) => {
     const pressed = [...document.querySelectorAll("[data-sound][aria-pressed=true]")].map((one) => one.dataset.sound);
     return { at: player.position(), playing: player.playing, pressed, line: document.querySelector("[aria-selected=true]")?.textContent ?? "" };
   });
-  const press = async (...keys) => {
-    for (const key of keys) await page.keyboard.press(key);
-    await page.waitForTimeout(250);
-    return state();
+  /** What the page is once it is as expected, or in the end. */
+  const until = async (expected) => {
+    let now = await state();
+    for (let waited = 0; waited < 5000 && !expected(now); waited += 100) {
+      await page.waitForTimeout(100);
+      now = await state();
+    }
+    return now;
   };
-  found.right = await press("ArrowRight", "ArrowRight", "Shift+ArrowRight");
-  found.left = await press("ArrowLeft");
-  found.third = await press("3");
-  found.next = await press("]");
-  found.line = await press("n", "n");
+  const press = async (expected, ...keys) => {
+    for (const key of keys) await page.keyboard.press(key);
+    return until(expected);
+  };
+  const near = (at) => (now) => Math.abs(now.at - at) < 0.05;
+  const hears = (sound) => (now) => now.pressed[0] === sound;
+  found.right = await press(near(7), "ArrowRight", "ArrowRight", "Shift+ArrowRight");
+  found.left = await press(near(6), "ArrowLeft");
+  found.third = await press(hears("es"), "3");
+  found.next = await press(hears("fr"), "]");
+  found.line = await press((now) => now.line.includes("S2"), "n", "n");
   await page.keyboard.press("e");
   found.writing = await page.evaluate(() => document.activeElement.id);
   await page.keyboard.type(" ¡Vamos! 3 n ]");
   found.typed = await state();
   await page.keyboard.press("Escape");
-  found.playing = await press("k");
-  found.paused = await press("k");
+  found.playing = await press((now) => now.playing, "k");
+  await page.waitForTimeout(250);
+  found.paused = await press((now) => !now.playing, "k");
   const before = await page.evaluate(() => document.getElementById("line-text").value);
   await page.selectOption("[aria-label='First sound']", "orig");
   await page.waitForTimeout(500);
   const address = page.url();
   await page.reload();
   await page.locator("#line-text").waitFor();
-  found.reloaded = await state();
+  found.reloaded = await until(near(found.paused.at));
   found.kept = {
     address: page.url() === address,
     text: (await page.evaluate(() => document.getElementById("line-text").value)) === before,

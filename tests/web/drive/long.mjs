@@ -51,5 +51,6 @@ await browse(async (open, found) => {
   found.elements = await page.evaluate(() => document.querySelectorAll("*").length);
   found.lastShot = await page.locator(".shot").last().textContent();
   await page.getByRole("searchbox", { name: "Find a line" }).fill("line number 1999");
-  found.found = await page.locator(".rows-all .line-row").count();
+  await page.waitForFunction(() => document.querySelectorAll(".rows-all .line-row").length === 1);
+  found.found = await page.locator(".rows-all .line-row").filter({ hasText: "line number 1999" }).count();
 });
