@@ -52,8 +52,9 @@ def hear(
 
         read = [read_task(folder) for folder in tasks]
         written = []
+        chosen = encoders(checkpoint, seed, device)
         with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
-            for label, encoder in encoders(checkpoint, seed, device):
+            for label, encoder in chosen:
                 for task in read:
                     result, predictions = evaluate(
                         task,
@@ -103,8 +104,9 @@ def probe(
         else:
             listings = [LISTINGS[layout](data, number) for number in split]
         written = []
+        chosen = encoders(checkpoint, seed, device)
         with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
-            for label, encoder in encoders(checkpoint, seed, device):
+            for label, encoder in chosen:
                 if not isinstance(encoder, Encoder):
                     raise UsageError(f"“{label}” has no tower for pictures.", code="no_tower")
                 for listing in listings:
@@ -148,8 +150,9 @@ def long(
 
         read, written = [read_task(folder) for folder in tasks], []
         schedule = HARES._replace(steps=steps, warmup=min(HARES.warmup, steps // 80))
+        chosen = encoders(checkpoint, seed, device)
         with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
-            for label, encoder in encoders(checkpoint, seed, device):
+            for label, encoder in chosen:
                 for one in read:
                     result = evaluate_long(
                         one,
@@ -190,8 +193,9 @@ def invariance(
         from trainer.evaluation.invariance_run import evaluate
 
         written = []
+        chosen = encoders(checkpoint, seed, device)
         with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
-            for label, encoder in encoders(checkpoint, seed, device):
+            for label, encoder in chosen:
                 if not isinstance(encoder, Encoder):
                     raise UsageError(f"“{label}” has no recipe to cut shots by.", code="no_tower")
                 result = evaluate(

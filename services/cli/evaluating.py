@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
 
 
 def encoders(names: list[str], seed: int, device: str) -> Iterator[tuple[str, Any]]:
-    """Label and encoder of each ``--checkpoint``, loaded one after the other."""
+    """Label and encoder of each ``--checkpoint``, loaded one after the other; the first at once, before anything is
+    written for it."""
     from trainer.evaluation.baselines import encoder_of
 
-    for name in names:
+    def loaded(name: str) -> tuple[str, Any]:
         label, _, place = name.rpartition("=")
         encoder = encoder_of(place, seed, device)
-        yield label or label_of(place, encoder), encoder
+        return label or label_of(place, encoder), encoder
+
+    return chain([loaded(names[0])], map(loaded, names[1:]))
 
 
 def label_of(place: str, encoder: Any) -> str:

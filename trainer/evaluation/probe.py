@@ -78,7 +78,7 @@ def train(
         targets: int ``[items]`` below ``classes``; float ``[items]`` for a regression.
         shape: Of the network.
         schedule: Of the training.
-        classes: How many; 0: a regression, by squared error.
+        classes: How many; 0: a regression, by squared error of what the last layer gives over the root of its width.
         seed: Of weights, dropout and the order of items.
         device: Where it trains.
     """
@@ -86,7 +86,9 @@ def train(
     if shape.normalise:
         mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
         scale = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
-    value = (0.0, 1.0) if classes else (float(np.mean(targets)), float(np.std(targets)) or 1.0)
+    # Squared error has no bound to its steps: without the width in it, a rate of 0.2 leaves every bound behind.
+    width = 1.0 if classes else math.sqrt(shape.width if shape.hidden else inputs.shape[1])
+    value = (0.0, 1.0) if classes else (float(np.mean(targets)), (float(np.std(targets)) or 1.0) / width)
     goal = torch.from_numpy(targets if classes else ((targets - value[0]) / value[1]).astype(np.float32)).to(device)
     data = torch.from_numpy((inputs - mean) / scale).to(device)
     with torch.random.fork_rng(devices=[] if device == "cpu" else None):
@@ -110,7 +112,7 @@ def train(
                 if classes:
                     loss = nn.functional.cross_entropy(said, goal[rows])
                 else:
-                    loss = nn.functional.mse_loss(said[:, 0], goal[rows])
+                    loss = nn.functional.mse_loss(said[:, 0], goal[rows]) / width**2
                 torch.autograd.backward(loss)
                 optimiser.step()
                 step += 1

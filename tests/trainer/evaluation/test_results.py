@@ -216,4 +216,6 @@ def test_command_line(tones: Path, tmp_path: Path) -> None:
     assert "esc50" in run(app, ["eval", "tasks", "--json"]).output
     wrong = run(app, ["eval", "hear", str(tmp_path), "-c", "mel-statistics", "--json"])
     assert wrong.exit_code == 3 and json.loads(wrong.output)["error"]["code"] == "not_a_task"
-    assert run(app, ["eval", "hear", str(tones), "-c", "random:nothing", "--json"]).exit_code == 2
+    nothing = ["eval", "hear", str(tones), "-c", "random:nothing", "--out", str(tmp_path / "nothing"), "--json"]
+    assert run(app, nothing).exit_code == 2
+    assert not (tmp_path / "nothing").exists()
