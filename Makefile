@@ -19,12 +19,15 @@ dub: models
 	@test -n "$(VIDEO)" || { echo 'usage: make dub VIDEO=film.mp4 LANGS=es,fr [OUT=folder]'; exit 2; }
 	$(BIN)/counterdub dub "$(VIDEO)" $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out "$(OUT)"
 
+# Two processes, and alone what is held against a clock: the page in its browser, and services that must notice in time.
+PUNCTUAL := tests/web tests/services tests/cli/test_startup.py
 test: models $(VENV)/test
-	$(BIN)/python -m pytest --ignore=tests/engines
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines $(foreach t,$(PUNCTUAL),--ignore=$(t))
+	$(BIN)/python -m pytest $(PUNCTUAL)
 
 # The engines' own suite, those on torch with their true libraries and tiny checkpoints.
 test-engines: models $(ENGINES)/ready
-	$(ENGINES)/bin/python -m pytest tests/engines
+	$(ENGINES)/bin/python -m pytest --numprocesses=2 --dist=loadfile tests/engines
 
 # On a machine with an NVIDIA card: tests, then a table of what each engine does there, in batches and one by one.
 test-gpu: models $(ENGINES)/ready

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 # What is slow here is the machine with its other tests, not the example.
 settings.register_profile("counterdub", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("counterdub")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A folder's tests share what its fixtures make: with several processes they stay in one, the longest begun first."""
+    slow = Counter(item.path.parent for item in items if item.get_closest_marker("slow"))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.relative_to(ROOT).as_posix()))
+    items.sort(key=lambda item: -slow[item.path.parent])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

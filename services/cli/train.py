@@ -93,20 +93,21 @@ def bar(quiet: bool) -> Iterator[Listener]:
 
     live = errors.is_terminal and not quiet
     columns = (BarColumn(bar_width=32), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    notes = {"loss": "", "found": ""}
+    notes: dict[str, str] = {}
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=errors, disable=not live) as progress:
         task = progress.add_task("", total=None, note="")
 
         def hear(step: int, steps: int, line: Mapping[str, Any]) -> None:
+            new = {}
             if "loss" in line:
-                notes["loss"] = f"loss {line['loss']:.3f}  {line['clips_per_s']:.0f} clips/s"
+                new["loss"] = f"loss {line['loss']:.3f}  {line['clips_per_s']:.0f} clips/s"
             if "held_out" in line:
                 pair = next((name for name in line if name.startswith("r1/")), None)  # sound → picture, if there is one
                 share = f"{line[pair]:.1%}" if pair else "–"
-                notes["found"] = f"  R@1 {share} (chance {line['chance']:.1%})"
-            note = notes["loss"] + notes["found"]
-            progress.update(task, completed=step, total=steps, note=note)
-            if line and not live and not quiet:
-                errors.print(f"step {step}/{steps}  {note}", highlight=False, soft_wrap=True)
+                new["found"] = f"R@1 {share} (chance {line['chance']:.1%})"
+            notes.update(new)
+            progress.update(task, completed=step, total=steps, note="  ".join(notes.values()))
+            if new and not live and not quiet:
+                errors.print(f"step {step}/{steps}  {'  '.join(new.values())}", highlight=False, soft_wrap=True)
 
         yield hear

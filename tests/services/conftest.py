@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,9 +28,16 @@ def postgres_server(folder: Path) -> Iterator[Any]:
     server.cleanup()
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
 @contextlib.contextmanager
 def valkey_server(folder: Path, port: int | None = None) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(port, data_dir=folder, config={"maxmemory-policy": "noeviction"})
+    # Its own search for a port begins at the same one in every process of tests.
+    server = ValkeyServer(port or free_port(), data_dir=folder, config={"maxmemory-policy": "noeviction"})
     server.start()
     server.wait_until_ready()
     yield server
