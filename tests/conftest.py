@@ -20,7 +20,7 @@ settings.load_profile("counterdub")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A folder's tests share what its fixtures make: with several processes they stay in one, the longest begun first."""
+    """A folder's tests share what its fixtures make: they stay in one process of several, the longest begun first."""
     slow = Counter(item.path.parent for item in items if item.get_closest_marker("slow"))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(item.path.parent.relative_to(ROOT).as_posix()))

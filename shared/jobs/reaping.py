@@ -22,8 +22,8 @@ from shared.store import Store
 LOST_AFTER = 1.6
 """Heartbeats without a beat after which a worker is taken for dead."""
 BLIND_AFTER = 0.5
-"""Heartbeats between two looks after which the watch has not seen, and what it has not seen does not count. The database
-was away, and no worker could write its beat; or the machine had no time for the watch, and may have had none for them."""
+"""Heartbeats between two looks after which the watch has not seen, and what it has not seen does not count: the database
+was away, and nobody could write a beat; or the machine had no time for the watch, and may have had none for others."""
 
 
 class Watch:
