@@ -22,8 +22,9 @@ from shared.store import Store
 LOST_AFTER = 1.6
 """Heartbeats without a beat after which a worker is taken for dead."""
 BLIND_AFTER = 0.5
-"""Heartbeats between two looks after which the watch has not seen, and what it has not seen does not count: the database
-was away, and nobody could write a beat; or the machine had no time for the watch, and may have had none for others."""
+"""Heartbeats between two looks after which the watch has not seen, and what it has not seen does not count: the
+database was away, and nobody could write a beat; or the machine had no time for the watch, and perhaps none for others.
+"""
 
 
 class Watch:
