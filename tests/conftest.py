@@ -19,6 +19,7 @@ settings.register_profile("counterdub", deadline=None, suppress_health_check=[He
 settings.load_profile("counterdub")
 
 
+@pytest.hookimpl(tryfirst=True)  # Before the one that sends groups to processes.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A folder's tests share what its fixtures make: they stay in one process of several, the longest begun first."""
     slow = Counter(item.path.parent for item in items if item.get_closest_marker("slow"))

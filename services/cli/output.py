@@ -17,6 +17,8 @@ from shared.errors import Cancelled, CounterdubError, UsageError
 DONE, SOME_REJECTED, BAD_USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 console = Console()
+if not console.is_terminal:
+    console.width = 160  # a file or a pipe has no width of its own, and tables for 80 columns are cut
 errors = Console(stderr=True)
 
 log = logging.getLogger(__name__)

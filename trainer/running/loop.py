@@ -24,7 +24,7 @@ from trainer.running.metrics import Metrics, read
 from trainer.running.optimiser import rate_at, steps_of, trained
 from trainer.running.processes import joined
 from trainer.running.retrieval import measure
-from trainer.running.speed import Speed
+from trainer.running.speed import Speed, arithmetic
 from trainer.running.state import Training
 from trainer.running.stopping import asked
 
@@ -70,10 +70,8 @@ def train(
         CounterdubError: With a code of docs/errors.md, section Training.
     """
     make = make_feed or engine_class("feed", recipe.data.feed)
-    torch.set_flush_denormal(True)
-    if recipe.running.threads:
-        torch.set_num_threads(recipe.running.threads)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(arithmetic(recipe.running.threads))
         event = stack.enter_context(asked())
         processes = stack.enter_context(joined(recipe.running.device))
         folder = stack.enter_context(locked(out)) if processes.first else RunFolder(out)

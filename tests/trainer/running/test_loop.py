@@ -63,6 +63,13 @@ def test_a_run_leaves_all_that_it_promises(tmp_path: Path) -> None:
     assert "Retrieval on held-out shots" in (tmp_path / "curves.html").read_text()
 
 
+def test_the_callers_arithmetic_is_left_as_it_was(tmp_path: Path) -> None:
+    subnormal = torch.full((64,), torch.finfo(torch.float32).tiny)
+    before = torch.get_num_threads()
+    run(small("tiny-en", f"running.threads={before + 1}", "optimiser.steps=1"), tmp_path)
+    assert (subnormal / 2).max().item() > 0 and torch.get_num_threads() == before
+
+
 @pytest.mark.parametrize(
     "name, more",
     [
