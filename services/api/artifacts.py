@@ -37,8 +37,8 @@ USUAL = (401, 403, 404, 422, 503)
 
 
 def media(kind: str) -> dict[int | str, dict[str, Any]]:
-    """``responses=`` of a file that can be had in parts."""
-    content = {kind: {"schema": {"type": "string", "format": "binary"}}}
+    """``responses=`` of a file that can be had in parts; ``*/*`` where its type is that of its name."""
+    content = {kind: {"schema": {"type": "string", "format": "binary"}} if kind != "*/*" else {}}
     return {
         200: {"description": "The file.", "content": content},
         206: {"description": "The part asked for.", "content": content},
@@ -207,7 +207,7 @@ def href(job_id: str, path: str) -> str:
     operation_id="get_file",
     summary="One finished file",
     response_class=Response,
-    responses=media("application/octet-stream"),
+    responses=media("*/*"),
 )
 def get_file(
     request: Request,

@@ -117,7 +117,7 @@ def list_training_files(here: Here, caller: Reader, training_id: TrainingId) -> 
     operation_id="get_training_file",
     summary="One file of a training",
     response_class=Response,
-    responses=media("application/octet-stream"),
+    responses=media("*/*"),
 )
 def get_training_file(
     request: Request,

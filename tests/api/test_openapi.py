@@ -46,6 +46,7 @@ def schema_of(folder: Path, port: int, results: dict[str, Path]):
             return {**path_parameters, **{name: known[name] for name in path_parameters.keys() & known.keys()}}
         return path_parameters
 
+    schema.known = known
     yield schema
     api.database.close()
 
@@ -68,6 +69,13 @@ def test_no_server_error_and_nothing_undocumented(schema, number: int) -> None:
         case.validate_response(response, checks=CHECKS)
 
     ask()
+
+
+@pytest.mark.parametrize("path", ["pairs.parquet", "report.html", "kitchen/title.json", "kitchen/tracks/es.flac"])
+def test_a_file_has_the_type_of_its_name(schema, path: str) -> None:
+    operation = schema["/v1/jobs/{job_id}/files/{path}"]["GET"]
+    case = operation.Case(path_parameters={"job_id": schema.known["job_id"], "path": path})
+    case.call_and_validate(base_url="http://localhost", checks=CHECKS)
 
 
 def test_all_operations_were_asked(schema) -> None:

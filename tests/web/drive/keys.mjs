@@ -13,9 +13,9 @@ await browse(async (open, found) => {
     return { at: player.position(), playing: player.playing, pressed, line: document.querySelector("[aria-selected=true]")?.textContent ?? "" };
   });
   /** What the page is once it is as expected, or in the end. */
-  const until = async (expected) => {
+  const until = async (expected, patience = 5000) => {
     let now = await state();
-    for (let waited = 0; waited < 5000 && !expected(now); waited += 100) {
+    for (let waited = 0; waited < patience && !expected(now); waited += 100) {
       await page.waitForTimeout(100);
       now = await state();
     }
@@ -31,7 +31,9 @@ await browse(async (open, found) => {
   found.left = await press(near(6), "ArrowLeft");
   found.third = await press(hears("es"), "3");
   found.next = await press(hears("fr"), "]");
-  found.line = await press((now) => now.line.includes("S2"), "n", "n");
+  // Lines come after the language: until they are there, no key can choose one.
+  for (let at = 0; at < 20 && !(await until((now) => now.line, 400)).line; at++) await page.keyboard.press("n");
+  found.line = await press((now) => now.line.includes("S2"), "n");
   await page.keyboard.press("e");
   found.writing = await page.evaluate(() => document.activeElement.id);
   await page.keyboard.type(" ¡Vamos! 3 n ]");
