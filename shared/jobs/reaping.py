@@ -21,9 +21,9 @@ from shared.store import Store
 
 LOST_AFTER = 1.6
 """Heartbeats without a beat after which a worker is taken for dead."""
-BLIND_AFTER = 0.5
-"""Heartbeats between two looks after which the watch has not seen, and what it has not seen does not count: the
-database was away, and nobody could write a beat; or the machine had no time for the watch, and perhaps none for others.
+COUNTS_AT_MOST = 0.25
+"""Heartbeats of silence that one look adds, however long after the one before: the database may have been away, and
+nobody could write a beat; or the machine had no time for the watch, and perhaps none for others.
 """
 
 
@@ -60,7 +60,7 @@ class Watch:
                 .where(StageRun.state == "running", (Worker.id.is_(None)) | (Worker.state != "alive"))
             ).all()
         moment = time.monotonic()
-        blind = moment - self._looked if moment - self._looked > BLIND_AFTER * self._settings.heartbeat_s else 0.0
+        blind = max(0.0, moment - self._looked - COUNTS_AT_MOST * self._settings.heartbeat_s)
         self._looked = moment
         known = {worker: (beat, since + blind) for worker, (beat, since) in self._beats.items()}
         self._beats = {

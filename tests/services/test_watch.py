@@ -74,3 +74,7 @@ def test_a_worker_that_died_while_nobody_could_look_is_lost_soon(scene: Scene) -
     scene.looks(1)
     scene.moment += 50 * HEARTBEAT
     assert scene.looks(LOST_AFTER) == "lost"
+
+
+def test_a_watch_that_is_always_late_finds_a_lost_worker_all_the_same(scene: Scene) -> None:
+    assert scene.looks(30, every=3) == "lost"
