@@ -78,6 +78,7 @@ def test_keyboard_and_reload(drive: Drive, site: Site) -> None:
     assert found["third"]["pressed"] == ["es"]
     assert found["next"]["pressed"] == ["fr"]
     assert "S2" in found["line"]["line"]
+    assert (found["fast"], found["back"]) == (2, 0), "keys pressed at once are all heard"
     assert found["writing"] == "line-text"
     assert found["typed"]["pressed"] == ["fr"], "keys are letters where one writes"
     assert (found["playing"]["playing"], found["paused"]["playing"]) == (True, False)

@@ -1,6 +1,6 @@
 // Keys of the title view; docs/page.md lists them.
 
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import type { Line, Sound } from "./api";
 import type { Hearing } from "./lines";
 import type { Player } from "./player";
@@ -18,7 +18,8 @@ interface Hands {
 }
 
 export function useKeyboard(hands: Hands): void {
-  useEffect(() => {
+  // As the page is drawn, not after it: a key pressed at once must find what is shown.
+  useLayoutEffect(() => {
     const pressed = (event: KeyboardEvent): void => {
       const target = event.target as HTMLElement;
       if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select, dialog")) return;

@@ -10,7 +10,7 @@ await browse(async (open, found) => {
   const state = () => page.evaluate(() => {
     const player = document.querySelector(".stage").player;
     const pressed = [...document.querySelectorAll("[data-sound][aria-pressed=true]")].map((one) => one.dataset.sound);
-    return { at: player.position(), playing: player.playing, pressed, line: document.querySelector("[aria-selected=true]")?.textContent ?? "" };
+    return { at: player.position(), playing: player.playing, pressed, line: document.querySelector("[aria-selected=true]")?.textContent ?? "", row: Number(document.querySelector("[aria-selected=true]")?.ariaRowIndex) };
   });
   /** What the page is once it is as expected, or in the end. */
   const until = async (expected, patience = 5000) => {
@@ -34,6 +34,10 @@ await browse(async (open, found) => {
   // Lines come after the language: until they are there, no key can choose one.
   for (let at = 0; at < 20 && !(await until((now) => now.line, 400)).line; at++) await page.keyboard.press("n");
   found.line = await press((now) => now.line.includes("S2"), "n");
+  // Faster than any hand: each key must find what the one before it chose.
+  const from = found.line.row;
+  found.fast = (await press((now) => now.row === from + 2, "n", "n")).row - from;
+  found.back = (await press((now) => now.row === from, "p", "p")).row - from;
   await page.keyboard.press("e");
   found.writing = await page.evaluate(() => document.activeElement.id);
   await page.keyboard.type(" ¡Vamos! 3 n ]");
