@@ -18,8 +18,8 @@ from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, create_engine
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
+from shared.disk import full, storage_error, storage_errors
 from shared.errors import CounterdubError, StorageError
-from shared.store import full, storage_error, storage_errors
 
 
 def now() -> datetime:

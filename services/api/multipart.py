@@ -13,7 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from services.api.problems import Refused
-from shared.store import storage_errors
+from shared.disk import storage_errors
 
 STALLED_S = 60.0
 WRITE_AT = 2**20

@@ -16,10 +16,10 @@ from sqlalchemy import select, update
 from services.api import tus
 from services.api.problems import Refused
 from services.api.state import Services
+from shared.disk import storage_errors
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Upload, now
-from shared.store import storage_errors
 
 LEFT = timedelta(hours=1)
 """An expired upload that somebody is still sending is not swept away under their hands."""

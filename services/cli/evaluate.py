@@ -274,7 +274,7 @@ def table(
 
         compared = tabulate(read_all(runs), reference, every_metric, draws)
         if html is not None:
-            from shared.store import storage_errors
+            from shared.disk import storage_errors
 
             with storage_errors("the page of evaluations"):
                 html.parent.mkdir(parents=True, exist_ok=True)

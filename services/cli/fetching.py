@@ -8,8 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from services.cli.remote import Patience, Server, path_of, raise_problem
+from shared.disk import storage_errors
 from shared.errors import StorageError
-from shared.store import file_digest, storage_errors
+from shared.store import file_digest
 
 AT_ONCE = 4
 

@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from shared.disk import storage_error
 from shared.errors import CounterdubError
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import stage
 from shared.pipeline.work import EnginePool, TaskWork, hashed_settings
 from shared.settings import Settings
-from shared.store import Blob, Store, digest, file_digest, storage_error
+from shared.store import Blob, Store, digest, file_digest
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from shared.disk import storage_errors
 from shared.engines import engine_class
 from shared.pipeline.executor import TitleRun
 from shared.pipeline.planner import ORIG
 from shared.records import SCHEMA_VERSION
 from shared.schemas import layout as paths
-from shared.store import Blob, Store, storage_errors
+from shared.store import Blob, Store
 
 
 def layout(run: TitleRun) -> dict[str, Blob]:

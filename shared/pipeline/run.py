@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from shared.database import Database, Event, Job, StageRun, Title, edits, now, titles
+from shared.disk import storage_errors
 from shared.errors import CounterdubError, StorageError
 from shared.pipeline import publish
 from shared.pipeline.events import Listener, RunEvent
@@ -26,7 +27,7 @@ from shared.pipeline.planner import Task, TitleRequest, task_language
 from shared.pipeline.stage import Scope
 from shared.pipeline.work import EnginePool
 from shared.settings import Settings
-from shared.store import Store, storage_errors
+from shared.store import Store
 from shared.weights import WeightFolder
 
 STATE = ".counterdub"

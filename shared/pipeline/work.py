@@ -12,11 +12,12 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from shared import accelerator
+from shared.disk import storage_errors
 from shared.engines import EngineOptions, Timed, WeightFiles, engine_class, missing
 from shared.errors import Cancelled, CounterdubError, EngineError
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import EngineUse, Stage
-from shared.store import Store, digest, storage_errors
+from shared.store import Store, digest
 from shared.weights import WeightFolder
 
 # Where a result was computed does not change it.

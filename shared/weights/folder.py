@@ -14,8 +14,8 @@ from typing import Literal
 from filelock import FileLock
 from platformdirs import user_cache_path
 
+from shared.disk import storage_errors
 from shared.errors import EngineError
-from shared.store import storage_errors
 from shared.weights.registry import Entry, WeightFile, catalog, find
 
 BLOCK = 1 << 20

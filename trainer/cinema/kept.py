@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from shared.store import storage_errors
+from shared.disk import storage_errors
 
 TRAINER = (
     "model.py",

@@ -19,7 +19,7 @@ def write_page(path: Path, recipe: Recipe, lines: Lines, steps: int) -> None:
     Raises:
         StorageError: ``disk_full`` or ``not_writable``.
     """
-    from shared.store import storage_errors
+    from shared.disk import storage_errors
 
     text = page(recipe, lines, steps)
     with storage_errors("the page of curves"):

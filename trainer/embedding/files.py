@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared.disk import storage_errors
 from shared.errors import CounterdubError, InputError
 from shared.media import child
-from shared.store import storage_errors
 from trainer.embedding.ahead import ahead
 from trainer.embedding.reading import Cut, windows
 from trainer.embedding.rows import Row, schema, table

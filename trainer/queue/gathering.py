@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from shared.disk import storage_errors
 from shared.errors import InputError
 from shared.pipeline.publish import place
 from shared.pipeline.titles import unique_names
-from shared.store import Blob, Store, storage_errors
+from shared.store import Blob, Store
 
 PAIRS = "pairs.parquet"
 PATHS = ("clip_path", "track_path", "speech_path", "background_path")

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from shared.store import storage_errors
+from shared.disk import storage_errors
 from trainer.running import checkpoints
 
 

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from shared.disk import storage_errors
 from shared.errors import Cancelled, InputError, StorageError
 from shared.media import child
-from shared.store import storage_errors
 from trainer.shards.joining import sidecars, write_index
 from trainer.shards.pairs import Planned
 from trainer.shards.records import ShardRecord, ShotPlan, Skipped
