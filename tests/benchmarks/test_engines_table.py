@@ -7,19 +7,24 @@ engine, and name it in ``COUNTERDUB_ENGINE_MODELS``.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile as sf
 
 from services.dubbing.batching import SpeechRequest
 from shared.accelerator import release
+from shared.audio.signal import resample
 from shared.engine_check import SENTENCE, Row, measure, tone
 from shared.engines import EngineOptions, Line, engine_class
 from shared.pipeline.stage import EngineUse
+from tests.conftest import ROOT
 from tests.engines import tiny_dubbing, tiny_translation
 from tests.engines.ct2_weights import to_openai
 
@@ -97,7 +102,7 @@ def ratio(kind: str, name: str, options: EngineOptions, weights: Any) -> float |
         mix = tone(COUNT * 8.0, 48_000, 2)
         return seconds(load(1).vocals, mix) / seconds(load(COUNT).vocals, mix)
     if kind == "recognizer":
-        pieces = [tone(2.0 + number / 4, 16_000) for number in range(COUNT)]
+        pieces = spoken_lines()
         return seconds(load(1).transcribe_many, pieces, "en") / seconds(load(COUNT).transcribe_many, pieces, "en")
     engine = load(COUNT)
     texts = [SENTENCE[: 20 + 4 * number] for number in range(COUNT)]
@@ -110,6 +115,16 @@ def ratio(kind: str, name: str, options: EngineOptions, weights: Any) -> float |
     requests = [SpeechRequest(text, "es", engine.voices("es")[0].id) for text in texts]
     alone = seconds(lambda: [engine.synthesize(one.text, one.language, one.voice) for one in requests])
     return alone / seconds(engine.synthesize_batch, requests)
+
+
+def spoken_lines() -> list[np.ndarray]:
+    """Lines of the bundled sample's actors, mono 16 kHz; of tones a recogniser makes anything, and takes its time."""
+    truth = ROOT / "tests" / "sample" / "truth"
+    facts = json.loads((truth / "truth.json").read_text(encoding="utf-8"))
+    stems = {name: sf.read(truth / facts["stems"][name], dtype="float32")[0] for name in ("Anna", "Tom")}
+    rate = facts["sample_rate"]
+    spans = [(one["speaker"], round(one["start"] * rate), round(one["end"] * rate)) for one in facts["lines"]]
+    return [resample(stems[who][start:end], rate, 16_000) for who, start, end in spans[:COUNT]]
 
 
 def seconds(work: Callable[..., Any], *given: Any) -> float:

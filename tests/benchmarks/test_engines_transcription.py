@@ -14,6 +14,7 @@ from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.engines.whisper import OpenAIWhisper
 from shared.audio.signal import resample
 from shared.engines import EngineOptions
+from shared.text import normalise
 from tests.engines.ct2_weights import to_openai
 
 pytestmark = pytest.mark.bench
@@ -36,13 +37,13 @@ def compare(name: str, kind: Any, options: Any, pieces: list[np.ndarray], weight
         began = time.perf_counter()
         found = engine.transcribe_many(pieces, "en")
         spent[size] = time.perf_counter() - began
-        texts[size] = [" ".join(segment.text for segment in segments) for segments in found]
+        texts[size] = [normalise(" ".join(segment.text for segment in segments), "en") for segments in found]
     same = sum(one == other for one, other in zip(*texts.values(), strict=True))
     with capsys.disabled():
         single, batched = spent.values()
         print(
             f"\n{name}: one by one {seconds / single:.2f} × real time, batches of {len(pieces)} "
-            f"{seconds / batched:.2f} (ratio {single / batched:.2f}); same text in {same} of {len(pieces)}"
+            f"{seconds / batched:.2f} (ratio {single / batched:.2f}); same words in {same} of {len(pieces)}"
         )
     assert same >= len(pieces) - 2
 

@@ -46,7 +46,8 @@ class TestMms(SynthesizerContract, BatchContract):
         base = tmp_path_factory.mktemp("mms")
         tiny_dubbing.mms(base / "es")
         tiny_dubbing.mms(base / "fra", seed=1, rate=24_000)
-        return Case(MmsSynthesizer, EngineOptions(str(base)), "es", "hola amigo que tal", "mms")
+        options = EngineOptions(str(base), extra={"batch_size": 8})
+        return Case(MmsSynthesizer, options, "es", "hola amigo que tal", "mms")
 
     def test_a_folder_a_language(self, case: Case, engine: Any) -> None:
         assert [voice.language for voice in engine.voices("fr")] == ["fr"]
@@ -56,6 +57,9 @@ class TestMms(SynthesizerContract, BatchContract):
         assert engine.network("fr").sample_rate == 24_000
         audio = engine.synthesize("bonjour mes amis", "fr", "mms")
         assert audio.size > 0.2 * engine.sample_rate
+
+    def test_a_processor_takes_one_line_at_a_time(self, case: Case, engine: Any) -> None:
+        assert (engine.together, case.kind(EngineOptions(case.options.model), CheckedWeights()).together) == (8, 1)
 
     def test_its_files_name_its_results(self, case: Case) -> None:
         (digest,) = case.kind.digests(case.options).values()
@@ -86,7 +90,7 @@ class TestCoquiVits(SynthesizerContract, BatchContract):
         from services.dubbing.engines.coqui_vits import CoquiVitsSynthesizer
 
         folder = tiny_dubbing.coqui_vits(tmp_path_factory.mktemp("vits"), ("ann", "bob"))
-        options = EngineOptions(str(folder), extra={"genders": {"bob": "male"}})
+        options = EngineOptions(str(folder), extra={"genders": {"bob": "male"}, "batch_size": 8})
         return Case(CoquiVitsSynthesizer, options, "en", "hello my friend", "bob")
 
     def test_speakers(self, case: Case, engine: Any) -> None:

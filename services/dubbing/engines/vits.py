@@ -19,7 +19,8 @@ from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.errors import EngineError, UsageError
 
 BATCH = 16
-"""Texts at once; ``extra["batch_size"]``."""
+"""Texts at once on a graphics card; ``extra["batch_size"]``. A processor takes one: a batch no longer fits its caches
+and costs up to twice as much, padding not counted (tests/benchmarks/test_engines_dubbing.py)."""
 LONGEST = 600
 """Tokens in one pass; longer texts are spoken in parts, because attention grows with the square."""
 PAUSE_SECONDS = 0.12
@@ -61,7 +62,7 @@ class VitsSynthesizer:
         self._torch = torch
         self._options, self._weights = options, weights
         self._device, self._dtype = torch_device(options), torch_dtype(options)
-        self._batch = max(1, int(options.extra.get("batch_size") or BATCH))
+        self._batch = max(1, int(options.extra.get("batch_size") or (1 if self._device.type == "cpu" else BATCH)))
         self._networks: dict[str, Resident[Network]] = {}
         self._lock = threading.RLock()
 
