@@ -32,20 +32,21 @@ SETTINGS = (
 """Of a tiny recipe that trains on pieces."""
 
 
-def cut_up(shards: Path, folder: Path, fold: int = 0) -> int:
+def cut_up(shards: Path, folder: Path, fold: int = 0, size: int = FRAMES) -> int:
     """Cut the shots of a folder of shards into a folder of pieces; gives their number.
 
     Args:
         fold: Enters the pieces' names, and so decides which are held out.
+        size: Frames of a piece; with more than half a shot every shot is one piece.
     """
     folder.mkdir(parents=True)
-    made = [piece for path in sorted(shards.glob("*.tar")) for piece in pieces(path, fold)]
+    made = [piece for path in sorted(shards.glob("*.tar")) for piece in pieces(path, fold, size)]
     write_shard(folder, 0, made)
     write_index(folder)
     return len(made)
 
 
-def pieces(path: Path, fold: int) -> Iterator[Sample]:
+def pieces(path: Path, fold: int, size: int) -> Iterator[Sample]:
     shots: dict[str, dict[str, bytes]] = {}
     with tarfile.open(path) as tar:
         for member in tar:
@@ -59,17 +60,15 @@ def pieces(path: Path, fold: int) -> Iterator[Sample]:
         sounds = {name: sf.read(io.BytesIO(data), dtype="float32", always_2d=True)[0].T
                   for name, data in members.items() if name.endswith(".flac")}  # fmt: skip
         tracks = [name.removesuffix(".flac") for name in sounds]
-        for number in range(len(frames) // FRAMES):
-            first, samples = number * FRAMES, FRAMES * SAMPLE_RATE // FPS
+        for number in range(len(frames) // size):
+            first, samples = number * size, size * SAMPLE_RATE // FPS
             begin = first * SAMPLE_RATE // FPS
-            shown = frames[first : first + FRAMES]
+            shown = frames[first : first + size]
             cut = {
                 name: encode_sound(np.ascontiguousarray(sound[:, begin : begin + samples]))
                 for name, sound in sounds.items()
             }
             facts = json.dumps({"title": key, "shot": number, "tracks": tracks}).encode()
             name = f"{key}_{number:02d}"
-            digest = digest_of(f"{name} fold {fold}", FRAMES / FPS)
-            yield Sample(
-                name, key, number, digest, FRAMES, samples, {"mp4": encode_picture(shown), **cut, "json": facts}
-            )
+            digest = digest_of(f"{name} fold {fold}", size / FPS)
+            yield Sample(name, key, number, digest, size, samples, {"mp4": encode_picture(shown), **cut, "json": facts})

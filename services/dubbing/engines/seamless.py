@@ -39,6 +39,9 @@ class SeamlessSynthesizer:
     text-to-speech translation uses. Speech straight from the source would bind the two stages into one, speak a text
     that no check has seen, and could not be asked for another wording when it is too long.
 
+    Lines are not batched: in a batch the library leaves the end token with all texts but the longest, so that a line
+    would sound otherwise in one company than in another.
+
     A voice is a speaker of the vocoder by number. The publisher does not say who sounds how; speaker 0, the
     library's default, is offered, any other can be named with ``dubbing.voices``. A voice converter belongs behind it.
     """
