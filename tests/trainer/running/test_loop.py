@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -68,6 +69,23 @@ def test_the_callers_arithmetic_is_left_as_it_was(tmp_path: Path) -> None:
     before = torch.get_num_threads()
     run(small("tiny-en", f"running.threads={before + 1}", "optimiser.steps=1"), tmp_path)
     assert (subnormal / 2).max().item() > 0 and torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on a processor")
+def test_compiled_towers_learn_the_same(tmp_path: Path) -> None:
+    from torch._dynamo.utils import counters
+
+    found = []
+    for way in ("false", "true"):
+        counters.clear()
+        recipe = small("tiny-en", "optimiser.steps=3", f"running.compile={way}")
+        run(recipe, tmp_path / way)
+        found.append([line["loss"] for line in curve(tmp_path / way) if "loss" in line])
+    assert counters["stats"]["unique_graphs"] > 0, "nothing was compiled"
+    names = [set(weights(checkpoints.steps(tmp_path / way / "checkpoints")[0])) for way in ("false", "true")]
+    assert names[0] == names[1], "a compiled training's checkpoint is read as any other"
+    assert len(found[0]) == 3 and found[1] == pytest.approx(found[0], rel=1e-3)
 
 
 @pytest.mark.parametrize(
