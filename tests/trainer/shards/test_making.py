@@ -7,7 +7,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 from collections import Counter
@@ -24,6 +23,7 @@ from shared.errors import CounterdubError, InputError
 from shared.media import child
 from tests.conftest import ROOT
 from tests.trainer.shards.conftest import SHOTS, rows_of, write_pairs
+from tests.trouble.cli import COMMAND
 from trainer.shards.index import open_index
 from trainer.shards.joining import write_index
 from trainer.shards.making import make_shards
@@ -128,8 +128,8 @@ def test_only_what_changed_is_made_again(out: Path, tmp_path: Path) -> None:
 def test_a_stopped_run_leaves_no_half_shard(how: signal.Signals, out: Path, tmp_path: Path) -> None:
     for attempt in range(5):  # it may be done before the signal comes
         to = tmp_path / f"to{attempt}"
-        command = [sys.executable, "-m", "services.cli", "shards", str(out), "--to", str(to), "--shots-a-shard", "1"]
-        process = subprocess.Popen([*command, "--jobs", "1"], cwd=ROOT, stdout=subprocess.DEVNULL)
+        command = [*COMMAND, "shards", str(out), "--to", str(to), "--shots-a-shard", "1", "--jobs", "1"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         while not list(to.glob("shard-*.json")) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(how)
