@@ -8,6 +8,8 @@ export const RATE = 48_000;
 const PIECE = 4;
 const AHEAD = 9;
 const SOON = 0.3;
+/** Seconds from now that a sound may be asked for: what is rendered is ahead of the clock that a page reads by a buffer. */
+const LEAD = 0.1;
 const FADE = 0.012;
 const KEPT = 40;
 const SMALL = 0.008;
@@ -136,13 +138,13 @@ export class Player {
     this.next = null;
     if (this.playing) {
       await this.lay(fresh, SOON);
-      const now = this.context.currentTime;
+      const now = this.context.currentTime + LEAD;
       fresh.gain.gain.setValueAtTime(0, now);
       fresh.gain.gain.linearRampToValueAtTime(1, now + FADE);
       if (old) {
         old.gain.gain.setValueAtTime(1, now);
         old.gain.gain.linearRampToValueAtTime(0, now + FADE);
-        setTimeout(() => this.silence(old), 200);
+        setTimeout(() => this.silence(old), 1000 * (LEAD + FADE) + 200);
       }
     } else {
       this.silence(old);
@@ -206,7 +208,8 @@ export class Player {
       if (!this.playing || from !== this.from || since !== this.since || (voice !== this.voice && voice !== this.next)) return;
       if (voice.laid.has(number)) continue;
       const begins = this.since + number * PIECE - this.from;
-      const now = this.context.currentTime;
+      // A start that is over when it is rendered would happen at once, with what should have been heard before it.
+      const now = this.context.currentTime + (this.context.state === "running" ? LEAD : 0);
       const missed = Math.max(0, now - begins);
       if (missed >= buffer.duration) {
         voice.laid.set(number, null);
