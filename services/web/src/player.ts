@@ -8,7 +8,7 @@ export const RATE = 48_000;
 const PIECE = 4;
 const AHEAD = 9;
 const SOON = 0.3;
-/** Seconds from now that a sound may be asked for: what is rendered is ahead of the clock that a page reads by a buffer. */
+/** Seconds from now that a sound may be asked for, at least: what is rendered is ahead of the page's clock by a buffer. */
 const LEAD = 0.1;
 const FADE = 0.012;
 const KEPT = 40;
@@ -65,6 +65,10 @@ export class Player {
   heard(): number {
     const late = this.playing && this.context.state === "running" ? (this.context.outputLatency || 0) : 0;
     return Math.max(0, this.position() - late);
+  }
+
+  private get lead(): number {
+    return Math.max(LEAD, 2 * this.context.baseLatency);
   }
 
   /** Pieces of the title; the container's last hundredths may be without sound. */
@@ -138,13 +142,13 @@ export class Player {
     this.next = null;
     if (this.playing) {
       await this.lay(fresh, SOON);
-      const now = this.context.currentTime + LEAD;
+      const now = this.context.currentTime + this.lead;
       fresh.gain.gain.setValueAtTime(0, now);
       fresh.gain.gain.linearRampToValueAtTime(1, now + FADE);
       if (old) {
         old.gain.gain.setValueAtTime(1, now);
         old.gain.gain.linearRampToValueAtTime(0, now + FADE);
-        setTimeout(() => this.silence(old), 1000 * (LEAD + FADE) + 200);
+        setTimeout(() => this.silence(old), 1000 * (this.lead + FADE) + 200);
       }
     } else {
       this.silence(old);
@@ -209,7 +213,7 @@ export class Player {
       if (voice.laid.has(number)) continue;
       const begins = this.since + number * PIECE - this.from;
       // A start that is over when it is rendered would happen at once, with what should have been heard before it.
-      const now = this.context.currentTime + (this.context.state === "running" ? LEAD : 0);
+      const now = this.context.currentTime + (this.context.state === "running" ? this.lead : 0);
       const missed = Math.max(0, now - begins);
       if (missed >= buffer.duration) {
         voice.laid.set(number, null);
