@@ -117,14 +117,25 @@ def rig(
     found.close()
 
 
+@pytest.fixture(scope="module")
+def start_worker() -> Callable[[Rig], int]:
+    """How the worker of :func:`served` begins; a folder may have its own way."""
+    return Rig.worker
+
+
 @pytest.fixture(scope="module", params=KINDS)
-def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, nursery: Nursery) -> Iterator[Rig]:
+def served(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    nursery: Nursery,
+    start_worker: Callable[[Rig], int],
+) -> Iterator[Rig]:
     """An installation with one worker, for all tests of a module that leave it as it was."""
     folder = tmp_path_factory.mktemp("served")
     url = database_url(request.param, folder, lambda: request.getfixturevalue("postgres"))
     with valkey_server(folder / "valkey") as broker:
         found = Rig(folder, url, f"redis://127.0.0.1:{broker.port}/0", nursery)
-        found.worker()
+        start_worker(found)
         yield found
         found.close()
 
