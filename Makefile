@@ -1,19 +1,21 @@
 # make demo   set up .venv, fetch the weights, dub the bundled sample
-# make test   set up .venv, run the tests
+# make test   set up .venv, run the tests; test-quick leaves out the slow ones
 # make trainer   add what training needs (torch) to .venv
 # make reproduce   the paper's controlled comparison in a synthetic cinema, within 2 hours; reproduce-smoke in minutes
 PYTHON ?= python3
-VENV := .venv
+# Another environment beside it: make VENV=.venv-3.13 PYTHON=python3.13 …
+VENV ?= .venv
 BIN := $(VENV)/bin
-ENGINES := .venv-engines
+ENGINES ?= $(VENV)-engines
 LANGS ?= es,fr,ja
+SAMPLE ?= tests/sample/sample.mp4
 OUT ?= out
 comma := ,
 
-.PHONY: demo test dub reproduce reproduce-smoke lint bench setup trainer models lock page test-page
+.PHONY: demo test test-quick dub reproduce reproduce-smoke lint bench setup trainer models lock page test-page
 
 demo: models
-	$(BIN)/counterdub dub tests/sample/sample.mp4 $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
+	$(BIN)/counterdub dub $(SAMPLE) $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
 
 dub: models
 	@test -n "$(VIDEO)" || { echo 'usage: make dub VIDEO=film.mp4 LANGS=es,fr [OUT=folder]'; exit 2; }
@@ -24,6 +26,11 @@ PUNCTUAL := tests/web tests/services tests/cli/test_startup.py
 test: models $(VENV)/test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines $(foreach t,$(PUNCTUAL),--ignore=$(t))
 	$(BIN)/python -m pytest $(PUNCTUAL)
+
+# Without what is marked slow: what .ci/run does on every further Python.
+test-quick: models $(VENV)/test
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines --ignore=tests/web \
+	  -m 'not slow and not bench and not network and not gpu'
 
 # The engines' own suite, those on torch with their true libraries and tiny checkpoints.
 test-engines: models $(ENGINES)/ready
@@ -46,6 +53,7 @@ reproduce-smoke: models $(VENV)/test
 lint: $(VENV)/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python requirements/check_locks.py
 	$(BIN)/mypy
 
 setup: $(VENV)/run
@@ -57,10 +65,11 @@ models: $(VENV)/run
 
 # Everything is pinned with hashes, wheels only: no package's set-up code runs.
 $(VENV)/run: requirements/run.txt pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.12 …")'
+	@$(PYTHON) requirements/check_python.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps --require-hashes -r requirements/run.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+	  $(if $(UNSUPPORTED_PYTHON),--ignore-requires-python) -e .
 	@touch $@
 
 $(VENV)/test: $(VENV)/trainer requirements/test.txt
