@@ -19,6 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from shared.errors import EngineError
+from shared.observability.internal_errors import summary
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 MAX_DEPTH = 8
@@ -52,7 +53,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     # A hostile or cut-off pickle can fail in almost any way while it is being read.
     except Exception as error:
         raise EngineError(
-            f"The checkpoint {path.name} cannot be read: {error}. Fetch it again with “counterdub models pull”.",
+            f"The checkpoint {path.name} cannot be read: {summary(error)}. Fetch it again with “counterdub models "
+            "pull”.",
             code="bad_weights",
         ) from error
     if not isinstance(tree, dict):

@@ -22,6 +22,7 @@ import numpy as np
 
 from shared.engines import EngineOptions, Line, engine_class
 from shared.errors import CounterdubError, EngineError
+from shared.observability.internal_errors import summary
 from shared.pipeline.stage import EngineUse, Scope, stage, stage_names
 from shared.settings import Settings
 
@@ -136,7 +137,7 @@ def measure(use: EngineUse, language: str, weights: Any = None) -> Row:
         return failed(use, "engine_missing", f"The package “{error.name}” is not installed.", load_seconds=loaded)
     except Exception as error:  # whatever a library throws is a row, too
         code = "engine_load_failed" if loaded is None else "engine_failed"
-        return failed(use, code, f"{type(error).__name__}: {error}"[:300], load_seconds=loaded)
+        return failed(use, code, f"{type(error).__name__}: {summary(error)}", load_seconds=loaded)
 
 
 def row(use: EngineUse, engine: Any, loaded: float, before: int, speed: float | None) -> Row:

@@ -12,7 +12,16 @@ import typer
 from services.cli import db, evaluate, keys
 from services.cli.api import api
 from services.cli.embed import embed
-from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, reported, say_json
+from services.cli.output import (
+    DONE,
+    FAILED,
+    SOME_REJECTED,
+    OneLineFormatter,
+    console,
+    errors,
+    reported,
+    say_json,
+)
 from services.cli.parity import parity
 from services.cli.reproduce import reproduce
 from services.cli.serve import serve
@@ -39,7 +48,10 @@ Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A se
 @app.callback()
 def options(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False) -> None:
     """Options of every command."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
+    shown = logging.StreamHandler()
+    shown.setLevel(logging.INFO if verbose else logging.ERROR)
+    shown.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s") if verbose else OneLineFormatter())
+    logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, handlers=[shown])
 
 
 @app.command()

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import importlib
 import json
+import logging
 import os
 import queue
 import signal
@@ -24,6 +25,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from shared.errors import CounterdubError, InputError, StorageError
+from shared.observability.internal_errors import internal_error_of
+
+log = logging.getLogger(__name__)
 
 MEMORY_BYTES = 8 * 2**30
 """Address space of a child: room for 8K video with reference frames and decoder threads."""
@@ -132,7 +136,9 @@ def _revive(error: Mapping[str, Any]) -> Exception:
     elif error["type"] == "InputError":
         kind = InputError
     else:
-        return RuntimeError(f"A media function failed:\n{error['message']}")
+        # Its traceback is for the log; people are told that it was our fault, and nothing of the installation.
+        log.error("a media function failed in its child process\n%s", error["trace"])
+        return internal_error_of(error["kind"], None)
     return kind(error["message"], code=error["code"], retryable=error["retryable"], **error["details"])
 
 
@@ -159,7 +165,7 @@ def _describe(error: BaseException) -> dict[str, Any]:
     elif getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
         known = StorageError("The disk is full. Free some space and run again.", code="disk_full", retryable=True)
     else:
-        return {"type": "bug", "message": traceback.format_exc()}
+        return {"type": "bug", "kind": type(error).__name__, "trace": traceback.format_exc()}
     return {"type": type(known).__name__, **known.to_dict()}
 
 

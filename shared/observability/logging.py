@@ -17,6 +17,7 @@ from typing import Any, Literal, TextIO
 import structlog
 
 from shared.observability import tracing
+from shared.observability.internal_errors import name_log_place
 from shared.observability.redaction import redacted
 
 Format = Literal["auto", "json", "text"]
@@ -70,6 +71,7 @@ def set_up_logging(
     handler = logging.StreamHandler(out)
     foreign = [structlog.stdlib.ExtraAdder(), *shared]
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=last))
+    name_log_place(f"the log of the {name}")
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level or os.environ.get("COUNTERDUB_LOG_LEVEL", "INFO").upper())

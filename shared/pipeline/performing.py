@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +12,12 @@ from typing import Any
 
 from shared.disk import storage_error
 from shared.errors import CounterdubError
+from shared.observability.internal_errors import internal_error
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import stage
 from shared.pipeline.work import EnginePool, TaskWork, hashed_settings
 from shared.settings import Settings
 from shared.store import Blob, Store, digest, file_digest
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -131,7 +129,4 @@ def failures(stage_name: str, what: str) -> Iterator[None]:
         failure.stage = stage_name
         raise failure from error
     except Exception as error:
-        log.exception("%s failed", what)
-        raise CounterdubError(
-            f"Unexpected {type(error).__name__} in {stage_name}: {error}", code="internal_error", stage=stage_name
-        ) from error
+        raise internal_error(error, stage_name, what) from error

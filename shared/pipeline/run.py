@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from shared.database import Database, Event, Job, StageRun, Title, edits, now, titles
 from shared.disk import storage_errors
 from shared.errors import CounterdubError, StorageError
+from shared.observability.internal_errors import LOG_NAME, log_file
 from shared.pipeline import publish
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.executor import Executor, TitleRun
@@ -90,7 +91,8 @@ def opened(out: Path, wait: float = 0.0) -> Iterator[Database]:
     try:
         database = Database(out / STATE / "state.db")
         try:
-            yield database
+            with log_file(out / LOG_NAME, f"{LOG_NAME} in the output folder"):
+                yield database
         finally:
             database.close()
     finally:

@@ -15,6 +15,7 @@ from shared import accelerator
 from shared.disk import storage_errors
 from shared.engines import EngineOptions, Timed, WeightFiles, engine_class, missing
 from shared.errors import Cancelled, CounterdubError, EngineError
+from shared.observability.internal_errors import summary
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import EngineUse, Stage
 from shared.store import Store, digest
@@ -132,7 +133,7 @@ class EnginePool:
             raise missing(use.kind, use.name, error) from error
         except Exception as error:
             raise EngineError(
-                f"The {use.kind} engine “{use.name}” could not be loaded: {error}", code="engine_load_failed"
+                f"The {use.kind} engine “{use.name}” could not be loaded: {summary(error)}", code="engine_load_failed"
             ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import json
+import logging
 import os
 import re
 import signal
@@ -18,11 +19,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from shared.errors import Cancelled, CounterdubError, StorageError
+from shared.observability.internal_errors import SUMMARY_CHARACTERS, without_folders
+
+log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 TAIL_BYTES = 64 * 1024
-LINES = 12
-"""Of what a failed command said last."""
+LINES = 60
+"""Of what a failed command said last: they go to the log."""
+MESSAGE_CHARACTERS = 500
 PR_SET_PDEATHSIG = 1
 OWN = ("COUNTERDUB_DATABASE_URL", "COUNTERDUB_BROKER_URL", "AWS_", "OTEL_")
 """Beginnings of variables that are none of the command's business."""
@@ -57,8 +62,8 @@ def run(
         CounterdubError: What the command itself said as JSON, or ``training_failed``; ``training_killed`` (retryable)
             where it was ended from outside.
     """
-    said, log = folder / "said", folder / "log"
-    with said.open("wb") as out, log.open("wb") as err:
+    answer, output = folder / "said", folder / "log"
+    with answer.open("wb") as out, output.open("wb") as err:
         process = start(command, folder, out, err, lock)
         try:
             while process.poll() is None and not cancelled.wait(TICK_S):
@@ -68,9 +73,9 @@ def run(
     tick()
     if cancelled.is_set():
         raise Cancelled(stage="train")
-    told = printed(tail(said))
+    told = printed(tail(answer))
     if process.returncode and not (partly and process.returncode == 1 and told and "error" not in told):
-        raise failure(process.returncode, told, tail(log))
+        raise failure(process.returncode, told, tail(output))
     return told
 
 
@@ -137,23 +142,28 @@ def tail(path: Path) -> str:
         return file.read().decode("utf-8", "replace")
 
 
-def failure(status: int, told: dict[str, Any], log: str) -> CounterdubError:
-    """Why a command failed: in its own words, if it found some."""
+def failure(status: int, told: dict[str, Any], said: str) -> CounterdubError:
+    """Why a command failed: in its own words, if it found some. What else it said goes to the log."""
     with suppress(KeyError, TypeError):
         own = told["error"]
-        return CounterdubError(plain(own["message"]), code=str(own["code"]), retryable=bool(own["retryable"]))
-    if status in (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM, 130) or "(SIGKILL)" in log:
+        return CounterdubError(
+            without_folders(own["message"])[:MESSAGE_CHARACTERS],
+            code=str(own["code"]),
+            retryable=bool(own["retryable"]),
+        )
+    if status in (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM, 130) or "(SIGKILL)" in said:
         return CounterdubError(
             "The training was ended from outside: the machine stopped it, or its memory did not suffice.",
             code="training_killed",
             retryable=True,
         )
-    lines = [line for line in log.splitlines() if line.strip() and not re.search("torch[/.]distributed|torchrun", line)]
-    last = [plain(line) for line in lines[-LINES:]]
+    lines = [
+        line for line in said.splitlines() if line.strip() and not re.search("torch[/.]distributed|torchrun", line)
+    ]
+    log.error("a training ended with an error\n%s", "\n".join(lines[-LINES:]))
+    last = without_folders(lines[-1])[:SUMMARY_CHARACTERS] if lines else f"exit status {status}"
     return CounterdubError(
-        f"The training ended with an error: {last[-1] if last else f'exit status {status}'}",
-        code="training_failed",
-        lines=last,
+        f"The training ended with an error: {last}. The log of the worker says more.", code="training_failed"
     )
 
 
@@ -165,8 +175,3 @@ def printed(said: str) -> dict[str, Any]:
             value, _ = decoder.raw_decode(said, match.start())
             return dict(value)
     return {}
-
-
-def plain(text: str) -> str:
-    """Text without the machine's folders: of a path its last part remains."""
-    return re.sub(r"(?<![\w:/])~?(?:/[^\s/\"'“”:,;()]+)+/([^\s/\"'“”:,;()]+)", r"\1", text)[:500]

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from shared.accelerator import release
 from shared.engines import EngineOptions, WeightFiles, missing
 from shared.errors import EngineError
+from shared.observability.internal_errors import summary
 from shared.weights.local import located, may_download
 
 ModelT = TypeVar("ModelT")
@@ -54,13 +55,13 @@ def needing(kind: str, name: str) -> Iterator[None]:
         if error.name is None:
             # Coqui says in words, not by name, that torchaudio or torchcodec is absent.
             raise EngineError(
-                f"The {kind} engine “{name}” cannot start: {error}", code="engine_missing", package="coqui-tts"
+                f"The {kind} engine “{name}” cannot start: {summary(error)}", code="engine_missing", package="coqui-tts"
             ) from error
         raise missing(kind, name, error) from error
     except OSError as error:
         # A compiled part for another machine: torchaudio's of a CUDA build beside torch for the CPU.
         raise EngineError(
-            f"The {kind} engine “{name}” cannot start: {error}", code="engine_missing", package="torchaudio"
+            f"The {kind} engine “{name}” cannot start: {summary(error)}", code="engine_missing", package="torchaudio"
         ) from error
 
 
@@ -76,9 +77,8 @@ def loading(name: str) -> Iterator[None]:
     except (EngineError, ImportError):
         raise
     except Exception as error:
-        reason = str(error).strip().splitlines()
         raise EngineError(
-            f"The files of “{name}” cannot be loaded: {reason[0] if reason else type(error).__name__}",
+            f"The files of “{name}” cannot be loaded: {summary(error)}",
             code="engine_load_failed",
         ) from error
 

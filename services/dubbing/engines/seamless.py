@@ -12,6 +12,7 @@ from services.dubbing.engines.kokoro_phonemes import pieces
 from shared.accelerator import release, torch_device, torch_dtype, within_memory
 from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.errors import EngineError, UsageError
+from shared.observability.internal_errors import summary
 from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
 
 DEFAULT = "facebook/seamless-m4t-v2-large"
@@ -202,4 +203,4 @@ class SeamlessSynthesizer:
                     "with allow_download.",
                     code="weights_missing",
                 ) from error
-            raise EngineError(f"The model could not be loaded: {error}", code="engine_load_failed") from error
+            raise EngineError(f"The model could not be loaded: {summary(error)}", code="engine_load_failed") from error

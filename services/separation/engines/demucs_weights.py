@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.engines import EngineOptions
 from shared.errors import EngineError
+from shared.observability.internal_errors import summary
 from shared.weights import default_folder
 from shared.weights.given import digest, is_place, place
 
@@ -69,7 +70,7 @@ def load(options: EngineOptions) -> Any:
     except ModelLoadingError as error:
         damaged = "checksum" in str(error)
         code = "weights_damaged" if damaged else "weights_missing"
-        raise EngineError(f"The Demucs model cannot be loaded: {error}", code=code) from error
+        raise EngineError(f"The Demucs model cannot be loaded: {summary(error)}", code=code) from error
     except SystemExit as error:  # how demucs says that diffq is absent
         raise EngineError(
             "This quantised Demucs model needs the package “diffq”, which is not installed.",

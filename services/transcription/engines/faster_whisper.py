@@ -20,6 +20,7 @@ from shared.accelerator import in_batches, within_memory
 from shared.audio.signal import SPEECH_RATE
 from shared.engines import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 from shared.errors import EngineError, UsageError
+from shared.observability.internal_errors import summary
 from shared.records import Word
 from shared.weights.given import digest, is_place, place
 from shared.weights.local import may_download
@@ -128,7 +129,7 @@ class FasterWhisper:
         except ImportError as error:
             raise missing("recognizer", self.name, error) from error
         except (RuntimeError, ValueError) as error:
-            raise EngineError(f"The Whisper model cannot be loaded: {error}.", code="engine_failed") from error
+            raise EngineError(f"The Whisper model cannot be loaded: {summary(error)}.", code="engine_failed") from error
         self.dtype = str(self._model.model.compute_type)
         self._beam_size = int(options.extra.get("beam_size", 5))
         self._batch = max(1, int(options.extra.get("batch_size", 1 if options.device == "cpu" else 16)))

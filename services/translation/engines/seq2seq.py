@@ -13,6 +13,7 @@ from shared import languages
 from shared.accelerator import in_batches, release, torch_device, torch_dtype
 from shared.engines import EngineOptions, Licence, Line, WeightFiles
 from shared.errors import EngineError, UsageError
+from shared.observability.internal_errors import summary
 from shared.records import Hypothesis
 from shared.text import spoken_characters
 from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
@@ -225,7 +226,7 @@ class Seq2SeqTranslator:
                     "fetched with allow_download.",
                     code="weights_missing",
                 ) from error
-            raise EngineError(f"The model could not be loaded: {error}", code="engine_load_failed") from error
+            raise EngineError(f"The model could not be loaded: {summary(error)}", code="engine_load_failed") from error
 
 
 def is_tight(line: Line) -> bool:

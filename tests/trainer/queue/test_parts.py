@@ -15,6 +15,7 @@ from shared.errors import CounterdubError, StorageError
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.training_notes import Point
 from shared.jobs.training_tables import Training
+from shared.observability.internal_errors import without_folders
 from shared.store import Store
 from trainer.queue import children, commands, keeping
 from trainer.queue.folders import Folders, sweep
@@ -49,7 +50,7 @@ def test_a_machine_without_torch_says_so_at_once(monkeypatch: pytest.MonkeyPatch
 
 
 def test_paths_are_left_out_of_what_is_told() -> None:
-    told = children.plain(
+    told = without_folders(
         'File "/srv/a b/c.py", in /home/x/.venv/lib/torch/nn.py: ~/secret/k.pem; 3/4 of https://a.org/b/c'
     )
     assert "/srv" not in told and "/home" not in told and "secret" not in told
@@ -61,7 +62,8 @@ def test_what_a_child_says_is_told_before_what_its_launcher_says() -> None:
         "ValueError: bad\nE1125 torch/distributed/elastic/x.py failed\n  torch.distributed.elastic.ChildFailedError: \n"
     )
     plain = children.failure(1, {}, log)
-    assert (plain.code, plain.message) == ("training_failed", "The training ended with an error: ValueError: bad")
+    assert plain.code == "training_failed" and not plain.details
+    assert plain.message == "The training ended with an error: ValueError: bad. The log of the worker says more."
     killed = children.failure(1, {}, "Signal 9 (SIGKILL) received by PID 7")
     assert (killed.code, killed.retryable) == ("training_killed", True)
     assert children.failure(-signal.SIGTERM, {}, "").code == "training_killed"
