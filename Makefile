@@ -12,7 +12,7 @@ SAMPLE ?= tests/sample/sample.mp4
 OUT ?= out
 comma := ,
 
-.PHONY: demo test test-quick dub reproduce reproduce-smoke lint bench setup trainer models lock page test-page
+.PHONY: faults demo test test-quick dub reproduce reproduce-smoke lint bench setup trainer models lock page test-page
 
 demo: models
 	$(BIN)/counterdub dub $(SAMPLE) $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -22,7 +22,7 @@ dub: models
 	$(BIN)/counterdub dub "$(VIDEO)" $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out "$(OUT)"
 
 # Two processes, and alone what is held against a clock: the page in its browser, and services that must notice in time.
-PUNCTUAL := tests/web tests/services tests/cli/test_startup.py
+PUNCTUAL := tests/web tests/services tests/faults tests/cli/test_startup.py
 test: models $(VENV)/test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines $(foreach t,$(PUNCTUAL),--ignore=$(t))
 	$(BIN)/python -m pytest $(PUNCTUAL)
@@ -39,6 +39,10 @@ test-engines: models $(ENGINES)/ready
 # On a machine with an NVIDIA card: tests, then a table of what each engine does there, in batches and one by one.
 test-gpu: models $(ENGINES)/ready
 	$(ENGINES)/bin/python -m pytest -s -m gpu tests/engines tests/benchmarks
+
+# Every fault on every database: what is injected, jobs lost, tasks computed twice, files differing (docs/reliability.md).
+faults: $(VENV)/test
+	$(BIN)/python -m tests.faults.matrix 2> faults.log
 
 bench: models $(VENV)/test
 	$(BIN)/python -m pytest -m bench -s tests/benchmarks

@@ -15,6 +15,13 @@ NEARLY_NOTHING = 2**20
 """Bytes of free space below which a failed write is taken for a full disk."""
 
 
+IN_SERVICE = {
+    "disk_full": "The service's disk is full. Free some space; finished work is kept, and retrying goes on from there.",
+    "not_writable": "The service's store cannot be written to now. Finished work is kept; it is tried again.",
+}
+"""Code → what a service says of it."""
+
+
 @contextmanager
 def storage_errors(what: str) -> Iterator[None]:
     """Turn the operating system's refusals into errors that say what to do."""
@@ -38,6 +45,16 @@ def storage_error(error: OSError, what: str) -> CounterdubError:
             code="not_writable",
         )
     return StorageError(f"Input/output error on {what}: {error.strerror or error}.", code="io_error", retryable=True)
+
+
+def for_service(error: CounterdubError) -> CounterdubError:
+    """The error as a service tells it: there is no command to run again and no output folder to choose, and a disk
+    that is full or cannot be written to now may be well in a moment."""
+    if error.code not in IN_SERVICE or error.details.get("part"):
+        return error
+    told = StorageError(IN_SERVICE[error.code], code=error.code, stage=error.stage, retryable=True, **error.details)
+    told.__cause__ = error
+    return told
 
 
 def full(folder: Path) -> bool:

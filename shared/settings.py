@@ -7,6 +7,7 @@ that uses it and nothing else.
 
 from __future__ import annotations
 
+import copy
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -16,6 +17,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import UsageError
+from shared.rules import check_values
+from shared.setting_rules import RULES
 
 
 class Section(BaseModel):
@@ -238,12 +241,44 @@ def profile_settings(profile: str) -> dict[str, Any]:
 
 
 def validated(data: dict[str, Any]) -> Settings:
+    """Settings that are asked for now: of the right kinds, and within the bounds of :mod:`shared.setting_rules`."""
     try:
-        return Settings.model_validate(data)
+        settings = Settings.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise UsageError(f"Setting “{key}”: {first['msg']}.", code="bad_setting", key=key) from error
+    check_values(settings, RULES)
+    return settings
+
+
+def stored_settings(data: Mapping[str, Any]) -> tuple[Settings, tuple[str, ...]]:
+    """Settings as an earlier run or another version wrote them down, and the keys that this version cannot read.
+
+    What was accepted once stays: bounds are for what is asked anew. Keys that are unknown here, or hold another kind
+    of value than they may, count as not set.
+    """
+    left, unread = copy.deepcopy(dict(data)), set[str]()
+    while True:
+        try:
+            return Settings.model_validate(left), tuple(sorted(unread))
+        except ValidationError as error:
+            # One at a time: what is wrong in two ways is named twice.
+            unread.add(drop(left, error.errors()[0]["loc"]))
+
+
+def drop(data: dict[str, Any], where: Sequence[int | str]) -> str:
+    """Take out the innermost table entry on the way to ``where``; its key."""
+    parent: dict[str, Any] = {}
+    at: Any = data
+    reached: list[str] = []
+    for part in where:
+        if not isinstance(at, dict) or part not in at:
+            break
+        parent, at = at, at[part]
+        reached.append(str(part))
+    del parent[reached[-1]]
+    return ".".join(reached)
 
 
 def merge(base: dict[str, Any], extra: dict[str, Any]) -> None:

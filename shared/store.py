@@ -19,7 +19,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -112,6 +112,8 @@ class Store:
                     size = self._fs.size(f"{self._root}/{blob.address}")
                 if size != blob.size:
                     return None
+                if self._is_local:
+                    touch(Path(f"{self._root}/{blob.address}"))
             except FileNotFoundError:
                 return None
         return blobs
@@ -128,9 +130,13 @@ class Store:
             self._write(f"keys/{key[:2]}/{key}.json", json.dumps(body, indent=1).encode())
         return blobs
 
-    def add(self, name: str, path: Path, move: bool = False) -> Blob:
-        """Keep one file by its content."""
-        blob = Blob(name, file_digest(path), path.stat().st_size)
+    def add(self, name: str, path: Path, move: bool = False, sha256: str = "") -> Blob:
+        """Keep one file by its content.
+
+        Args:
+            sha256: Its hash, where that is known.
+        """
+        blob = Blob(name, sha256 or file_digest(path), path.stat().st_size)
         target = f"{self._root}/{blob.address}"
         if self._is_local:
             self._place(path, Path(target), move)
@@ -164,6 +170,15 @@ class Store:
             except FileNotFoundError:
                 continue  # Another process needed the room.
 
+    def holds(self, blob: Blob) -> bool:
+        """Whether the file is there.
+
+        Raises:
+            StorageError: ``store_away`` (retryable).
+        """
+        with answering():
+            return bool(self._fs.exists(f"{self._root}/{blob.address}"))
+
     def remove(self, blob: Blob) -> None:
         """Forget a file that nothing refers to any more.
 
@@ -174,6 +189,29 @@ class Store:
         if not self._is_local:
             with answering(), contextlib.suppress(FileNotFoundError):
                 self._fs.rm_file(f"{self._root}/{blob.address}")
+
+    def idle(self, idle_s: float) -> Iterator[tuple[str, int]]:
+        """Address and size of every file that was not stored or found for ``idle_s`` seconds.
+
+        Raises:
+            StorageError: ``store_away`` (retryable).
+        """
+        with answering():
+            listing = self._fs.find(f"{self._root}/blobs", detail=True)
+        before = time.time() - idle_s
+        for path, facts in listing.items():
+            used = facts.get("mtime", facts.get("LastModified", facts.get("created")))
+            moment = used.timestamp() if hasattr(used, "timestamp") else float(used or time.time())
+            if moment < before:
+                yield path[path.rindex("/blobs/") + 1 :], int(facts["size"])
+
+    def discard(self, addresses: Iterable[str]) -> None:
+        """Remove files by their addresses; a key that names one counts as not there from then on."""
+        for address in addresses:
+            (self._local / address).unlink(missing_ok=True)
+            if not self._is_local:
+                with answering(), contextlib.suppress(FileNotFoundError):
+                    self._fs.rm_file(f"{self._root}/{address}")
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -272,6 +310,7 @@ class Store:
 
     def _place(self, source: Path, target: Path, move: bool) -> None:
         if target.exists() and target.stat().st_size == source.stat().st_size:
+            touch(target)
             if move:
                 source.unlink()
             return
@@ -298,3 +337,27 @@ class Store:
         with os.fdopen(handle, "wb") as file:
             file.write(body)  # Not synced: a key that a power cut truncates counts as not there.
         Path(partial).replace(target)
+
+
+def touch(path: Path) -> None:
+    """Used now: no sweep takes it before it is booked."""
+    with contextlib.suppress(PermissionError):  # Another user's; it is as old as it is.
+        os.utime(path)
+
+
+def fetched(store: Store, blob: Blob, what: str) -> Path:
+    """:meth:`Store.fetch` of a file that work cannot do without.
+
+    Args:
+        what: Whose file it is, for people.
+
+    Raises:
+        StorageError: ``artifact_lost``, and what :meth:`Store.fetch` raises.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if (path := store.fetch(blob)).exists():
+            return path
+    message = (
+        f"{blob.name} of {what} is no longer in the artifact store. Try again from the beginning: it is made anew."
+    )
+    raise StorageError(message, code="artifact_lost")

@@ -20,8 +20,9 @@ LINES = 2
 
 TIME = r"(?:(\d{1,3}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 ARROW = re.compile(rf"^\s*(-?){TIME}\s*-->\s*(-?){TIME}")
-VOICE = re.compile(r"<v(?:\.[^\s>]+)*\s+([^>]+)>", re.IGNORECASE)
-TAG = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.]*>|\{\\[^}]*\}")
+# Possessive, and no part can begin another: in linear time also where a tag never ends.
+VOICE = re.compile(r"<v(?:\.[^\s.<>]++)*+\s([^<>]++)>", re.IGNORECASE)
+TAG = re.compile(r"</?[a-zA-Z][^<>]*+>|<\d[\d:.]*+>|\{\\[^{}]*+\}")
 
 
 class Cue(NamedTuple):

@@ -82,6 +82,7 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
         files=BlobFiles(settings.store()),
         broadcast=Broadcast(database),
         metrics=Scrape(database),
+        probe=health.WriteProbe(database),
         waking=ThreadPoolExecutor(2, "wake"),
     )
     problems.install(app)

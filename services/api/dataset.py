@@ -21,7 +21,7 @@ from services.api.keys import Caller, requires
 from services.api.problems import documented, not_found
 from services.api.state import Here, Services
 from shared.jobs.tables import Artifact, Job
-from shared.settings import Settings
+from shared.settings import Settings, stored_settings
 from shared.store import Blob
 
 MAX_ROWS = 50_000
@@ -130,7 +130,7 @@ def tables_of(session: Session, job_id: str) -> list[Artifact]:
 
 
 def thresholds(jobs: Sequence[Job]) -> dict[str, float]:
-    settings = Settings.model_validate(jobs[0].settings) if jobs else Settings()
+    settings = stored_settings(jobs[0].settings)[0] if jobs else Settings()
     names = ("min_shot_seconds", "max_shot_seconds")
     shown = settings.pairing.model_dump()
     limits = [name for name in shown if name.startswith(("max_", "min_")) and name not in names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,7 @@ from starlette.types import Message, Send
 from services.api import broadcast
 from services.api.access import JobId, own_job
 from services.api.broadcast import Broadcast, Told
-from services.api.keys import Caller, requires
+from services.api.keys import ANYBODY, Caller, is_valid, requires
 from services.api.paging import Limit
 from services.api.problems import Refused, documented
 from services.api.schemas import EventPage
@@ -26,6 +27,8 @@ from shared.jobs.database import Database
 from shared.jobs.tables import FINAL, Event, Job
 
 KEEP_ALIVE_S = 15.0
+VALID_S = 15.0
+"""Between two looks at whether the key of an open stream was revoked."""
 STUCK_S = 60.0
 """A client that takes nothing for so long is let go; it comes back with the number it has reached."""
 
@@ -84,13 +87,14 @@ async def list_events(
 ) -> Response:
     """Events are numbered from 1 without a gap. A stream goes on behind `Last-Event-ID` (or `after`)."""
     return await answer(
-        request, here, lambda session: own_job(session, caller, job_id), after, format, limit, last_event_id
+        request, here, caller, lambda session: own_job(session, caller, job_id), after, format, limit, last_event_id
     )
 
 
 async def answer(
     request: Request,
     here: Services,
+    caller: Caller,
     own: Callable[[Session], Job],
     after: int | None,
     format: str | None,
@@ -113,7 +117,7 @@ async def answer(
     if job_id is None:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStream(stream(here.database, here.broadcast, job_id, reached), headers=headers)
+    return EventStream(stream(here.database, here.broadcast, job_id, reached, caller), headers=headers)
 
 
 def something_to_come(here: Services, own: Callable[[Session], Job], after: int) -> str | None:
@@ -134,8 +138,13 @@ def json_page(here: Services, own: Callable[[Session], Job], after: int, limit: 
     return JSONResponse(page.model_dump(mode="json"))
 
 
-async def stream(database: Database, hub: Broadcast, job_id: str, after: int) -> AsyncIterator[bytes]:
-    """Everything after a number, first from the database, then as it is told, until the job's last event."""
+async def stream(
+    database: Database, hub: Broadcast, job_id: str, after: int, caller: Caller = ANYBODY
+) -> AsyncIterator[bytes]:
+    """Everything after a number, first from the database, then as it is told, until the job's last event.
+
+    Ends soon after the caller's key was revoked.
+    """
     # The first bytes tell the client that it is heard, however long the job is silent.
     yield KEEPALIVE_COMMENT
     async for event in stored(database, job_id, after):
@@ -143,8 +152,13 @@ async def stream(database: Database, hub: Broadcast, job_id: str, after: int) ->
         yield event.text
         if event.ends:
             return
+    asked = time.monotonic()
     with hub.listening(job_id, after) as listener:
         while not listener.gone:
+            if time.monotonic() - asked >= VALID_S:
+                asked = time.monotonic()
+                if not await run_in_threadpool(is_valid, database, caller):
+                    return
             if listener.missed(after):
                 async for event in stored(database, job_id, after):
                     after = event.seq

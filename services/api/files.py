@@ -73,7 +73,7 @@ def one_range(header: str, size: int) -> tuple[int, int] | None:
     Raises:
         Refused: 416.
     """
-    match = re.fullmatch(r"bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})", header.strip())
+    match = re.fullmatch(r"bytes\s*+=\s*+(\d{0,19})\s*+-\s*+(\d{0,19})", header.strip())
     if match is None or match.group(1) == match.group(2) == "":
         return None
     first, last = match.groups()

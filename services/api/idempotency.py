@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Header
@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services.api.problems import Refused
+from shared.errors import StorageError
 from shared.jobs.database import Database
 from shared.jobs.tables import Idempotency, now
 from shared.store import digest
@@ -41,6 +42,8 @@ class Answer:
     body: dict[str, Any] | None = None
     owner: str = ""
     key: str | None = None
+    since: datetime | None = None
+    """When the key was entered: by this request, or by one that it is taken for."""
 
     def enter(self, session: Session, location: str) -> None:
         """Keep what the request makes in the transaction that makes it: sent again, it is not made again."""
@@ -69,9 +72,11 @@ def once(database: Database, owner: str | None, key: str | None, request: Any) -
     try:
         yield found
     except BaseException:
-        # An error is no answer to be kept: the request may be corrected, or fare better later.
-        with database.write() as session:
-            session.execute(delete(Idempotency).where(Idempotency.owner == (owner or ""), Idempotency.key == key))
+        # An error is no answer to be kept: the request may be corrected, or fare better later. But what was made stays
+        # known, also where nobody heard whether it was written.
+        with suppress(StorageError), database.write() as session:
+            mine = Idempotency.owner == (owner or ""), Idempotency.key == key, Idempotency.created == found.since
+            session.execute(delete(Idempotency).where(*mine, Idempotency.location.is_(None)))
         raise
     with database.write() as session:
         row = session.get(Idempotency, (owner or "", key))
@@ -84,15 +89,15 @@ def begin(database: Database, owner: str, key: str, request_hash: str) -> Answer
     try:
         with database.write() as session:
             row = session.get(Idempotency, (owner, key), with_for_update=True)
+            if row is not None and row.location and not row.status and row.request_hash == request_hash:
+                # Made, and never answered.
+                return Answer(location=row.location, owner=owner, key=key, since=row.created)
             if row is None or now() - row.created > (KEPT if row.status else ABANDONED):
-                if row is not None and row.location and not row.status and row.request_hash == request_hash:
-                    row.created = now()
-                    return Answer(location=row.location, owner=owner, key=key)
                 if row is not None:
                     session.delete(row)
                     session.flush()
-                session.add(Idempotency(owner=owner, key=key, request_hash=request_hash))
-                return Answer(owner=owner, key=key)
+                session.add(Idempotency(owner=owner, key=key, request_hash=request_hash, created=(since := now())))
+                return Answer(owner=owner, key=key, since=since)
     except IntegrityError as error:
         raise busy() from error
     if row.request_hash != request_hash:
@@ -102,6 +107,14 @@ def begin(database: Database, owner: str, key: str, request_hash: str) -> Answer
     if row.status is None:
         raise busy()
     return Answer(row.status, row.location, row.response)
+
+
+def known(session: Session, owner: str | None, key: str | None) -> bool:
+    """Whether a request with this key has made something: then quotas are no matter, it only wants its answer."""
+    if key is None:
+        return False
+    row = session.get(Idempotency, (owner or "", key))
+    return row is not None and row.location is not None
 
 
 def busy() -> Refused:

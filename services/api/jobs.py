@@ -15,15 +15,16 @@ from starlette.responses import JSONResponse, Response
 
 from services.api import submission
 from services.api.access import JobId, own_job
-from services.api.idempotency import IdempotencyKey, once
+from services.api.idempotency import IdempotencyKey, known, once
 from services.api.keys import Caller, requires
 from services.api.multipart import read_form
 from services.api.paging import Cursor, Limit, Page, bad_cursor, cut, decode, encode
 from services.api.problems import Refused, documented
-from services.api.quotas import check_bytes, check_new_job
+from services.api.quotas import bounded, check_bytes, check_new_job, check_reopened
 from services.api.schemas import JobOut, Links, NewJob, Progress, UploadSource, Wish
 from services.api.state import Here, Services
 from services.api.submission import Submission
+from services.api.uploading import stored
 from services.api.uploads import take_upload
 from services.api.webhooks import check_webhook_url, signing_key
 from shared.jobs import requests
@@ -102,7 +103,7 @@ def shown(job: Job) -> JobOut:
 )
 async def create_job(request: Request, here: Here, caller: Writer, idempotency_key: IdempotencyKey = None) -> Response:
     """Videos come with the request (multipart), by tus upload before it, or are fetched from URL, S3 or server path."""
-    await run_in_threadpool(check_quota, here, caller)
+    await run_in_threadpool(check_quota, here, caller, idempotency_key)
     content_type = request.headers.get("content-type", "")
     kind = content_type.partition(";")[0].strip().lower()
     with here.store.workspace() as folder:
@@ -134,8 +135,11 @@ async def create_job(request: Request, here: Here, caller: Writer, idempotency_k
         return await run_in_threadpool(lambda: enter(here, caller, prepare(), idempotency_key, trace))
 
 
-def check_quota(here: Services, caller: Caller) -> None:
+def check_quota(here: Services, caller: Caller, idempotency_key: str | None) -> None:
+    """Before a body is read that would be in vain."""
     with here.database.read() as session:
+        if known(session, caller.key_id, idempotency_key):
+            return
         check_new_job(session, caller, here.settings)
 
 
@@ -150,7 +154,8 @@ def taken_uploads(here: Services, caller: Caller, job: NewJob) -> list[Any]:
     if not wanted:
         return []
     with here.database.write() as session:
-        return [take_upload(session, caller, upload) for upload in wanted]
+        taken = [take_upload(session, caller, upload) for upload in wanted]
+    return [stored(here, upload, blob) for upload, blob in zip(wanted, taken, strict=True)]
 
 
 def enter(here: Services, caller: Caller, asked: Submission, idempotency_key: str | None, trace: str) -> Response:
@@ -160,9 +165,6 @@ def enter(here: Services, caller: Caller, asked: Submission, idempotency_key: st
         trace: The caller's ``traceparent`` (W3C), which the job's spans go on with.
     """
     webhook = asked.wish.webhook
-    if webhook:
-        check_webhook_url(webhook.url, here.settings)
-        signing_key(webhook.secret or "")
     trace = trace if TRACEPARENT.fullmatch(trace) else ""
 
     def entering(session: Session, job_id: str) -> None:
@@ -174,12 +176,15 @@ def enter(here: Services, caller: Caller, asked: Submission, idempotency_key: st
         once(here.database, caller.key_id, idempotency_key, asked.fingerprint()) as answer,
     ):
         if answer.location is None:
+            if webhook:
+                check_webhook_url(webhook.url, here.settings)
+                signing_key(webhook.secret or "")
             job_id, wakes = requests.create_job(
                 here.database,
                 here.store,
                 asked.sources(),
                 asked.languages,
-                asked.settings,
+                bounded(asked.settings, caller),
                 key_id=caller.key_id,
                 name=asked.wish.name,
                 then_train=asked.wish.then_train,
@@ -284,12 +289,19 @@ def cancel_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
     operation_id="retry_job",
     summary="Do the failed or cancelled parts again",
     status_code=202,
-    responses=documented(401, 403, 404, 409, 503),
+    responses=documented(401, 403, 404, 409, 429, 503),
 )
 def retry_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
     """Finished parts are kept. The events go on with the next number."""
     current(here, caller, job_id)
-    here.wake(requests.retry_job(here.database, here.store, job_id))
+    here.wake(
+        requests.retry_job(
+            here.database,
+            here.store,
+            job_id,
+            within=lambda session: check_reopened(session, caller, here.settings),
+        )
+    )
     return current(here, caller, job_id)
 
 

@@ -11,6 +11,7 @@ import hmac
 import ipaddress
 import re
 import secrets
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated
@@ -126,6 +127,15 @@ def caller_of(database: Database, secret: str) -> Caller | None:
     return Caller(key.id, frozenset(key.scopes), key.max_bytes, key.max_minutes, key.max_open_jobs)
 
 
+def is_valid(database: Database, caller: Caller) -> bool:
+    """Whether a caller's key still is one: what goes on for long asks again."""
+    if caller.key_id is None:
+        return True
+    with database.read() as session:
+        key = session.get(ApiKey, caller.key_id)
+    return key is not None and key.revoked is None
+
+
 _bearer = HTTPBearer(auto_error=False, description="An API key: `cdk_…`.")
 _header = APIKeyHeader(name="X-API-Key", auto_error=False, description="An API key: `cdk_…`.")
 
@@ -204,10 +214,13 @@ def refuse_websites(request: Request, *, any_host: bool = False) -> None:
 
 
 def is_ours(host: str) -> bool:
-    """Whether a Host header is an address or a name that nobody can own on the internet."""
+    """Whether a Host header is an address, or a name that leads to this machine and to no other.
+
+    A single word does not: a resolver may put a domain behind it that somebody owns.
+    """
     try:
         name = urlsplit(f"//{host}").hostname or ""
         ipaddress.ip_address(name)
     except ValueError:
-        return "." not in name or name.endswith(".localhost")
+        return name.casefold() in ("localhost", socket.gethostname().casefold()) or name.endswith(".localhost")
     return True

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from shared.disk import for_service
 from shared.errors import CounterdubError, StorageError, UsageError
 
 MEDIA_TYPE = "application/problem+json"
@@ -125,6 +126,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(CounterdubError)
     def known(_request: Request, error: CounterdubError) -> Response:
+        error = for_service(error)
         return problem(
             status_of(error),
             error.code,

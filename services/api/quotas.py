@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from services.api.keys import Caller
 from services.api.problems import Refused
 from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import ApiKey, Job, Title, Upload, now
+from shared.jobs.tables import ApiKey, Job, Upload, Usage, now
+from shared.settings import Settings
 
 OPEN = ("running", "cancelling")
 
@@ -32,6 +33,15 @@ def check_new_job(session: Session, caller: Caller, settings: ServiceSettings) -
             message=f"The {caller.max_minutes:g} minutes of sound of this API key are used up.",
             limit=caller.max_minutes,
         )
+
+
+def check_reopened(session: Session, caller: Caller, settings: ServiceSettings) -> None:
+    """Whether an ended job may be opened again: it counts as an open one. Its minutes are counted already.
+
+    Raises:
+        Refused: ``quota_jobs`` (429).
+    """
+    check_open(session, caller, settings, OPEN)
 
 
 def check_new_training(session: Session, caller: Caller, settings: ServiceSettings, *, waits: bool) -> None:
@@ -59,8 +69,8 @@ def check_open(session: Session, caller: Caller, settings: ServiceSettings, stat
 
 
 def minutes_used(session: Session, key_id: str | None) -> float:
-    """Minutes of sound in all of the key's jobs, as far as they have been looked at."""
-    wanted = select(func.sum(Title.seconds)).join(Job, Job.id == Title.job_id).where(Job.key_id == key_id)
+    """Minutes of sound in all of the key's jobs, deleted ones too, as far as they have been looked at."""
+    wanted = select(func.sum(Usage.seconds)).where(Usage.key_id == key_id)
     return float(session.scalar(wanted) or 0.0) / 60
 
 
@@ -86,6 +96,20 @@ def check_upload(session: Session, caller: Caller, size: int) -> None:
         unfinished = Upload.key_id == caller.key_id, Upload.blob.is_(None), Upload.expires > now()
         waiting = session.scalar(select(func.coalesce(func.sum(Upload.size), 0)).where(*unfinished)) or 0
         check_bytes(caller, int(waiting) + size)
+
+
+def awaited(session: Session) -> int:
+    """Bytes that were announced by all callers and have not come: they need their room too."""
+    unfinished = Upload.blob.is_(None), Upload.expires > now()
+    return int(session.scalar(select(func.coalesce(func.sum(Upload.size - Upload.offset), 0)).where(*unfinished)) or 0)
+
+
+def bounded(settings: Settings, caller: Caller) -> Settings:
+    """The settings of a caller's job: what is fetched for it is no larger than what the caller may send."""
+    if caller.max_bytes is None or settings.limits.max_bytes <= caller.max_bytes:
+        return settings
+    limits = settings.limits.model_copy(update={"max_bytes": caller.max_bytes})
+    return settings.model_copy(update={"limits": limits})
 
 
 def too_many_bytes(limit: int) -> Refused:

@@ -18,6 +18,7 @@ from shared.jobs.wakeups import wake
 from shared.store import Store
 
 if TYPE_CHECKING:
+    from services.api.health import WriteProbe
     from services.api.metrics import Scrape
 
 
@@ -32,6 +33,7 @@ class Services:
     files: BlobFiles
     broadcast: Broadcast
     metrics: Scrape
+    probe: WriteProbe
     waking: Executor
 
     def wake(self, wakes: Wakes) -> None:

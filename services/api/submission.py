@@ -24,13 +24,14 @@ from shared.jobs.requests import Source
 from shared.jobs.settings import ServiceSettings
 from shared.licences import engines, require
 from shared.locators import check_locator
+from shared.rules import check_caller
+from shared.setting_rules import RULES
 from shared.settings import LimitSettings, Settings, settings_from
 from shared.store import Blob, Store
 from trainer.queue import orders
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-MAX_THREADS = 64
 JSON_FIELDS = ("settings", "webhook")
 PLAIN_FIELDS = ("profile", "name", "then_train", "transcript")
 
@@ -123,26 +124,16 @@ def check(wish: Wish) -> Submission:
 
 
 def checked_settings(profile: str, sections: Mapping[str, Any]) -> Settings:
-    """A caller's settings. The machine's own (store, limits upwards) are not the caller's to set."""
-    for section in ("store", "profile"):
-        if section in sections:
-            raise UsageError(f"Setting “{section}” belongs to the service.", code="bad_setting", key=section)
-    for section, values in sections.items():
-        for name, value in values.items() if isinstance(values, Mapping) else ():
-            # Files of the machine, downloads, and what the operator's own account pays for.
-            named = list(value.values()) if isinstance(value, dict) else [value]
-            foreign = name.endswith("extra") or (name.endswith("model") and "/" in str(value)) or "openai" in named
-            if foreign:
-                key = f"{section}.{name}"
-                raise UsageError(f"Setting “{key}” belongs to the service.", code="bad_setting", key=key)
+    """A caller's settings: those that callers may set, within bounds; limits of media can only be lowered.
+
+    Raises:
+        UsageError: ``bad_setting``, ``unknown_profile``, ``unknown_engine``, ``licence_not_accepted``.
+    """
     settings, own = settings_from(profile, sections), settings_from(profile, {})
+    check_caller(sections, settings, RULES)
     for name in LimitSettings.model_fields:
-        if getattr(settings.limits, name) > getattr(own.limits, name):
+        if not getattr(settings.limits, name) <= getattr(own.limits, name):
             raise UsageError(f"Setting “limits.{name}” can only be lowered.", code="bad_setting", key=f"limits.{name}")
-    for section in ("separation", "transcription", "translation", "dubbing", "quality"):
-        if not 1 <= getattr(settings, section).threads <= MAX_THREADS:
-            key = f"{section}.threads"
-            raise UsageError(f"Setting “{key}” must be 1 to {MAX_THREADS}.", code="bad_setting", key=key)
     for kind, name in engines(settings):
         if name not in registered(kind):
             known = ", ".join(sorted(registered(kind))) or "none"

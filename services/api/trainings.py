@@ -110,7 +110,6 @@ def create_training(
     request: Request, here: Here, caller: Writer, new: NewTraining, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """On the accepted pairs of finished jobs, or of all the caller's jobs once there are enough."""
-    order = checked(here, caller, new)
     trace = request.headers.get("traceparent", "")
     trace = trace if TRACEPARENT.fullmatch(trace) else ""
 
@@ -125,7 +124,7 @@ def create_training(
         if answer.location is None:
             training_id, wakes = trainings.create_training(
                 here.database,
-                order,
+                checked(here, caller, new),
                 key_id=caller.key_id,
                 traceparent=tracing.traceparent() or trace or None,
                 within=entering,
@@ -296,4 +295,4 @@ async def list_training_events(
     def own(session: Session) -> Job:
         return own_training(session, caller, training_id)[0]
 
-    return await events.answer(request, here, own, after, format, limit, last_event_id)
+    return await events.answer(request, here, caller, own, after, format, limit, last_event_id)

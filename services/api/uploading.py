@@ -20,6 +20,7 @@ from shared.disk import storage_errors
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Upload, now
+from shared.store import Blob, file_digest
 
 LEFT = timedelta(hours=1)
 """An expired upload that somebody is still sending is not swept away under their hands."""
@@ -135,20 +136,41 @@ class Writing:
 
 
 def finish(here: Services, writing: Writing) -> None:
-    """Put a complete file into the store. What a crash leaves in between is done when the offset is asked for."""
-    with storage_errors("the artifact store"):
-        try:
-            blob = here.store.add(writing.name, writing.path, move=True)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            blob = here.store.add(writing.name, writing.path)
+    """Book a complete file, then put it into the store: what a crash leaves in between, :func:`stored` does."""
+    with storage_errors(WHAT):
+        blob = Blob(writing.name, file_digest(writing.path), writing.size)
     with here.database.write() as session:
         row = session.get(Upload, writing.id)
         if row is None:
             raise Refused(404, code="unknown_upload", message="The upload was deleted.")
         row.blob, row.expires = asdict(blob), tus.expiry(here.settings)
-    writing.path.unlink(missing_ok=True)
+    move(here, writing.id, blob)
+
+
+def stored(here: Services, upload_id: str, blob: Blob) -> Blob:
+    """The file of a finished upload, in the store: moved there now if the process that booked it could not.
+
+    Raises:
+        StorageError: ``disk_full`` and others; the file stays where it is.
+    """
+    if path_of(here.settings, upload_id).exists():
+        move(here, upload_id, blob)
+    return blob
+
+
+def move(here: Services, upload_id: str, blob: Blob) -> None:
+    path = path_of(here.settings, upload_id)
+    with storage_errors("the artifact store"):
+        try:
+            here.store.add(blob.name, path, move=True, sha256=blob.sha256)
+        except FileNotFoundError:
+            if not here.store.holds(blob):  # Else somebody moved it at the same time.
+                raise
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            here.store.add(blob.name, path, sha256=blob.sha256)
+    path.unlink(missing_ok=True)
 
 
 def drop(settings: ServiceSettings, upload_id: str) -> None:

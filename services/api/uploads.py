@@ -26,7 +26,7 @@ from services.api.keys import Caller, requires
 from services.api.multipart import in_time
 from services.api.problems import MEDIA_TYPE as PROBLEM
 from services.api.problems import Problem, Refused, documented
-from services.api.quotas import check_upload
+from services.api.quotas import awaited, check_upload
 from services.api.state import Here, Services
 from services.api.uploading import Writing, drop, finish, folder, known_offset, sweep_uploads
 from shared.errors import CounterdubError
@@ -147,7 +147,8 @@ async def create(request: Request, here: Here, caller: Writer) -> Response:
 
 def begin(here: Services, caller: Caller, name: str, size: int) -> Upload:
     place = folder(here.settings)
-    tus.check_room(place, size)
+    with here.database.read() as session:
+        tus.check_room(place, size + awaited(session))
     upload = Upload(id=new_id("upl"), key_id=caller.key_id, name=name, size=size, expires=tus.expiry(here.settings))
     with here.database.write() as session:
         check_upload(session, caller, size)

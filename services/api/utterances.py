@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
+from sqlalchemy.orm import Session
 
 from services.api.access import JobId, own_job
 from services.api.jobs import current
 from services.api.keys import Caller, requires
 from services.api.problems import documented
+from services.api.quotas import check_reopened
 from services.api.schemas import JobOut, NewText
 from services.api.state import Here, Services
 from services.api.versions import before
@@ -21,7 +23,7 @@ router = APIRouter(tags=["results"])
 Writer = Annotated[Caller, Depends(requires("jobs:write"))]
 Code = Annotated[str, Path(max_length=40, pattern=r"^[A-Za-z0-9_-]+$", examples=["es"])]
 LineId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", examples=["u0001"])]
-USUAL = (401, 403, 404, 409, 422, 503)
+USUAL = (401, 403, 404, 409, 422, 429, 503)
 
 
 @router.patch(
@@ -71,5 +73,10 @@ def edit(
     code = codes.code(language)
     with here.database.read() as session:
         old = before(here, session, own_job(session, caller, job_id), title, code, utterance)
-    here.wake(requests.edit_line(here.database, here.store, job_id, title, code, utterance, text, before=old))
+
+    def allowed(session: Session) -> None:
+        check_reopened(session, caller, here.settings)
+
+    asked = job_id, title, code, utterance, text
+    here.wake(requests.edit_line(here.database, here.store, *asked, before=old, within=allowed))
     return current(here, caller, job_id)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli import db, evaluate, keys
+from services.cli import db, evaluate, keys, store
 from services.cli.api import api
 from services.cli.embed import embed
 from services.cli.output import (
@@ -228,6 +228,7 @@ def models_verify(
 for command in (shards, serve, submit, api, worker, train, embed, parity, reproduce):
     app.command()(command)
 app.add_typer(db.app, name="db")
+app.add_typer(store.app, name="store")
 app.add_typer(keys.app, name="keys")
 app.add_typer(evaluate.app, name="eval")
 

@@ -87,6 +87,8 @@ def parse_json(text: str) -> list[Cue]:
         if error.msg != "Extra data" or len(rows) < 2:
             raise bad_transcript(f"this is not valid JSON: {error.msg}", error.lineno) from error
         items, numbers, what = [json_row(row, number) for number, row in rows], [number for number, _ in rows], "line"
+    except (RecursionError, ValueError) as error:
+        raise bad_transcript("this JSON is nested too deeply, or holds too long a number", 1) from error
     return [json_cue(item, number, what) for item, number in zip(items, numbers, strict=True)]
 
 
@@ -95,6 +97,8 @@ def json_row(row: str, number: int) -> Any:
         return json.loads(row)
     except json.JSONDecodeError as error:
         raise bad_transcript(f"this is not valid JSON: {error.msg}", number) from error
+    except (RecursionError, ValueError) as error:
+        raise bad_transcript("this JSON is nested too deeply, or holds too long a number", number) from error
 
 
 def json_cue(item: Any, number: int, what: str) -> Cue:
@@ -102,7 +106,7 @@ def json_cue(item: Any, number: int, what: str) -> Cue:
         start, end, text = item["start"], item["end"], item["text"]
         times = [parse_time(value) if isinstance(value, str) else float(value) for value in (start, end)]
         speaker = item.get("speaker")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise bad_transcript(f"{what} {number} needs start, end (seconds) and text", number) from error
     if not isinstance(text, str) or not all(abs(value) < 1e7 for value in times):
         raise bad_transcript(f"{what} {number} needs start, end (seconds) and text", number)

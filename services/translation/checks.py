@@ -34,7 +34,7 @@ INVENTED = 3.0
 """Times the room and the source's own length; beyond, sentences were made up."""
 
 META = re.compile(
-    r"\n|<\||```|[\[\]{}]|[（(][^)）]*[)）]\s*$"
+    r"\n|<\||```|[\[\]{}]|[（(][^()（）]*+[)）]\s*$"
     r"|^\W*(here(['’]s| is)( the)?|translation|translated|note|notes|user|assistant|system|traducci[oó]n|traduction"
     r"|traduzione|tradução|übersetzung|翻訳|訳)\b[^.!?]{0,40}[:：]"
     r"|^(english|spanish|french|italian|german|portuguese|japanese|español|français|italiano|deutsch)\s*:"
@@ -43,7 +43,8 @@ META = re.compile(
 )
 ADVERB = re.compile(r"\b[a-z]{3,}ly\b")
 REPEATED_OFTEN = re.compile(r"(.{2,40}?)(?:[ ]?\1){2,}")
-REPEATED_LONG = re.compile(r"(.{14,}?)[ ]?\1")
+# Longer phrases than that would take time that grows with the square of the line.
+REPEATED_LONG = re.compile(r"(.{14,200}?)[ ]?\1")
 
 
 def fault(source_text: str, text: str, source: str, target: str, room: Budget) -> str | None:

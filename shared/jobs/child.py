@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from celery.signals import setup_logging, worker_shutting_down
@@ -22,12 +23,14 @@ UNBOOKED = 71
 """Exit code of a process that could not write down how a task ended."""
 
 
-def serve(queues: tuple[str, ...], worker: str | None = None, parent: int | None = None) -> None:
+def serve(
+    queues: tuple[str, ...], worker: str | None = None, parent: int | None = None, pulse: Path | None = None
+) -> None:
     """Work until told to stop: SIGTERM lets the task in hand end, for ``soft_shutdown_s`` at most."""
     settings = service_settings()
     waker = Waker(settings.broker_url.get_secret_value())
     runner = Runner(settings, queues, waker, worker)
-    runner.heart.parent = parent
+    runner.heart.parent, runner.heart.pulse = parent, pulse
 
     @waker.app.task(name=WORK, bind=True)  # type: ignore[untyped-decorator]
     def work(self: Any) -> None:
@@ -70,10 +73,11 @@ def main() -> None:
     parser.add_argument("--queues", required=True)
     parser.add_argument("--worker", help="id of its row in the database")
     parser.add_argument("--parent", type=int, help="process without which this one stops")
+    parser.add_argument("--pulse", type=Path, help="file to touch as long as it lives")
     given = parser.parse_args()
     set_up_logging("worker")
     set_up_tracing("worker")
-    serve(tuple(given.queues.split(",")), given.worker, given.parent)
+    serve(tuple(given.queues.split(",")), given.worker, given.parent, given.pulse)
 
 
 if __name__ == "__main__":

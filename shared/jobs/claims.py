@@ -7,24 +7,28 @@ find nothing to do.
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.orm import Session
 
 from shared.errors import CounterdubError
-from shared.jobs.database import Database, locked_job, tell
-from shared.jobs.endings import end_if_cancelled, job_ended, settle_title, title_ended
+from shared.jobs.database import Database, is_away, locked_job, tell
+from shared.jobs.endings import abandon, end_if_cancelled, job_ended, settle_title, title_ended
 from shared.jobs.growth import grow
 from shared.jobs.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
-from shared.jobs.tables import Job, StageRun, Title, now
+from shared.jobs.tables import Job, StageRun, Title, Usage, now
 from shared.pipeline.performing import Done
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
-from shared.store import Blob, Store
+from shared.store import Blob, Store, fetched
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,46 @@ def claim(database: Database, worker: str, queue: str, resume: bool = False) -> 
     """
     while True:
         with database.write() as session:
-            if resume and (mine := session.execute(UNHEARD, {"b_owner": worker}).first()) is not None:
-                return in_hand(session, mine, mine)
-            job = session.execute(OLDEST, {"b_queue": queue}).first()
+            job: Any = session.execute(UNHEARD, {"b_owner": worker}).first() if resume else None
+            run: Any = job
             if job is None:
-                return None
-            taking = {"b_run": job.run_id, "b_owner": worker, "b_started": now()}
-            run = session.execute(TAKE, taking).first()
-            if run is None:
-                continue  # Another worker was quicker.
-            note(session, job.job_id, job.events + 1, "task_started", told(run))
-            return in_hand(session, job, run)
+                job = session.execute(OLDEST, {"b_queue": queue}).first()
+                if job is None:
+                    return None
+                taking = {"b_run": job.run_id, "b_owner": worker, "b_started": now()}
+                run = session.execute(TAKE, taking).first()
+                if run is None:
+                    continue  # Another worker was quicker.
+                note(session, job.job_id, job.events + 1, "task_started", told(run))
+            try:
+                return in_hand(session, job, run)
+            except (TypeError, ValueError, KeyError, AttributeError) as error:
+                unreadable = error
+        # Left as it is, the next look would find the same task, and nobody any other.
+        abandoned(database, job.job_id, run.run_id, unreadable)
+
+
+def abandoned(database: Database, job_id: str, run_id: int | None, error: Exception) -> None:
+    """End a job whose rows or files this process cannot work with: others wait behind it."""
+    log.exception("job %s cannot be gone on with", job_id, exc_info=error)
+    with database.write() as session:
+        if (job := locked_job(session, job_id)) is not None:
+            abandon(session, job, unworkable(error), run_id)
+
+
+def unworkable(error: Exception) -> CounterdubError:
+    """What a job is told that ends because of ``error``."""
+    if isinstance(error, CounterdubError):
+        return error
+    message = "What is stored of this job cannot be read by the version of Counterdub that runs here. Submit it anew."
+    return CounterdubError(message, code="job_unreadable")
+
+
+def at_fault(error: Exception) -> bool:
+    """Whether an error is about the job that was in hand, and not about the database or the store, which all share."""
+    if isinstance(error, DBAPIError):
+        return isinstance(error, DataError)
+    return not (isinstance(error, CounterdubError) and (error.retryable or is_away(error)))
 
 
 def in_hand(session: Session, job: Any, run: Any) -> Claimed:
@@ -200,6 +233,9 @@ def forward(session: Session, run: Any, made: dict[str, Any], store: Store) -> d
         title.video = made["video"]
     if run.stage == "ingest":
         title.seconds = probed_seconds(store, made)
+        # Once, however often a title is begun again.
+        if session.get(Usage, (job.id, title.name)) is None:
+            session.add(Usage(job_id=job.id, title=title.name, key_id=job.key_id, seconds=title.seconds))
     grown = [title] if plans else []
     if run.stage == "cast":
         grown += following(session, job, title)
@@ -209,7 +245,7 @@ def forward(session: Session, run: Any, made: dict[str, Any], store: Store) -> d
 
 def probed_seconds(store: Store, made: Mapping[str, Any]) -> float:
     """Duration of a title by the outputs of its ingest."""
-    probe = json.loads(store.fetch(Blob(**made["probe.json"])).read_text(encoding="utf-8"))
+    probe = json.loads(fetched(store, Blob(**made["probe.json"]), "ingest").read_text(encoding="utf-8"))
     return float(probe["duration"])
 
 
@@ -228,11 +264,19 @@ def fail(
     database: Database, store: Store, run_id: int, worker: str, error: CounterdubError, max_attempts: int
 ) -> dict[str, int]:
     """Book a failed task: it rests and is tried again, or its language (or title) is given up."""
-    with database.write() as session:
-        mine = owned(session, run_id, worker)
-        if mine is None:
-            return {}
-        return failed(session, mine[0], mine[1], store, error, max_attempts)
+    job_id = None
+    try:
+        with database.write() as session:
+            mine = owned(session, run_id, worker)
+            if mine is None:
+                return {}
+            job_id = mine[0].id
+            return failed(session, mine[0], mine[1], store, error, max_attempts)
+    except Exception as wrong:
+        if job_id is None or not at_fault(wrong):
+            raise
+        abandoned(database, job_id, run_id, wrong)
+        return {}
 
 
 def failed(

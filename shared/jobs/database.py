@@ -13,9 +13,21 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared.errors import StorageError, UsageError
+from shared.errors import CounterdubError, StorageError, UsageError
 from shared.jobs import training_tables  # noqa: F401 - whoever opens a database knows all its tables
 from shared.jobs.tables import Event, Job
+
+DATABASE = "database"
+"""What an error of the database names as its ``part``."""
+
+SQLITE_AWAY = (
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+)
+POSTGRESQL_READ_ONLY, POSTGRESQL_FULL = "25006", "53100"
 
 
 class Database:
@@ -48,7 +60,7 @@ class Database:
         """A transaction that changes nothing.
 
         Raises:
-            StorageError: ``database_away`` (retryable).
+            StorageError: ``database_away`` or ``disk_full`` (retryable).
         """
         with _away(), self._sessions.begin() as session:
             yield session
@@ -61,7 +73,7 @@ class Database:
         refused whenever another one came between.
 
         Raises:
-            StorageError: ``database_away`` (retryable).
+            StorageError: ``database_away`` or ``disk_full`` (retryable).
         """
         with _away(), self._sessions.begin() as session:
             if self.is_sqlite:
@@ -77,19 +89,43 @@ def _away() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
+        if _full(error):
+            raise StorageError(
+                "The database's disk is full. Nothing is lost; whoever runs the service has to free some space.",
+                code="disk_full",
+                retryable=True,
+                part=DATABASE,
+            ) from error
         if error.connection_invalidated or _refused(error):
             raise StorageError(
-                "The database does not answer. It is tried again.", code="database_away", retryable=True
+                "The database does not answer. It is tried again.", code="database_away", retryable=True, part=DATABASE
             ) from error
         raise
 
 
+def is_away(error: CounterdubError) -> bool:
+    """Whether it is the database that could not be asked or written to: later the same may go well."""
+    return error.code == "database_away" or error.details.get("part") == DATABASE
+
+
+def _code(error: DBAPIError) -> int | None:
+    """SQLite's primary error code."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
+
+
+def _full(error: DBAPIError) -> bool:
+    return _code(error) == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", None) == POSTGRESQL_FULL
+
+
 def _refused(error: DBAPIError) -> bool:
     """Whether another try may help. SQLite says OperationalError to everything: to a wrong statement too."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
+    code = _code(error)
     if code is not None:
-        return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL)
-    return isinstance(error, OperationalError)
+        return code in SQLITE_AWAY
+    # A server that takes over, or stands by, can be read only: psycopg calls that an internal error.
+    read_only = getattr(error.orig, "sqlstate", None) == POSTGRESQL_READ_ONLY
+    return read_only or isinstance(error, OperationalError)
 
 
 def _sqlite_connect(connection: Any, _record: Any) -> None:

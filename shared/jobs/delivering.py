@@ -29,7 +29,7 @@ from shared.pipeline.performing import Done, Performer
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
 from shared.records import SCHEMA_VERSION
-from shared.settings import Settings
+from shared.settings import stored_settings
 from shared.store import Blob, Store
 
 
@@ -69,7 +69,7 @@ def title_run(session: Session, job: Job, title: Title, store: Store) -> TitleRu
     if title.video is None:
         return None
     rows = title_rows(session, title)
-    settings = Settings.model_validate(job.settings)
+    settings, _ = stored_settings(job.settings)
     before = previous(session, job, title)
     request = replace(title_request(session, title, before), source_name=title.source_name)
     run = TitleRun(request, plan=planned_tasks(session, job, title, settings, store, rows))
@@ -153,7 +153,7 @@ def summarise(
         inputs = dataset_inputs(session, job_id)
     failures = {title.name: title.error for title in titles if title.state == "failed"}
     scope = Scope(extra={"titles": [title.name for title in titles], "failed": failures})
-    settings = Settings.model_validate(job.settings)
+    settings, _ = stored_settings(job.settings)
     done = performer.perform(Task("dataset", "dataset", scope), inputs, settings, cancelled, report)
     table = json.loads(performer.store.fetch(done.outputs["report.json"]).read_text(encoding="utf-8"))
     with database.write() as session:

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from shared.errors import CounterdubError
 from shared.jobs.database import tell
-from shared.jobs.tables import Delivery, Job, StageRun, Title, now
+from shared.jobs.tables import FINAL, Delivery, Job, StageRun, Title, now
 
 DELIVERY = "pairing"
 """Queue of what lays files out and makes the job's tables and report."""
@@ -62,6 +63,30 @@ def job_ended(session: Session, job: Job, state: str, **facts: Any) -> None:
         data = {"id": job.id, "state": state, "titles": job.titles, "titles_failed": job.titles_failed, **facts}
         body = {"type": f"job.{state}", "timestamp": job.finished.isoformat(), "data": data}
         session.add(Delivery(job_id=job.id, body=body))
+
+
+def abandon(session: Session, job: Job, error: CounterdubError, run_id: int | None = None) -> None:
+    """End a job that cannot be gone on with. Nothing is planned, read or validated for it: that is what failed.
+
+    Args:
+        run_id: The task that it came up with.
+    """
+    if job.state in FINAL:
+        return
+    open_runs = StageRun.job_id == job.id, StageRun.state.not_in(FINAL)
+    if run_id is not None:
+        broken = update(StageRun).where(StageRun.id == run_id, *open_runs)
+        session.execute(broken.values(state="failed", owner=None, finished=now(), error=error.to_dict()))
+    session.execute(update(StageRun).where(*open_runs).values(state="skipped", owner=None))
+    lost: Any = session.execute(
+        update(Title)
+        .where(Title.job_id == job.id, Title.state == "running")
+        .values(state="failed", error=error.to_dict(), open_runs=0, stale=False)
+    )
+    job.titles_ended += lost.rowcount
+    job.titles_failed += lost.rowcount
+    job.runs_ended = job.runs
+    job_ended(session, job, "cancelled" if job.state == "cancelling" else "failed", error=error.to_dict())
 
 
 def end_if_cancelled(session: Session, job: Job) -> None:

@@ -5,6 +5,7 @@ Always called with the job locked, in the transaction that made the fact known: 
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,11 +18,11 @@ from sqlalchemy.orm import Session
 from shared.jobs.database import tell
 from shared.jobs.endings import settle_title
 from shared.jobs.settings import FETCH
-from shared.jobs.tables import FINAL, Edit, Job, Need, StageRun, Title
-from shared.pipeline.planner import Known, Plan, Ref, Task, TitleRequest, plan, task_language
+from shared.jobs.tables import FINAL, Edit, Event, Job, Need, StageRun, Title
+from shared.pipeline.planner import Known, Plan, Ref, Task, TitleRequest, dependents, plan, task_language
 from shared.pipeline.stage import Scope, queue_of
-from shared.settings import Settings
-from shared.store import Blob, Store
+from shared.settings import Settings, stored_settings
+from shared.store import Blob, Store, fetched
 
 Rows = dict[str, Any]
 """Task → its row (id, task, state, scope, inputs)."""
@@ -31,11 +32,16 @@ INTERNAL = ("deliver", "dataset")
 
 OPEN = ("waiting", "ready", "resting")
 
+UNREAD = "settings_unread"
+"""Kind of the event that names settings of the job which this version does not know."""
+
+log = logging.getLogger(__name__)
+
 
 def grow(session: Session, job: Job, titles: Iterable[Title], store: Store) -> dict[str, int]:
     """Plan titles again and enter what is new. Returns queue → tasks that became ready."""
     wakes: Counter[str] = Counter()
-    settings = Settings.model_validate(job.settings)
+    settings = read_settings(session, job)
     for title in titles:
         if title.error:
             wakes += Counter(settle_title(session, job, title))  # Given up: nothing more is planned.
@@ -51,6 +57,17 @@ def grow(session: Session, job: Job, titles: Iterable[Title], store: Store) -> d
             tell(session, job, "plan_grew", title=title.name, planned=len(planned.tasks))
         wakes += Counter(settle_title(session, job, title))
     return wakes
+
+
+def read_settings(session: Session, job: Job) -> Settings:
+    """The job's settings. What this version cannot read of them is told once; the row keeps it."""
+    settings, unread = stored_settings(job.settings)
+    if unread:
+        told = select(Event.seq).where(Event.job_id == job.id, Event.kind == UNREAD).limit(1)
+        if session.scalar(told) is None:
+            log.warning("settings of a job that this version does not know", extra={"job": job.id, "keys": unread})
+            tell(session, job, UNREAD, keys=list(unread))
+    return settings
 
 
 def title_rows(session: Session, title: Title) -> Rows:
@@ -111,8 +128,9 @@ def known(session: Session, title: Title, before: Title | None, store: Store, ro
         if not outputs or output not in outputs:
             return None
         blob = Blob(**outputs[output])
-        # Of the title before, the blob itself becomes an input.
-        return store.fetch(blob) if name == title.name else blob
+        if name != title.name:
+            return blob  # Of the title before, the blob itself becomes an input.
+        return fetched(store, blob, task)
 
     return find
 
@@ -212,16 +230,6 @@ class Changed:
 
     def __init__(self, id: int, task: str, state: str, scope: dict[str, Any], inputs: dict[str, Any]) -> None:
         self.id, self.task, self.state, self.scope, self.inputs = id, task, state, scope, inputs
-
-
-def dependents(planned: Plan, changed: set[str]) -> set[str]:
-    """The tasks and everything that comes after them. The planner names tasks after those they need."""
-    again = set(changed)
-    size = -1
-    while size != len(again):
-        size = len(again)
-        again |= {task.id for task in planned.tasks if not again.isdisjoint(task.needs)}
-    return again
 
 
 def enter(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sqlalchemy import select, update
 
@@ -21,6 +23,7 @@ from shared.jobs.tables import Job, StageRun, Worker, new_id
 
 log = logging.getLogger(__name__)
 
+PULSE_S = 0.5
 OVERTIME = 70
 """Exit code of a process that ended itself because a task took too long."""
 
@@ -43,6 +46,8 @@ class Heart:
         self._cancelled = threading.Event()
         self._share = 0.0
         self._since = 0.0
+        self.pulse: Path | None = None
+        """File to touch as long as this process's threads run; whoever started it feels it."""
         self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
 
     def register(self) -> None:
@@ -53,6 +58,8 @@ class Heart:
 
     def start(self) -> None:
         self._thread.start()
+        if self.pulse is not None:
+            threading.Thread(target=self._keep_pulse, args=(self.pulse,), name="pulse", daemon=True).start()
 
     def stop(self) -> None:
         self._ended.set()
@@ -84,6 +91,12 @@ class Heart:
             with self._lock:
                 self._claimed = None
 
+    def _keep_pulse(self, path: Path) -> None:
+        """By itself, since the heart may wait for the database."""
+        while not self._ended.wait(PULSE_S):
+            with contextlib.suppress(OSError):  # Whoever felt it is gone, or the disk is: nothing depends on one touch.
+                path.touch()
+
     def _beat(self) -> None:
         """A beat every half heartbeat; a look at the task in hand every second or oftener."""
         beat_every = self._settings.heartbeat_s / 2
@@ -102,8 +115,11 @@ class Heart:
                     claimed, cancelled = self._claimed, self._cancelled
                 if claimed is not None:
                     self._look(claimed, cancelled)
-            except CounterdubError:
-                log.warning("no beat: the database does not answer")
+            except CounterdubError as error:
+                log.warning("no beat: %s", error.code)
+            except Exception:
+                # A heart that stands still would keep time limits and cancellation from every later task.
+                log.exception("no beat")
 
     def _move(self) -> None:
         with self._database.write() as session:
@@ -133,12 +149,17 @@ class Heart:
 
     def _end_process(self, claimed: Claimed, limit: float) -> None:
         """An engine that hangs cannot be interrupted, only ended with its process."""
-        error = EngineError(
-            f"This task took longer than {limit:.0f} s. Raise COUNTERDUB_TIME_LIMIT_S if the machine is slow.",
-            code="time_limit",
-            stage=claimed.task.stage,
-            retryable=True,
-        )
+        error = overtime(claimed.task.stage, limit)
         fail(self._database, self._settings.open_store(), claimed.run, self.worker, error, self._settings.max_attempts)
         log.error("task %s of %s ran out of time", claimed.task.id, claimed.job)
         os._exit(OVERTIME)
+
+
+def overtime(stage: str, limit: float) -> EngineError:
+    """The error of a task that took longer than it may."""
+    return EngineError(
+        f"This task took longer than {limit:.0f} s. Raise COUNTERDUB_TIME_LIMIT_S if the machine is slow.",
+        code="time_limit",
+        stage=stage,
+        retryable=True,
+    )

@@ -6,6 +6,7 @@ last saw it move, by its own monotonic clock.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,11 +14,13 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import ColumnElement, func, select, update
 
 from shared.errors import CounterdubError
-from shared.jobs.claims import failed, put_back
-from shared.jobs.database import Database, locked_job
+from shared.jobs.claims import abandoned, at_fault, failed, put_back
+from shared.jobs.database import Database, is_away, locked_job
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import StageRun, Worker
 from shared.store import Store
+
+log = logging.getLogger(__name__)
 
 LOST_AFTER = 1.6
 """Heartbeats without a beat after which a worker is taken for dead."""
@@ -91,7 +94,25 @@ class Watch:
         return wakes
 
     def release(self, run_id: int) -> dict[str, int]:
-        """Make the task of a lost worker ready again; one that keeps killing its workers has failed."""
+        """Make the task of a lost worker ready again; one that keeps killing its workers has failed.
+
+        What is wrong with one job ends that job: all others wait for the same watch.
+        """
+        job_id = None
+        try:
+            with self._database.read() as session:
+                job_id = session.scalar(select(StageRun.job_id).where(StageRun.id == run_id))
+            return self._release(run_id)
+        except Exception as error:
+            if job_id is not None and at_fault(error):
+                abandoned(self._database, job_id, run_id, error)
+                return {}
+            if not isinstance(error, CounterdubError) or is_away(error):
+                raise
+            log.warning("a task of a lost worker waits: %s", error.code)
+            return {}
+
+    def _release(self, run_id: int) -> dict[str, int]:
         with self._database.write() as session:
             job_id = session.scalar(select(StageRun.job_id).where(StageRun.id == run_id))
             job = locked_job(session, job_id) if job_id else None

@@ -20,13 +20,16 @@ from shared.jobs.tables import FINAL, Artifact, Delivery, Edit, Job, Need, Stage
 from shared.pipeline.titles import unique_names
 from shared.records import Utterance, read_jsonl
 from shared.settings import Settings
-from shared.store import Blob, Store
+from shared.store import Blob, Store, fetched
 
 Wakes = Mapping[str, int]
 """Queue → how many tasks became ready in it."""
 
 BROKEN = ("failed", "cancelled", "skipped")
 """What is begun anew when a job or title is retried."""
+
+
+LOST = "artifact_lost"
 
 
 @dataclass(frozen=True)
@@ -131,26 +134,46 @@ def cancel_job(database: Database, job_id: str) -> Wakes:
     return {}
 
 
-def retry_job(database: Database, store: Store, job_id: str) -> Wakes:
+def retry_job(
+    database: Database, store: Store, job_id: str, within: Callable[[Session], None] = lambda session: None
+) -> Wakes:
     """Do the failed or cancelled parts of an ended job again; finished ones are kept.
+
+    Args:
+        within: Called first in its transaction; refuses by raising.
 
     Raises:
         UsageError: ``no_such_job``, ``job_running`` or ``nothing_to_retry``.
     """
     with database.write() as session:
+        within(session)
         job = ended(session, job_id)
         of_job = StageRun.job_id == job.id, StageRun.state.in_(BROKEN)
         names = set(session.scalars(select(StageRun.title).where(*of_job)))
         names |= set(session.scalars(select(Title.name).where(Title.job_id == job.id, Title.state.in_(BROKEN))))
         if not names and job.state == "done":
             raise UsageError("Nothing of this job failed.", code="nothing_to_retry")
+        errors: dict[str, list[Any]] = {}
+        for row in session.execute(select(StageRun.title, StageRun.error).where(*of_job)):
+            errors.setdefault(row.title, []).append(row.error)
         session.execute(delete(StageRun).where(*of_job))
         wanted = select(Title).where(Title.job_id == job.id, Title.name.in_(names)).order_by(Title.position)
         titles = list(session.scalars(wanted))
+        for title in titles:
+            if LOST in {(error or {}).get("code") for error in (title.error, *errors.get(title.name, ()))}:
+                forget_lost(session, store, title)
         reopen(session, job, titles)
         tell(session, job, "job_retried", titles=len(titles))
         # Where all titles are finished, the job's own tables are what failed.
         return grow(session, job, titles, store) or settle_job(session, job)
+
+
+def forget_lost(session: Session, store: Store, title: Title) -> None:
+    """Have what the store has lost made anew: finished tasks whose files are gone count as never done."""
+    done = select(StageRun.id, StageRun.outputs).where(StageRun.title_id == title.id, StageRun.state == "done")
+    for run in session.execute(done).all():
+        if not all(store.holds(Blob(**value)) for value in (run.outputs or {}).values()):
+            session.execute(delete(StageRun).where(StageRun.id == run.id))
 
 
 def edit_line(
@@ -163,17 +186,20 @@ def edit_line(
     text: str,
     *,
     before: Mapping[str, Any] | None = None,
+    within: Callable[[Session], None] = lambda session: None,
 ) -> Wakes:
     """Give one line another text and redo what depends on it, nothing else.
 
     Args:
         title: Name of the title; not needed where the job has one.
         before: What is to be kept of the line as it was; the event has it.
+        within: Called first in its transaction; refuses by raising.
 
     Raises:
         UsageError: ``no_such_job``, ``job_running``, ``unknown_title``, ``unknown_language``, ``unknown_utterance``.
     """
     with database.write() as session:
+        within(session)
         job = ended(session, job_id)
         wanted = select(Title).where(Title.job_id == job.id)
         titles = list(session.scalars((wanted.where(Title.name == title) if title else wanted).limit(2)))
@@ -253,5 +279,5 @@ def spoken(session: Session, store: Store, title: Title) -> set[str]:
     outputs = session.scalar(run.where(StageRun.state == "done"))
     if not outputs:
         return set()
-    path = store.fetch(Blob(**outputs["utterances.jsonl"]))
+    path = fetched(store, Blob(**outputs["utterances.jsonl"]), "speakers")
     return {line.id for line in read_jsonl(path, Utterance)}

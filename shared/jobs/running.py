@@ -11,10 +11,11 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TypeVar
 
+from shared.disk import for_service
 from shared.errors import Cancelled, CounterdubError, StorageError
 from shared.jobs import delivering, trainings
 from shared.jobs.claims import Claimed, claim, fail, finish, give_back
-from shared.jobs.database import Database
+from shared.jobs.database import Database, is_away
 from shared.jobs.heart import Heart
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.wakeups import Waker
@@ -22,7 +23,7 @@ from shared.observability import tracing
 from shared.observability.logging import bound
 from shared.pipeline.performing import Performer, failures
 from shared.pipeline.work import EnginePool
-from shared.settings import Settings
+from shared.settings import Settings, stored_settings
 from shared.store import Store
 from shared.weights import WeightFolder
 
@@ -99,7 +100,7 @@ class Runner:
                     wakes = self.perform(claimed, cancelled)
             except CounterdubError as error:
                 log.warning("task failed: %s", error.code)
-                wakes = patiently(self.booking(claimed, error), threading.Event())
+                wakes = patiently(self.booking(claimed, for_service(error)), threading.Event())
             else:
                 log.info("task done", extra={"seconds": round(time.perf_counter() - began, 3)})
         self._waker.wake(wakes)
@@ -135,7 +136,7 @@ class Runner:
             here = Bench(self.database, self.store, self.settings, worker, cancelled, self.stopping)
             return trainer()(claimed, here)
         if claimed.job != self._settings_of[0]:
-            self._settings_of = claimed.job, Settings.model_validate(claimed.settings)
+            self._settings_of = claimed.job, stored_settings(claimed.settings)[0]
         settings = self._settings_of[1]
         done = self._performer.perform(claimed.task, claimed.inputs(), settings, cancelled, report)
         # The work is in the store: it only has to be written down, however long the database is away.
@@ -177,15 +178,15 @@ def patiently(action: Callable[[], T], stopping: threading.Event) -> T:
     """Try until the database answers, with growing pauses.
 
     Raises:
-        StorageError: ``database_away`` when ``stopping`` is set meanwhile.
+        StorageError: The database's, when ``stopping`` is set meanwhile.
     """
     pause = 0.1
     while True:
         try:
             return action()
         except CounterdubError as error:
-            if error.code != "database_away" or stopping.is_set():
+            if not is_away(error) or stopping.is_set():
                 raise
-            log.warning("the database does not answer")
+            log.warning("the database: %s", error.code)
             stopping.wait(pause)
             pause = min(pause * 2, 5.0)

@@ -34,6 +34,12 @@ class ServiceSettings(BaseSettings):
     retry_delay_s: float = Field(5.0, ge=0, description="Before a task that may succeed is tried again; doubles.")
     time_limit_s: float = Field(3600.0, gt=0, description="Of one task; its process is ended at the limit.")
     time_limits_s: dict[str, float] = Field({}, description='Of single stages: {"ingest": 7200}.')
+    cancel_s: float = Field(
+        30.0, gt=0, description="A task that goes on for so long after its job was cancelled is ended with its process."
+    )
+    silent_s: float = Field(
+        120.0, gt=0, description="A process that shows no sign of life for so long, whatever it does, is ended."
+    )
     training_limit_s: float = Field(
         14 * 24 * 3600.0, gt=0, description="Of a training, from one interruption to the next."
     )
@@ -49,6 +55,9 @@ class ServiceSettings(BaseSettings):
     )
     soft_shutdown_s: float = Field(60.0, ge=0, description="A worker told to stop may finish its task for so long.")
 
+    sweep_hours: float = Field(
+        168.0, ge=0, description="A stored file that nothing refers to goes so long after its last use; 0: never."
+    )
     upload_folder: Path | None = Field(None, description="Unfinished uploads; below data when absent.")
     max_upload_bytes: int = 20 * 2**30
     max_request_bytes: int = Field(2**20, description="Of a JSON body.")

@@ -279,6 +279,17 @@ class Delivery(Base):
     last_status: Mapped[int | None]
 
 
+class Usage(Base):
+    """Seconds of a title that were worked on. Rows are only ever added: deleting a job gives nothing back."""
+
+    __tablename__ = "usage"
+    job_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    title: Mapped[str] = mapped_column(String(200), primary_key=True)
+    key_id: Mapped[str | None] = mapped_column(String(40), index=True)
+    seconds: Mapped[float]
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Idempotency(Base):
     """The answer that was given to a request with an Idempotency-Key."""
 

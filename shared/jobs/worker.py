@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 
 from sqlalchemy import select, update
 
 from shared.errors import CounterdubError
 from shared.jobs.database import Database
+from shared.jobs.oversight import Oversight
 from shared.jobs.reaping import Watch
 from shared.jobs.settings import ServiceSettings
+from shared.jobs.sweeping import sweep
 from shared.jobs.tables import Worker, new_id
 from shared.jobs.wakeups import Waker
+from shared.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +35,7 @@ TICK = 0.15
 """Heartbeats between two looks of the watch: with :data:`LOST_AFTER` a lost worker is found within two heartbeats."""
 LEFT_AFTER_S = 2 * 24 * 3600.0
 """Temporary files that nobody touched for so long were left by a process that was killed."""
+SWEEP_EVERY_S = 6 * 3600.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """Before a process that died is started again."""
 KILL_AFTER_S = 15.0
@@ -36,10 +43,15 @@ KILL_AFTER_S = 15.0
 
 
 class Processes:
-    """Worker processes that are started again when they die."""
+    """Worker processes that are started again when they die.
 
-    def __init__(self, command: Sequence[str], count: int) -> None:
+    Args:
+        pulses: A folder; each process touches a file of its own in it.
+    """
+
+    def __init__(self, command: Sequence[str], count: int, pulses: Path) -> None:
         self._command = list(command)
+        self._pulses = pulses
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._count = count
         self._not_before = 0.0
@@ -55,19 +67,32 @@ class Processes:
         ended = [worker for worker, process in self._running.items() if process.poll() is not None]
         for worker in ended:
             log.warning("worker process ended with %s", self._running.pop(worker).returncode)
+            (self._pulses / worker).unlink(missing_ok=True)
             self._not_before = moment + self._pause
             self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
         if len(self._running) == self._count and moment > self._not_before + 60:
             self._pause = FIRST_PAUSE_S
         while len(self._running) < self._count and moment >= self._not_before:
             worker = new_id("wrk")
-            command = [*self._command, "--worker", worker, "--parent", str(os.getpid())]
+            pulse = self._pulses / worker
+            pulse.touch()
+            command = [*self._command, "--worker", worker, "--parent", str(os.getpid()), "--pulse", str(pulse)]
             self._running[worker] = subprocess.Popen(command, start_new_session=True)
         return ended
 
     def alive(self) -> list[str]:
         """Ids of the workers whose process is there."""
         return [worker for worker, process in self._running.items() if process.poll() is None]
+
+    def pulses(self) -> dict[str, Path]:
+        """Worker → the file that its process touches."""
+        return {worker: self._pulses / worker for worker in self.alive()}
+
+    def end(self, worker: str) -> None:
+        """End one at once, with all that it has started: it cannot be asked."""
+        if worker in self._running:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._running[worker].pid, signal.SIGKILL)
 
     def stop(self, within: float) -> None:
         """Ask them to end, then make them."""
@@ -96,7 +121,8 @@ def run_worker(
         child: Command of one process.
     """
     stopping = threading.Event()
-    processes = Processes([*child, "--queues", ",".join(queues)], concurrency)
+    pulses = tempfile.TemporaryDirectory(prefix="counterdub-")
+    processes = Processes([*child, "--queues", ",".join(queues)], concurrency, Path(pulses.name))
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         if stopping.is_set():
@@ -110,6 +136,10 @@ def run_worker(
     store = settings.open_store()
     store.sweep(LEFT_AFTER_S)
     watch = Watch(database, store, settings, tuple(queues))
+    oversight = Oversight(database, store, settings)
+    if settings.sweep_hours:
+        sweeping = threading.Thread(target=keep_swept, args=(database, store, settings, stopping), daemon=True)
+        sweeping.start()
     tick = settings.heartbeat_s * TICK
     next_look = next_beat = 0.0
     dead: list[str] = []
@@ -119,16 +149,44 @@ def run_worker(
             if dead or time.monotonic() >= next_look:
                 next_look = time.monotonic() + tick
                 look(watch, waker, dead)
+                for worker in unruly(oversight, processes):
+                    log.error("worker process %s does not answer and is ended", worker)
+                    processes.end(worker)
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + settings.heartbeat_s / 2
                 beat_for(database, processes.alive())
     finally:
         processes.stop(settings.soft_shutdown_s + KILL_AFTER_S)
         database.close()
+        pulses.cleanup()
+
+
+def keep_swept(database: Database, store: Store, settings: ServiceSettings, stopping: threading.Event) -> None:
+    """Now and then remove what nothing refers to any more. Any number may do so at once."""
+    idle_s = settings.sweep_hours * 3600
+    while not stopping.wait(min(idle_s / 4, SWEEP_EVERY_S)):
+        try:
+            sweep(database, store, idle_s)
+        except CounterdubError as error:
+            log.warning("the store is swept later: %s", error.code)
+        except Exception:
+            log.exception("the store could not be swept")
+
+
+def unruly(oversight: Oversight, processes: Processes) -> list[str]:
+    """Workers whose process has to be ended."""
+    found = oversight.silent(processes.pulses())
+    try:
+        return found + oversight.overdue(processes.alive())
+    except CounterdubError as error:
+        log.warning("nobody could be asked what runs: %s", error.code)
+    except Exception:
+        log.exception("what runs could not be looked at")
+    return found
 
 
 def look(watch: Watch, waker: Waker, dead: list[str]) -> None:
-    """One round of the watch; what is away now is asked again in the next.
+    """One round of the watch; what is away now is asked again in the next. Whatever fails, the loop goes on.
 
     Args:
         dead: Workers that are known to have ended; those that were buried are taken off.
@@ -139,9 +197,10 @@ def look(watch: Watch, waker: Waker, dead: list[str]) -> None:
             dead.pop()
         waker.wake(watch.look(waker.queued))
     except CounterdubError as error:
-        if not error.retryable:
-            raise
         log.warning("watch: %s", error.code)
+    except Exception:
+        # This process keeps others running: it must not end for something that it looks at.
+        log.exception("the watch failed in this round")
 
 
 def beat_for(database: Database, workers: list[str]) -> None:

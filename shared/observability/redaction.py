@@ -16,12 +16,12 @@ SECRET_NAME = re.compile(
 
 PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # user:password@ of any URL
-    (re.compile(r"(?P<keep>[a-z][a-z0-9+.-]*://)[^\s/@'\"]*@", re.I), rf"\g<keep>{HIDDEN}@"),
+    (re.compile(r"(?P<keep>[a-z][a-z0-9+.-]{0,30}://)[^\s/@'\"]*@", re.I), rf"\g<keep>{HIDDEN}@"),
     (re.compile(r"(?P<keep>\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.I), rf"\g<keep>{HIDDEN}"),
     # parameters of signed URLs, forms and headers
     (
         re.compile(
-            r"(?P<keep>\b[\w-]*(?:signature|token|secret|password|credential|api[-_]?key|access[-_]?key)[\w-]*[\"']?\s*[=:]\s*[\"']?)"
+            r"(?P<keep>(?:signature|token|secret|password|credential|api[-_]?key|access[-_]?key)[\w-]{0,100}[\"']?\s*[=:]\s*[\"']?)"
             r"[^\s&\"',;}]+",
             re.I,
         ),

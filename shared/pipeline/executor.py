@@ -17,7 +17,7 @@ from typing import Any
 from shared.errors import Cancelled, CounterdubError
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.performing import Done, Performer, failures
-from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, plan, task_language
+from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, dependents, plan, task_language
 from shared.pipeline.stage import stage
 from shared.pipeline.work import EnginePool
 from shared.settings import Settings
@@ -37,6 +37,8 @@ class TitleRun:
     done: dict[str, Done] = field(default_factory=dict)
     failed: dict[str, CounterdubError] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
+    stale: set[str] = field(default_factory=set)
+    """Running tasks whose results count for nothing: the plan asks something else of them by now."""
     plan: Plan = field(default_factory=lambda: Plan(()))
     ended: bool = False
 
@@ -129,14 +131,29 @@ class Executor:
             fresh = plan(title.request, self._settings, known, set(title.failed), cast_ready(before))
             if len(fresh.tasks) != len(title.plan.tasks):
                 self._tell(RunEvent("plan_grew", title.request.name, planned=len(fresh.tasks)))
+            self._redo(title, fresh)
             title.plan = fresh
             for task in fresh.tasks:
                 if not task.needs <= title.done.keys() or task.id in title.done.keys() | title.running:
                     continue
                 if task.id not in title.failed and self._free(task, futures):
                     title.running.add(task.id)
-                    futures[threads.submit(self._guarded, title, task)] = (title, task)
+                    # Now: what is done may have to be made again while this one waits for a thread.
+                    inputs = {
+                        key: title.done[value.task].outputs.get(value.output) if isinstance(value, Ref) else value
+                        for key, value in task.inputs.items()
+                    }
+                    futures[threads.submit(self._guarded, title, task, inputs)] = (title, task)
             self._settle(title)
+
+    def _redo(self, title: TitleRun, fresh: Plan) -> None:
+        """Forget what was made of other inputs than the plan now names, and all that hangs on it."""
+        before = {task.id: task for task in title.plan.tasks}
+        changed = {task.id for task in fresh.tasks if before.get(task.id, task) != task}
+        for task_id in dependents(fresh, changed) if changed else ():
+            title.done.pop(task_id, None)
+            if task_id in title.running:
+                title.stale.add(task_id)
 
     def _free(self, task: Task, futures: Mapping[Future[Done], tuple[TitleRun, Task]]) -> bool:
         """Whether there is room for one more task of this kind, with or without engines."""
@@ -147,16 +164,16 @@ class Executor:
     def _light(self, task: Task) -> bool:
         return not stage(task.stage).engines(self._settings, task.scope)
 
-    def _guarded(self, title: TitleRun, task: Task) -> Done:
+    def _guarded(self, title: TitleRun, task: Task, inputs: Mapping[str, Path | Blob | None]) -> Done:
         """:meth:`execute` with every failure turned into a CounterdubError that names its stage."""
         name = title.request.name
         self._tell(RunEvent("task_started", name, task.id, task.stage, task_language(task.id)))
         with failures(task.stage, f"task {task.id} of {name}"):
-            inputs = {
-                key: title.done[value.task].outputs[value.output] if isinstance(value, Ref) else value
-                for key, value in task.inputs.items()
-            }
-            return self.execute(name, task, inputs)
+            given = {key: value for key, value in inputs.items() if value is not None}
+            if len(given) < len(inputs):
+                missing = ", ".join(sorted(set(inputs) - set(given)))
+                raise CounterdubError(f"A stage has not made {missing}.", code="missing_output")
+            return self.execute(name, task, given)
 
     def _collect(self, title: TitleRun, task: Task, future: Future[Done]) -> CounterdubError | None:
         """Book a finished task."""
@@ -170,7 +187,9 @@ class Executor:
         error = future.exception()
         if error is None:
             done = future.result()
-            title.done[task.id] = done
+            if task.id not in title.stale:
+                title.done[task.id] = done
+            title.stale.discard(task.id)
             self._tell(
                 RunEvent(
                     "task_done", **event, cached=done.cached, seconds=done.seconds, engine_seconds=done.engine_seconds

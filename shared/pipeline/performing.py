@@ -17,7 +17,7 @@ from shared.pipeline.planner import Task
 from shared.pipeline.stage import stage
 from shared.pipeline.work import EnginePool, TaskWork, hashed_settings
 from shared.settings import Settings
-from shared.store import Blob, Store, digest, file_digest
+from shared.store import Blob, Store, digest, fetched, file_digest
 
 
 @dataclass
@@ -87,7 +87,8 @@ class Performer:
         began = time.perf_counter()
         with self.store.workspace() as folder:
             files = {
-                name: self.store.fetch(value) if isinstance(value, Blob) else value for name, value in inputs.items()
+                name: fetched(self.store, value, f"what {task.id} works on") if isinstance(value, Blob) else value
+                for name, value in inputs.items()
             }
             work = TaskWork(kind, task, self.store, folder, identities, cancelled, report, self._fresh)
             work.progress(0.0)

@@ -5,6 +5,7 @@ The command line, notebooks and services call these functions; :mod:`shared.pipe
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.titles import find_videos, unique_name
 from shared.pipeline.work import EnginePool
 from shared.records import Utterance, read_jsonl
-from shared.settings import Settings
+from shared.settings import Settings, stored_settings
 from shared.weights import WeightFolder
+
+log = logging.getLogger(__name__)
 
 
 def dub(
@@ -191,4 +194,9 @@ def rebuild_report(out: Path) -> Path:
 def last_settings(session: Session) -> Settings:
     """The settings of the folder's latest run."""
     job = session.scalars(select(Job).order_by(Job.id.desc())).first()
-    return Settings.model_validate(job.settings) if job else Settings()
+    if job is None:
+        return Settings()
+    settings, unread = stored_settings(job.settings)
+    if unread:
+        log.warning("settings of the folder that this version does not know: %s", ", ".join(unread))
+    return settings

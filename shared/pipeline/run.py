@@ -24,6 +24,7 @@ from shared.observability.internal_errors import LOG_NAME, log_file
 from shared.pipeline import publish
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.executor import Executor, TitleRun
+from shared.pipeline.performing import failures
 from shared.pipeline.planner import Task, TitleRequest, task_language
 from shared.pipeline.stage import Scope
 from shared.pipeline.work import EnginePool
@@ -279,7 +280,8 @@ def whole_run(out: Path, database: Database, executor: Executor) -> dict[str, An
         for lines in sorted((out / name / "utterances").glob("*.jsonl")):
             inputs[f"{name}/utterances/{lines.name}"] = lines
     scope = Scope(extra={"titles": names, "failed": failed})
-    done = executor.execute("", Task("dataset", "dataset", scope), inputs)
+    with failures("dataset", "the tables and the report"):
+        done = executor.execute("", Task("dataset", "dataset", scope), inputs)
     publish.place(done.outputs, executor.store, out)
     return publish.read_json(out / "report.json")
 

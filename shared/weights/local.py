@@ -1,6 +1,7 @@
 """Models that are not in the registry: a folder or file of the operator's, or a model hub's repository.
 
-An engine's ``model`` setting is, in this order: a name of the registry, a path on this machine, a hub's ``OWNER/NAME``.
+An engine's ``model`` setting is, in this order: a name of the registry, a path on this machine (with a slash in it: a
+plain name is never looked for in the working folder), a hub's ``OWNER/NAME``.
 The hub's library looks into its own cache; it fetches only where ``extra["allow_download"]`` is true.
 """
 
@@ -29,14 +30,19 @@ def located(options: EngineOptions, weights: WeightFiles, default: str = "") -> 
     model = options.model or default
     if model in catalog():
         return weights.path(model)
-    path = Path(model).expanduser()
-    if model and path.exists():
+    if (path := place(model)) is not None:
         return path
     if is_hub_name(model):
         return model
     raise EngineError(
         f"The model “{model}” is neither in the registry nor a folder on this machine.", code="weights_missing"
     )
+
+
+def place(model: str) -> Path | None:
+    """The file or folder that a model is named by, if it is there."""
+    path = Path(model).expanduser()
+    return path if "/" in model and path.exists() else None
 
 
 def is_hub_name(model: str) -> bool:
@@ -55,8 +61,7 @@ def local_digests(options: EngineOptions, default: str = "") -> dict[str, str]:
     model = options.model or default
     if not model or model in catalog():
         return {}
-    path = Path(model).expanduser()
-    if path.exists():
+    if (path := place(model)) is not None:
         return {path.name: digest(path)}
     return {model: hub_commit(model, str(options.extra.get("revision") or "main"))}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -14,7 +15,7 @@ import pytest
 from httpx_sse import ServerSentEvent, connect_sse
 from sqlalchemy import event
 
-from services.api import broadcast, events
+from services.api import broadcast, events, keys
 from services.api.broadcast import Broadcast, Listener, Told
 from shared.jobs.tables import Job
 from tests.api.harness import Api, serving
@@ -209,3 +210,25 @@ def test_a_database_that_is_away_delays_events_and_loses_none(api: Api, monkeypa
         away.clear()
         api.tell(job, "job_done")
         assert numbers(stream.result(20)) == [1, 2, 3]
+
+
+def test_a_stream_ends_when_its_key_is_revoked(any_api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "VALID_S", 0.1)
+    monkeypatch.setattr(events, "KEEP_ALIVE_S", 0.1)
+    key_id, secret = any_api.key("jobs:read")
+    caller = keys.caller_of(any_api.database, secret)
+    assert caller is not None
+    job = any_api.job(key_id)
+
+    async def listen_on() -> None:
+        hub = Broadcast(any_api.database)
+        stream = events.stream(any_api.database, hub, job, 0, caller)
+        for _ in range(5):
+            await anext(stream)
+        keys.revoke_key(any_api.database, key_id)
+        async with asyncio.timeout(10):
+            async for _ in stream:
+                pass
+        await hub.stop()
+
+    asyncio.run(listen_on())

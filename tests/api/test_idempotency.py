@@ -91,3 +91,56 @@ def test_an_error_is_not_kept(api: Api, client: TestClient, monkeypatch: pytest.
         failed = ask(client, "again")
         assert failed.status_code == 503 and failed.headers["retry-after"]
     assert ask(client, "again").status_code == 202
+
+
+@pytest.mark.parametrize("what", ["answer", "commit"])
+@pytest.mark.parametrize("path", ["jobs", "trainings"])
+def test_a_database_that_goes_away_after_the_job_was_made(
+    any_api: Api, monkeypatch: pytest.MonkeyPatch, what: str, path: str
+) -> None:
+    from services.api import trainings
+    from shared.errors import StorageError
+
+    client, module = any_api.client(), {"jobs": jobs, "trainings": trainings}[path]
+    headers = {"Idempotency-Key": "away"}
+    body = {"sources": [{"url": "https://example.org/a.mp4"}], "languages": ["es"]}
+    if path == "trainings":
+        body = {"recipe": "tiny-en", "when": {"accepted_pairs": 5}}  # type: ignore[dict-item]
+    where, name = (
+        (module, "current")
+        if what == "answer"
+        else (
+            (module.requests, "create_job") if path == "jobs" else (trainings.trainings, "create_training")  # type: ignore[attr-defined]
+        )
+    )
+    real = getattr(where, name)
+
+    def away(*args: Any, **more: Any) -> Any:
+        if what == "commit":
+            real(*args, **more)  # Written, and the answer got lost.
+        raise StorageError("away", code="database_away", retryable=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, name, away)
+        assert client.post(f"/v1/{path}", json=body, headers=headers).status_code == 503
+    again = client.post(f"/v1/{path}", json=body, headers=headers)
+    assert again.status_code in (201, 202)
+    assert client.post(f"/v1/{path}", json=body, headers=headers).json() == again.json()
+    assert count(any_api) == 1
+
+
+def test_a_caller_without_quota_left_gets_the_answer_again(any_api: Api) -> None:
+    client = any_api.client()
+    first = ask(client, "first")
+    object.__setattr__(any_api.here.settings, "max_open_jobs", 1)
+    assert ask(client, "other").status_code == 429
+    again = ask(client, "first")
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert count(any_api) == 1
+
+
+def test_a_key_that_was_refused_for_want_of_quota_is_free_again(api: Api, client: TestClient) -> None:
+    object.__setattr__(api.here.settings, "max_open_jobs", 0)
+    assert ask(client, "later").status_code == 429
+    object.__setattr__(api.here.settings, "max_open_jobs", 10)
+    assert ask(client, "later").status_code == 202

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.api.problems import PHRASES, STATUS
+from shared.errors import StorageError
 from shared.jobs.tables import Edit, Job, StageRun, Title, Worker
 from shared.records import Utterance, write_jsonl
 from tests.api.harness import Api, make_api, serving
@@ -164,3 +166,35 @@ def test_a_bug_is_a_problem_that_tells_nothing(api: Api, monkeypatch: pytest.Mon
         answer = httpx.get(f"{url}/v1/jobs/job_{'0' * 32}")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert "secret" not in answer.text and "path" not in json.dumps(answer.json()["detail"])
+
+
+def test_a_database_whose_disk_is_full(api: Api) -> None:
+    from sqlalchemy import event
+
+    client = api.client()
+    assert client.get("/readyz").json()["checks"]["database"] == "ok"
+
+    def bounded(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # As many as there are, that is.
+
+    event.listen(api.database.engine, "connect", bounded)
+    api.database.engine.dispose()
+    api.here.probe._until = 0.0
+    body = {"sources": [{"url": "https://example.org/a.mp4", "name": "n" * 200}] * 500, "languages": ["es"]}
+    refused = client.post("/v1/jobs", json=body)
+    assert (refused.status_code, refused.json()["code"]) == (507, "disk_full")
+    assert not any(word in refused.json()["detail"] for word in ("output folder", "command"))
+    event.remove(api.database.engine, "connect", bounded)
+    api.database.engine.dispose()
+    assert client.post("/v1/jobs", json=body).status_code == 202
+
+
+def test_not_ready_while_nothing_can_be_written(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = api.client()
+
+    def full() -> Any:
+        raise StorageError("full", code="disk_full", retryable=True, part="database")
+
+    monkeypatch.setattr(api.database, "write", full)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["checks"]["database"]) == (503, "disk_full")

@@ -3,12 +3,14 @@
 What they write depends on what they read, so equal artifacts mean equal work. Each call is a line in
 ``$COUNTERDUB_TEST_CALLS``; a file ``<task with / as +>.<what>`` in ``$COUNTERDUB_TEST_TRAPS`` makes the task do
 something: ``kill`` (once: its process dies), ``kill_always``, ``hang`` (until the file is gone), ``stuck`` (likewise,
-but it does not hear of being stopped), ``fail`` (for good), ``full`` (the disk is full, while the file is there).
+but it does not hear of being stopped), ``frozen`` (once: no thread of its process runs for a minute), ``fail`` (for
+good), ``full`` (the disk is full, while the file is there), ``read_only`` (likewise, it cannot be written to).
 ``ingest@<name>`` means one title's.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import itertools
@@ -29,6 +31,8 @@ from shared.jobs import tables
 from shared.pipeline import executor, performing
 from shared.pipeline.stage import Scope, Stage, Work
 from tests.pipeline.fakes import FakeStages
+
+FROZEN_S = 60
 
 QUEUE = {
     "ingest": "ingest",
@@ -124,6 +128,9 @@ def spring(task: str, work: Work) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if trap.with_name(trap.name + ".kill_always").exists():
         os.kill(os.getpid(), signal.SIGKILL)
+    if (once := trap.with_name(trap.name + ".frozen")).exists():
+        once.unlink()
+        ctypes.PyDLL(None).sleep(FROZEN_S)
     while trap.with_name(trap.name + ".stuck").exists():
         time.sleep(0.02)
     while trap.with_name(trap.name + ".hang").exists():
@@ -133,6 +140,8 @@ def spring(task: str, work: Work) -> None:
         raise InputError("This video was made to fail.", code="made_to_fail")
     if trap.with_name(trap.name + ".full").exists():
         raise OSError(errno.ENOSPC, "No space left on device")
+    if trap.with_name(trap.name + ".read_only").exists():
+        raise OSError(errno.EROFS, "Read-only file system")
 
 
 def shake_clocks() -> None:

@@ -175,6 +175,18 @@ def test_a_disk_that_is_full_for_a_while(working: Rig, tmp_path: Path) -> None:
     settled(working, job, tmp_path, "tight", again=Counter({"separation/0000": 2}))
 
 
+def test_a_store_that_is_read_only_for_a_while(working: Rig, tmp_path: Path) -> None:
+    trap = working.trap("separation/0000", "read_only")
+    job = working.submit("sealed")
+    working.until(lambda: "task_failed" in working.kinds(job))
+    run = working.run(job, "separation/0000")
+    assert run is not None and run.error is not None
+    assert run.error["code"] == "not_writable" and run.error["retryable"]
+    assert not any(word in run.error["message"] for word in ("output folder", "command"))
+    trap.unlink()
+    settled(working, job, tmp_path, "sealed", again=Counter({"separation/0000": 2}))
+
+
 def test_a_disk_that_stays_full(working: Rig, tmp_path: Path) -> None:
     trap = working.trap("separation/0000", "full")
     job = working.submit("tighter")

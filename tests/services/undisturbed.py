@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from shared.pipeline import publish
+from shared.pipeline.events import RunEvent
 from shared.pipeline.executor import Executor
 from shared.pipeline.planner import Task, TitleRequest
 from shared.pipeline.stage import Scope
@@ -16,10 +17,20 @@ from shared.store import Store
 from shared.weights import WeightFolder
 
 
-def undisturbed(folder: Path, *names: str, languages: Sequence[str] = ("es", "fr"), chunks: int = 2) -> dict[str, str]:
-    """Path → content hash, as :meth:`tests.services.rig.Rig.artifacts` gives it."""
+def undisturbed(
+    folder: Path,
+    *names: str,
+    languages: Sequence[str] = ("es", "fr"),
+    chunks: int = 2,
+    listener: Callable[[RunEvent], None] = lambda event: None,
+) -> dict[str, str]:
+    """Path → content hash, as :meth:`tests.services.rig.Rig.artifacts` gives it.
+
+    Args:
+        listener: Told what happens, and may disturb it after all.
+    """
     store = Store(str(folder / "undisturbed"))
-    executor = Executor(store, EnginePool(WeightFolder()), Settings(), lambda event: None)
+    executor = Executor(store, EnginePool(WeightFolder()), Settings(), listener)
     requests = []
     for number, name in enumerate(names):
         video = folder / f"{name}.json"

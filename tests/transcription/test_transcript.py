@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,27 @@ def test_malformed_transcripts_name_the_line(tmp_path: Path, text: str, line: in
 def test_a_missing_blank_line_between_cues(tmp_path: Path) -> None:
     text = "1\n00:00:01,000 --> 00:00:02,000\nOne.\n2\n00:00:03,000 --> 00:00:04,000\nTwo.\n"
     assert [row[3] for row in short(load(tmp_path, text))] == ["One.", "Two."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '[{"start": 0, "end": 1, "text": "a"}]'.replace("0", "9" * 5000),
+        '{"start": 1e999}\n' + "[" * 100_000,
+    ],
+    ids=["nested", "long number", "nested line"],
+)
+def test_json_that_no_reader_can_hold(tmp_path: Path, text: str) -> None:
+    (path := tmp_path / "given").write_text(text)
+    with pytest.raises(UsageError) as error:
+        read(path, 60.0)
+    assert error.value.code == "bad_transcript"
+
+
+def test_a_voice_that_never_ends_is_read_at_once(tmp_path: Path) -> None:
+    cue = "00:00.000 --> 00:01.000\n<v" + ".a" * 60 + "\n"
+    (path := tmp_path / "given").write_text(f"WEBVTT\n\n{cue}")
+    began = time.process_time()
+    read(path, 60.0)
+    assert time.process_time() - began < 1.0

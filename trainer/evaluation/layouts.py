@@ -85,7 +85,9 @@ def folders(source: Path) -> list[Item]:
         if len(inner) < 2 + bool(split):
             continue
         label = inner[1] if split else inner[0]
-        origin = f"{label}/{re.sub(r'[-_]?[0-9]+$', '', file.stem) or file.stem}" if not split else file.stem
+        origin = (
+            f"{label}/{re.sub(r'(?:[-_]|(?<![0-9]))[0-9]++$', '', file.stem) or file.stem}" if not split else file.stem
+        )
         fold = int(hashlib.sha256(origin.encode()).hexdigest(), 16) % 5
         items.append(Item(file, label, split or f"fold{fold:02d}", f"{split}{origin}"))
     return items

@@ -8,16 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shared.errors import UsageError
+from shared.rules import check_caller, check_values
 from trainer import recipe
-
-MACHINE = {
-    "data": {"feed", "workers", "prefetch"},
-    "model": {"initial"},
-    "running": {"device", "threads", "compile"},
-    "name": set(),
-    "description": set(),
-}
-"""Settings that say where and how this machine does it: the operator's. No names: the section as a whole."""
+from trainer.queue.rules import RULES
 
 KEY = re.compile(r"[A-Za-z0-9_|]{1,60}")
 
@@ -34,9 +27,7 @@ def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     known(name)
     tables: dict[str, Any] = {}
     for key, value in leaves(settings, ""):
-        section, _, rest = key.partition(".")
-        names = MACHINE.get(section)
-        if names is not None and (not names or not rest or rest.partition(".")[0] in names):
+        if (rule := RULES.get(key)) and rule.who != "caller":
             raise bad(key, "belongs to the service")
         inner = tables
         *path, last = key.split(".")
@@ -45,7 +36,9 @@ def checked(name: str, settings: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(inner, dict):
                 raise bad(key, "is given twice")
         inner[last] = value
-    recipe.load_recipe(name, arguments(tables))
+    made = recipe.load_recipe(name, arguments(tables))
+    check_values(made, RULES)
+    check_caller(tables, made, RULES)
     return tables
 
 

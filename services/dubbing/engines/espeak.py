@@ -29,8 +29,8 @@ CHARS_UTF8 = 1
 IPA_WITH_TIES = 0x02 | 0x80 | ord("͡") << 8
 """Phoneme mode of ``espeak_TextToPhonemes``: IPA, parts of one phoneme joined by a tie."""
 
-MARKS = re.compile(r'(\s*[;:,.!?¡¿—…"«»“”(){}\[\]]+\s*)+')
-LANGUAGE_SWITCH = re.compile(r"\(.+?\)")
+MARKS = re.compile(r'(?<!\s)\s*+[;:,.!?¡¿—…"«»“”(){}\[\]][;:,.!?¡¿—…"«»“”(){}\[\]\s]*+')
+LANGUAGE_SWITCH = re.compile(r"\([^()]++\)")
 
 
 class Espeak:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -227,10 +226,11 @@ def read(answer: Any) -> list[str]:
     if not isinstance(content, str) or choice.get("finish_reason") == "length":
         raise unusable("cut off" if isinstance(content, str) else "no text")
     # Reasoning and fences come before and after the object in models that were not held to JSON.
-    content = re.sub(r"<think>.*?</think>", "", content, flags=re.DOTALL)
-    start, end = content.find("{"), content.rfind("}")
+    parts = content.split("</think>")
+    content = "".join(part.partition("<think>")[0] for part in parts[:-1]) + parts[-1]
+    first, last = content.find("{"), content.rfind("}")
     try:
-        found = Translations.model_validate_json(content[start : end + 1]).translations
+        found = Translations.model_validate_json(content[first : last + 1]).translations
     except ValidationError:
         raise unusable("not the JSON asked for") from None
     return [" ".join(text.split()) for text in found]

@@ -19,6 +19,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.api import uploading
+from shared.errors import StorageError
 from tests.api.uploads.sending import DATA, OCTETS, URL, created, offset, parts, row, sent, stored
 from tests.conftest import ROOT
 from tests.security.installation import Installation, install, problem
@@ -83,6 +84,42 @@ def test_killed_between_the_last_byte_and_the_store(
     assert row(api, place).blob is None
     assert offset(caller, place) == len(DATA), "asking for the offset ends what was left undone"
     assert stored(api, place) == DATA
+
+
+def test_a_database_away_at_the_last_step_loses_no_byte(
+    api: Installation, caller: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = created(caller)
+    real = api.here.database.write
+
+    def away() -> Any:
+        if row(api, place).offset == len(DATA):  # All bytes are counted: what is left is to finish.
+            raise StorageError("away", code="database_away", retryable=True)
+        return real()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(api.here.database), "write", lambda _self: away())
+        assert sent(caller, place, 0, DATA).status_code == 503
+    assert offset(caller, place) == len(DATA)
+    assert stored(api, place) == DATA
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError()], ids=["full", "killed"])
+def test_booked_and_not_yet_in_the_store(
+    api: Installation, caller: TestClient, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    place = created(caller)
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(api.here.store), "add", fails)
+        assert sent(caller, place, 0, DATA).status_code in (500, 507)
+    assert offset(caller, place) == len(DATA)
+    body = {"sources": [{"upload": place.rpartition("/")[2]}], "languages": ["es"]}
+    assert caller.post("/v1/jobs", json=body).status_code == 202
+    assert stored(api, place) == DATA and not parts(api)
 
 
 def test_store_on_another_file_system(

@@ -1,0 +1,36 @@
+"""``counterdub store``: what lies in the services' artifact store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.cli.db import Data, Json, opened
+from services.cli.extras import with_extra
+from services.cli.output import console, say_json
+
+app = typer.Typer(help="Look after the services' artifact store.", no_args_is_help=True)
+
+
+@app.command("sweep")
+def sweep(
+    data: Data = None,
+    older_than: Annotated[float, typer.Option(min=1.0, help="Hours since a file was last used.")] = 24.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove files that no job, upload or training refers to: of deleted jobs above all. Services may go on."""
+    with with_extra("queue", json):
+        from shared.jobs import sweeping
+        from shared.jobs.settings import ServiceSettings
+
+        database = opened(data)
+        try:
+            settings = ServiceSettings(data=data) if data else ServiceSettings()
+            files, size = sweeping.sweep(database, settings.open_store(), older_than * 3600, dry_run)
+        finally:
+            database.close()
+        told = {"files": files, "bytes": size, "removed": not dry_run}
+        verb = "would go" if dry_run else "removed"
+        say_json(told) if json else console.print(f"{files} files, {size / 1e6:.1f} MB {verb}")
