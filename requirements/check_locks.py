@@ -7,13 +7,13 @@ package index, through uv, whether each pinned package has a wheel for each plat
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from packaging.markers import Marker
@@ -29,12 +29,7 @@ PLATFORMS: Mapping[str, Mapping[str, str]] = {
     "aarch64-manylinux_2_28": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "aarch64"},
     "aarch64-apple-darwin": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
 }
-"""uv's names, and what markers see there. Linux of 2018 and later (glibc 2.28), Macs with Apple's processors."""
-
-MISSING: Mapping[str, str] = {
-    # Filled from what the check found; README says what works without them.
-}
-"""Packages known to have no wheel somewhere → platforms."""
+"""uv's names, and what markers see there. Linux of 2018 and later (glibc 2.28), macOS 14 and later."""
 
 
 def pins(lock: str) -> Iterable[tuple[str, str, str]]:
@@ -65,8 +60,8 @@ def split_pins(locks: Mapping[str, str], direct: set[str]) -> list[str]:
     ]
 
 
-def lacks_wheel(package: str, version: str, platform: str, python: str) -> bool:
-    """Whether the index has no wheel of this version for the platform.
+def first_without_wheel(packages: Mapping[str, str], platform: str, python: str) -> str | None:
+    """Name of a package whose version has no wheel for the platform; None where all have.
 
     Raises:
         RuntimeError: The index did not answer, or uv said something else.
@@ -76,34 +71,33 @@ def lacks_wheel(package: str, version: str, platform: str, python: str) -> bool:
             *("uv", "pip", "compile", "--quiet", "--no-deps", "--no-config", "--only-binary", ":all:", "--no-header"),
             *("--python-platform", platform, "--python-version", python, "-"),
         ],
-        input=f"{package}=={version}\n",
+        input="".join(f"{package}=={version}\n" for package, version in packages.items()),
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "MACOSX_DEPLOYMENT_TARGET": "14.0"},
     )
     if done.returncode == 0:
-        return False
-    if re.search(r"no (usable )?wheels|no wheels with a matching|compatible wheels", done.stderr):
-        return True
-    raise RuntimeError(f"{package}=={version} on {platform}: {done.stderr.strip()}")
+        return None
+    said = " ".join(done.stderr.split())
+    if match := re.search(r"Because (\S+?)==\S+ has no (?:usable |compatible )?wheels", said):
+        return canonicalize_name(match[1])
+    raise RuntimeError(f"{platform}, Python {python}: {done.stderr.strip()}")
 
 
 def missing_wheels(lock: str) -> dict[str, set[str]]:
     """Package → platforms and Pythons for which it has no wheel."""
-    asked = [
-        (package, version, platform, python)
-        for package, version, marker in pins(lock)
-        for platform, facts in PLATFORMS.items()
-        for python in PYTHONS
-        if not marker
-        or Marker(marker).evaluate({**facts, "python_version": python, "python_full_version": f"{python}.9"})
-    ]
-    with ThreadPoolExecutor(8) as threads:
-        lacking = list(threads.map(lambda item: lacks_wheel(*item), asked))
     missing: dict[str, set[str]] = defaultdict(set)
-    for (package, version, platform, python), lacks in zip(asked, lacking, strict=True):
-        if lacks:
-            missing[f"{package}=={version}"].add(f"{platform}, Python {python}")
+    for platform, facts in PLATFORMS.items():
+        for python in PYTHONS:
+            seen = {**facts, "python_version": python, "python_full_version": f"{python}.9"}
+            asked = {
+                package: version
+                for package, version, marker in pins(lock)
+                if not marker or Marker(marker).evaluate(seen)
+            }
+            while lacking := first_without_wheel(asked, platform, python):
+                missing[f"{lacking}=={asked.pop(lacking)}"].add(f"{platform}, Python {python}")
     return dict(missing)
 
 
@@ -119,13 +113,10 @@ def main() -> None:
         return
     for name in given.platforms or ["run", "trainer"]:
         missing = missing_wheels(locks[name])
-        unknown = {package: where for package, where in missing.items() if package.partition("==")[0] not in MISSING}
-        for package, where in sorted(missing.items()):
-            known = "" if package in unknown else "  (known: see README)"
-            print(f"{name}: {package} has no wheel for {'; '.join(sorted(where))}{known}")
-        if unknown:
-            sys.exit(f"Packages of {name} without a wheel on a supported platform.")
-        print(f"{name}: everything else has wheels for {', '.join(PLATFORMS)}")
+        if missing:
+            lines = [f"{package}: {'; '.join(sorted(where))}" for package, where in sorted(missing.items())]
+            sys.exit(f"Packages of {name} without a wheel:\n  " + "\n  ".join(lines))
+        print(f"{name}: wheels for {', '.join(PLATFORMS)} on Python {', '.join(PYTHONS)}")
 
 
 if __name__ == "__main__":

