@@ -12,7 +12,7 @@ SAMPLE ?= tests/sample/sample.mp4
 OUT ?= out
 comma := ,
 
-.PHONY: faults demo test test-quick dub reproduce reproduce-smoke lint bench setup trainer models lock page test-page
+.PHONY: faults demo test test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer models lock page test-page
 
 demo: models
 	$(BIN)/counterdub dub $(SAMPLE) $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -31,6 +31,10 @@ test: models $(VENV)/test
 test-quick: models $(VENV)/test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines --ignore=tests/web \
 	  -m 'not slow and not bench and not network and not gpu'
+
+# The wheel in an empty environment, outside the checkout; its dependencies come from the package index.
+test-wheel: models $(VENV)/test
+	$(BIN)/python -m pytest -m network tests/packaging/test_wheel.py
 
 # The engines' own suite, those on torch with their true libraries and tiny checkpoints.
 test-engines: models $(ENGINES)/ready

@@ -1,6 +1,7 @@
 """Refuse a Python that Counterdub does not support, before anything is installed, and say what helps.
 
-Runs on any Python, also on those that it refuses: no syntax and no module that came later.
+Runs on any Python, also on those that it refuses: no syntax and no module that came later. With ``--list`` it prints
+each supported version that is on this machine, and its command.
 """
 
 import os
@@ -20,7 +21,7 @@ def supported_range(project):
 
 def names_of(first, end):
     """python3.13, python3.12 and so on: the newest supported one first."""
-    return [f"python{first[0]}.{minor}" for minor in range(end[1] - 1, first[1] - 1, -1)]
+    return ["python{0}.{1}".format(first[0], minor) for minor in range(end[1] - 1, first[1] - 1, -1)]
 
 
 def is_usable(command):
@@ -51,14 +52,16 @@ def refusal(version, first, end, commands):
     if first <= version < end:
         return None
     wrong = "too old" if version < first else "too new: not every dependency is published for it"
-    supported = f"Counterdub runs on Python {first[0]}.{first[1]} to {end[0]}.{end[1] - 1}"
-    lines = [f"Python {version[0]}.{version[1]} is {wrong}. {supported}."]
+    newest = "{0}.{1}".format(end[0], end[1] - 1)
+    lines = [
+        "Python {0}.{1} is {2}.".format(version[0], version[1], wrong),
+        "Counterdub runs on Python {0}.{1} to {2}.".format(first[0], first[1], newest),
+    ]
     if commands:
-        lines.append(f"On this machine is one that fits:  make PYTHON={commands[0]} demo")
+        lines.append("On this machine is one that fits:  make PYTHON={0} demo".format(commands[0]))
     else:
-        newest = f"{end[0]}.{end[1] - 1}"
-        lines.append(f"Install one (pyenv install {newest}, or your system's python{newest}), then:")
-        lines.append(f"  make PYTHON=python{newest} demo")
+        lines.append("Install one (pyenv install {0}, or your system's python{0}), then:".format(newest))
+        lines.append("  make PYTHON=python{0} demo".format(newest))
     if version >= end:
         lines.append("To try this one all the same:  make UNSUPPORTED_PYTHON=1 demo")
     return "\n".join(lines)
@@ -67,6 +70,11 @@ def refusal(version, first, end, commands):
 def main():
     with open(os.path.join(ROOT, "pyproject.toml")) as file:
         first, end = supported_range(file.read())
+    if sys.argv[1:] == ["--list"]:
+        for name in reversed(names_of(first, end)):
+            for command in installed([name])[:1]:
+                print("{0} {1}".format(name[len("python") :], command))
+        return
     version = sys.version_info[:2]
     fits = first <= version < end
     said = refusal(version, first, end, [] if fits else installed(names_of(first, end)))
