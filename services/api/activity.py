@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, Field
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from services.api.access import JOB_ID, JobId, own_job
-from services.api.events import KEEP_ALIVE_S, EventStream
+from services.api.events import KEEP_ALIVE_S, VALID_S, EventStream, still_valid
 from services.api.jobs import shown
 from services.api.keys import Caller, requires
 from services.api.problems import documented
@@ -82,7 +82,7 @@ class TasksOut(BaseModel):
             "description": "One event `job` for each of the newest jobs, and again whenever it changed.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
-        **documented(401, 403, 503),
+        **documented(401, 403, 429, 503),
     },
 )
 async def watch_jobs(
@@ -91,30 +91,48 @@ async def watch_jobs(
     job: Annotated[str | None, Query(pattern=JOB_ID, description="Of this one too, however old it is.")] = None,
 ) -> Response:
     """Each event's data is a job as in the list. There is nothing to replay: who comes back is told all of them."""
-    seen: dict[str, tuple[Any, ...]] = {}
-    first = await run_in_threadpool(changed, here, caller, seen, job)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStream(stream(here, caller, seen, first, job), headers=headers)
+    first = await newest(here, caller, job)
+    return EventStream(stream(here, caller, first, job), here, caller)
 
 
-async def stream(
-    here: Services, caller: Caller, seen: dict[str, tuple[Any, ...]], jobs: list[str], also: str | None
-) -> AsyncIterator[bytes]:
+async def stream(here: Services, caller: Caller, jobs: list[Newest], also: str | None) -> AsyncIterator[bytes]:
     yield KEEPALIVE_COMMENT
-    silent = 0.0
+    seen: dict[str, tuple[Any, ...]] = {}
+    silent, asked = 0.0, time.monotonic()
     while not here.broadcast.ended:
-        for job in jobs:
-            yield format_sse_event(data_str=job, event="job")
-        silent = 0.0 if jobs else silent + TICK_S
+        changed = [job for job in jobs if seen.get(job.id) != job.stamp]
+        if changed:
+            yield b"".join(job.text for job in changed)
+        seen = {job.id: job.stamp for job in jobs}
+        silent = 0.0 if changed else silent + TICK_S
         if silent >= KEEP_ALIVE_S:
             silent = 0.0
             yield KEEPALIVE_COMMENT
         await asyncio.sleep(TICK_S)
-        jobs = await run_in_threadpool(changed, here, caller, seen, also)
+        if time.monotonic() - asked >= VALID_S:
+            asked = time.monotonic()
+            if not await still_valid(here.broadcast, here.database, caller):
+                return
+        jobs = await newest(here, caller, also)
 
 
-def changed(here: Services, caller: Caller, seen: dict[str, tuple[Any, ...]], also: str | None = None) -> list[str]:
-    """Those of the newest jobs (and ``also`` this one) that are not as they were ``seen``, oldest first, as JSON."""
+class Newest(NamedTuple):
+    """A job as the stream tells of it."""
+
+    id: str
+    stamp: tuple[Any, ...]
+    """Another one when there is something to tell."""
+    text: bytes
+
+
+async def newest(here: Services, caller: Caller, also: str | None) -> list[Newest]:
+    """:func:`look`, once a tick for all streams that would see the same."""
+    key = ("activity", None if caller.sees_all else caller.key_id, caller.sees_all, also)
+    return await here.broadcast.reads.get(key, lambda: look(here, caller, also), lambda _: 0.9 * TICK_S)
+
+
+def look(here: Services, caller: Caller, also: str | None = None) -> list[Newest]:
+    """The newest jobs (and ``also`` this one), oldest first."""
     query = select(Job).where(Job.kind == "job")
     if not caller.sees_all:
         query = query.where(Job.key_id == caller.key_id)
@@ -127,13 +145,12 @@ def changed(here: Services, caller: Caller, seen: dict[str, tuple[Any, ...]], al
             StageRun.job_id.in_(running), StageRun.state == "running"
         )
         progress = dict(session.execute(shares.group_by(StageRun.job_id)).all()) if running else {}
-    told = []
+    found = []
     for job in reversed(jobs):
         stamp = (job.events, job.state, job.runs, job.runs_ended, round(progress.get(job.id) or 0.0, 2))
-        if seen.get(job.id) != stamp:
-            seen[job.id] = stamp
-            told.append(shown(job).model_dump_json())
-    return told
+        text = format_sse_event(data_str=shown(job).model_dump_json(), event="job")
+        found.append(Newest(job.id, stamp, text))
+    return found
 
 
 @router.get(

@@ -106,7 +106,7 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
     app.include_router(training_results.router, prefix="/v1")
     app.include_router(health.router)
     app.include_router(page.router)
-    app.add_middleware(BodyLimit, most=settings.max_request_bytes)
+    app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(SafeHeaders)
     app.openapi = lambda: described(app)  # type: ignore[method-assign]
     return app

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from fastapi.sse import format_sse_event
 from sqlalchemy import and_, or_, select
 from starlette.concurrency import run_in_threadpool
 
+from services.api.problems import Refused
+from services.api.sharing import SharedReads
 from shared.errors import StorageError
 from shared.jobs.database import Database
 from shared.jobs.tables import Event, Job
@@ -25,7 +27,10 @@ from shared.jobs.tables import Event, Job
 TICK_S = 0.25
 KEPT = 256
 """Events kept for a listener who has not taken them yet."""
-PAGE = 500
+PAGE = 100
+"""Events of one read. A reader who is far behind is handed as many at once."""
+FULL_S = 10.0
+"""A page that will not change any more is kept so long for others who catch up."""
 JOBS_AT_ONCE = 200
 
 LAST = tuple(f"{kind}_{state}" for kind in ("job", "training") for state in ("done", "failed", "cancelled"))
@@ -41,6 +46,18 @@ class Told(NamedTuple):
     text: bytes
     ends: bool
     """Nothing comes after it, as far as is known."""
+
+
+class Stretch(NamedTuple):
+    """Events that go out together."""
+
+    seq: int
+    """Number of the last of them; that before them, where there are none."""
+    text: bytes
+    ends: bool
+    """Nothing comes after them, as far as is known."""
+    full: bool
+    """There may be more that are there already."""
 
 
 class Listener:
@@ -101,6 +118,37 @@ class Broadcast:
         self._channels: dict[str, Channel] = {}
         self._task: asyncio.Task[None] | None = None
         self._ended = False
+        self._streams: Counter[str | None] = Counter()
+        self.reads = SharedReads()
+
+    @contextmanager
+    def place(self, key_id: str | None, most: int) -> Iterator[None]:
+        """One of the streams that a key may have open.
+
+        Raises:
+            Refused: ``too_many_streams`` (429).
+        """
+        if self._streams[key_id] >= most:
+            raise Refused(
+                429, "too_many_streams", f"You have {most} event streams open, which is the limit.", retryable=True
+            )
+        self._streams[key_id] += 1
+        try:
+            yield
+        finally:
+            self._streams[key_id] -= 1
+            if not self._streams[key_id]:
+                del self._streams[key_id]
+
+    async def page(self, job_id: str, after: int) -> Stretch:
+        """Up to :data:`PAGE` events after a number. Whoever catches up on the same job shares them."""
+        # Pages begin at the same numbers for all, so that those who began elsewhere meet.
+        most = PAGE - after % PAGE
+
+        def settled(found: Stretch) -> float:
+            return FULL_S if found.full and not found.ends else 0.0
+
+        return await self.reads.get((job_id, after), lambda: page(self._database, job_id, after, most), settled)
 
     @contextmanager
     def listening(self, job_id: str, seen: int) -> Iterator[Listener]:
@@ -197,9 +245,11 @@ def public(event: Event) -> dict[str, object]:
     return {"seq": event.seq, "at": event.at.isoformat(), "kind": event.kind, "data": event.data}
 
 
-def page(database: Database, job_id: str, after: int) -> list[Told]:
-    """Up to :data:`PAGE` events after a number, from the database."""
+def page(database: Database, job_id: str, after: int, most: int) -> Stretch:
+    """Up to ``most`` events after a number, from the database."""
     with database.read() as session:
         query = select(Event, Job.events).join(Job, Job.id == Event.job_id)
-        query = query.where(Event.job_id == job_id, Event.seq > after).order_by(Event.seq).limit(PAGE)
-        return [told(event, latest) for event, latest in session.execute(query)]
+        query = query.where(Event.job_id == job_id, Event.seq > after).order_by(Event.seq).limit(most)
+        events = [told(event, latest) for event, latest in session.execute(query)]
+    last = events[-1] if events else Told(after, b"", False)
+    return Stretch(last.seq, b"".join(event.text for event in events), last.ends, len(events) == most)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
@@ -13,11 +12,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
-from starlette.types import Message, Send
+from starlette.types import Receive, Scope, Send
 
 from services.api import broadcast
 from services.api.access import JobId, own_job
-from services.api.broadcast import Broadcast, Told
+from services.api.broadcast import Broadcast, Stretch
 from services.api.keys import ANYBODY, Caller, is_valid, requires
 from services.api.paging import Limit
 from services.api.problems import Refused, documented
@@ -29,8 +28,6 @@ from shared.jobs.tables import FINAL, Event, Job
 KEEP_ALIVE_S = 15.0
 VALID_S = 15.0
 """Between two looks at whether the key of an open stream was revoked."""
-STUCK_S = 60.0
-"""A client that takes nothing for so long is let go; it comes back with the number it has reached."""
 
 router = APIRouter(tags=["events"])
 
@@ -54,18 +51,20 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 class EventStream(EventSourceResponse):
-    """A stream that a client cannot hold open by not reading."""
+    """A stream that takes one of its caller's places for as long as it is open."""
 
-    async def stream_response(self, send: Send) -> None:
-        async def in_time(message: Message) -> None:
-            async with asyncio.timeout(STUCK_S):
-                await send(message)
+    def __init__(self, content: AsyncIterator[bytes], here: Services, caller: Caller) -> None:
+        super().__init__(content, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        self._here, self._caller = here, caller
 
-        try:
-            await super().stream_response(in_time)
-        except TimeoutError:
-            # Ends the connection: nothing more could be sent on it.
-            return
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._here.broadcast.place(self._caller.key_id, self._here.settings.max_streams):
+            await super().__call__(scope, receive, send)
+
+
+async def still_valid(hub: Broadcast, database: Database, caller: Caller) -> bool:
+    """Whether the key of an open stream was not revoked, asked once for all streams of the key."""
+    return await hub.reads.get(("key", caller.key_id), lambda: is_valid(database, caller), lambda _: VALID_S)
 
 
 @router.get(
@@ -73,7 +72,7 @@ class EventStream(EventSourceResponse):
     operation_id="list_events",
     summary="Events of a job: a stream (SSE), or a page of JSON",
     response_class=Response,
-    responses={**ANSWERS, **documented(401, 403, 404, 422, 503)},
+    responses={**ANSWERS, **documented(401, 403, 404, 422, 429, 503)},
 )
 async def list_events(
     request: Request,
@@ -116,8 +115,7 @@ async def answer(
     job_id = await run_in_threadpool(something_to_come, here, own, reached)
     if job_id is None:
         return Response(status_code=204)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return EventStream(stream(here.database, here.broadcast, job_id, reached, caller), headers=headers)
+    return EventStream(stream(here.database, here.broadcast, job_id, reached, caller), here, caller)
 
 
 def something_to_come(here: Services, own: Callable[[Session], Job], after: int) -> str | None:
@@ -147,23 +145,23 @@ async def stream(
     """
     # The first bytes tell the client that it is heard, however long the job is silent.
     yield KEEPALIVE_COMMENT
-    async for event in stored(database, job_id, after):
-        after = event.seq
-        yield event.text
-        if event.ends:
+    async for stretch in stored(hub, job_id, after):
+        after = stretch.seq
+        yield stretch.text
+        if stretch.ends:
             return
     asked = time.monotonic()
     with hub.listening(job_id, after) as listener:
         while not listener.gone:
             if time.monotonic() - asked >= VALID_S:
                 asked = time.monotonic()
-                if not await run_in_threadpool(is_valid, database, caller):
+                if not await still_valid(hub, database, caller):
                     return
             if listener.missed(after):
-                async for event in stored(database, job_id, after):
-                    after = event.seq
-                    yield event.text
-                    if event.ends:
+                async for stretch in stored(hub, job_id, after):
+                    after = stretch.seq
+                    yield stretch.text
+                    if stretch.ends:
                         return
             elif event := listener.take(after):
                 after = event.seq
@@ -174,11 +172,11 @@ async def stream(
                 yield KEEPALIVE_COMMENT
 
 
-async def stored(database: Database, job_id: str, after: int) -> AsyncIterator[Told]:
-    """Events after a number from the database, as many as there are."""
-    while events := await run_in_threadpool(broadcast.page, database, job_id, after):
-        for event in events:
-            yield event
-        if len(events) < broadcast.PAGE:
-            return
-        after = events[-1].seq
+async def stored(hub: Broadcast, job_id: str, after: int) -> AsyncIterator[Stretch]:
+    """Events after a number from the database, as many as there are, page by page."""
+    full = True
+    while full:
+        stretch = await hub.page(job_id, after)
+        after, full = stretch.seq, stretch.full
+        if stretch.text:
+            yield stretch

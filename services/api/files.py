@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -16,7 +18,10 @@ from shared.errors import StorageError
 from shared.jobs.tables import Artifact
 from shared.store import Blob
 
-BLOCK = 2**20
+BLOCK = 2**15
+"""Bytes sent at once. What a client does not take stays in memory, about four of these and a piece as it was read."""
+READ, REMOTE_READ = 2**15, 2**18
+"""Bytes read at once from a local folder, and from elsewhere, where every reading is a request."""
 
 TYPES = {
     ".flac": "audio/flac",
@@ -51,13 +56,16 @@ class BlobFiles:
             StorageError: ``store_away`` (retryable).
         """
         path = f"{self._root}/{blob.address}"
-        for at in range(start, end, BLOCK):
+        size = READ if isinstance(self._fs, LocalFileSystem) else REMOTE_READ
+        for at in range(start, end, size):
             try:
-                yield self._fs.cat_file(path, start=at, end=min(at + BLOCK, end))
+                data = self._fs.cat_file(path, start=at, end=min(at + size, end))
             except FileNotFoundError as error:
                 raise Refused(404, "artifact_lost", "The file is no longer in the store.") from error
             except OSError as error:
                 raise StorageError("The store does not answer.", code="store_away", retryable=True) from error
+            for begin in range(0, len(data), BLOCK):
+                yield data[begin : begin + BLOCK]
 
     def check(self) -> None:
         """Raise whatever keeps the store from answering."""
@@ -129,10 +137,5 @@ def send(request: Request, files: BlobFiles, artifact: Artifact, headers: dict[s
 
 def begun(blocks: Iterator[bytes]) -> Iterator[bytes]:
     """The same blocks, the first of them already read: what is missing must show before the status is sent."""
-    first = next(blocks, b"")
-
-    def all_of_it() -> Iterator[bytes]:
-        yield first
-        yield from blocks
-
-    return all_of_it()
+    # The chain forgets the first one when it has been sent.
+    return itertools.chain([next(blocks, b"")], blocks)

@@ -6,21 +6,25 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.api.pacing import Pace, TooSlow
+from shared.jobs.settings import ServiceSettings
+
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 
 
 class BodyLimit:
-    """Bodies are short, except where files come in: those routes count for themselves.
+    """Bodies are short and come in time, except where files come in: those routes count for themselves.
 
     Whoever is answered before the body was read to its end is hung up on, or an endless one would be read for ever.
 
     Args:
-        most: Bytes of any other body.
+        settings: ``max_request_bytes``, and what :class:`~services.api.pacing.Pace` takes.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
         self._app = app
-        self._most = most
+        self._settings = settings
+        self._most = settings.max_request_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,10 +34,19 @@ class BodyLimit:
         unlimited = takes_files(scope)
         came = 0
         more = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        answered = False
+        pace = Pace(self._settings)
 
         async def counted() -> Message:
             nonlocal came, more
-            message = await receive()
+            if unlimited or answered or not more:
+                # Behind the body there is only the end of the connection to wait for.
+                message = await receive()
+            else:
+                try:
+                    message = await pace.next(receive(), lambda piece: len(piece.get("body", b"")))
+                except TooSlow as error:
+                    raise HTTPException(408, "The request's body did not come in time.") from error
             more = message.get("more_body", False)
             came += len(message.get("body", b""))
             if came > self._most and not unlimited:
@@ -41,6 +54,8 @@ class BodyLimit:
             return message
 
         async def closing(message: Message) -> None:
+            nonlocal answered
+            answered = True
             if message["type"] == "http.response.start" and more:
                 MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)

@@ -18,6 +18,7 @@ from services.api.access import JobId, own_job
 from services.api.idempotency import IdempotencyKey, known, once
 from services.api.keys import Caller, requires
 from services.api.multipart import read_form
+from services.api.pacing import paced
 from services.api.paging import Cursor, Limit, Page, bad_cursor, cut, decode, encode
 from services.api.problems import Refused, documented
 from services.api.quotas import bounded, check_bytes, check_new_job, check_reopened
@@ -108,7 +109,8 @@ async def create_job(request: Request, here: Here, caller: Writer, idempotency_k
     kind = content_type.partition(";")[0].strip().lower()
     with here.store.workspace() as folder:
         if kind == "multipart/form-data":
-            form = await read_form(content_type, request.stream(), folder, lambda size: check_size(size, caller, here))
+            body = paced(request.stream(), here.settings)
+            form = await read_form(content_type, body, folder, lambda size: check_size(size, caller, here))
 
             def prepare() -> Submission:
                 fields, transcript = submission.form_fields(form)

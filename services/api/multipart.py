@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from starlette.concurrency import run_in_threadpool
 from services.api.problems import Refused
 from shared.disk import storage_errors
 
-STALLED_S = 60.0
 WRITE_AT = 2**20
 MAX_PARTS = 200
 MAX_FIELD_BYTES = 2 * 2**20
@@ -130,7 +128,7 @@ async def read_form(
         check_size: Called with the bytes of all files so far; raises when they are too many.
 
     Raises:
-        Refused: ``bad_request``, ``too_large``, ``upload_stalled``.
+        Refused: ``bad_request``, ``too_large``, and what the stream raises.
         StorageError: ``disk_full`` and others.
     """
     _, options = parse_options_header(content_type)
@@ -148,7 +146,7 @@ async def read_form(
 
     try:
         parser = MultipartParser(boundary, {**callbacks, "on_end": on_end})
-        while (chunk := await in_time(stream)) is not None:
+        async for chunk in stream:
             parser.write(chunk)
             if reader.pending_bytes >= WRITE_AT:
                 await run_in_threadpool(reader.write)
@@ -159,12 +157,3 @@ async def read_form(
     if not finished:
         raise Refused(422, "bad_request", "The form breaks off before its end.")
     return reader.form
-
-
-async def in_time(stream: AsyncIterator[bytes]) -> bytes | None:
-    """The next piece of the body; None at its end."""
-    try:
-        async with asyncio.timeout(STALLED_S):
-            return await anext(stream, None)
-    except TimeoutError as error:
-        raise Refused(408, "upload_stalled", f"Nothing came for {STALLED_S:.0f} s.", retryable=True) from error

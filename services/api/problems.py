@@ -40,14 +40,14 @@ PHRASES = {
     403: "The API key does not allow this.",
     404: "There is no such thing, or it belongs to somebody else.",
     405: "The method does not exist here.",
-    408: "The upload stood still for too long.",
+    408: "The body came too slowly.",
     409: "The state of the job, or another request, does not allow this now.",
     411: "The length of the body must be told.",
     413: "The body is larger than is allowed.",
     415: "The body's media type is not one of those listed.",
     416: "The range lies outside the file.",
     422: "Something in the request is not as it must be.",
-    429: "A quota is used up.",
+    429: "A quota is used up, or too many event streams are open.",
     500: "A bug.",
     503: "A part of the service is away; try again.",
     507: "The disk is full.",
@@ -150,7 +150,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def plain(_request: Request, error: HTTPException) -> Response:
-        code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status_code, "bad_request")
+        code = {404: "not_found", 405: "method_not_allowed", 408: "request_timeout", 413: "too_large"}.get(
+            error.status_code, "bad_request"
+        )
         return problem(error.status_code, code, str(error.detail), error.headers)
 
     @app.exception_handler(PoolTimeout)

@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from services.api.connections import protocol_for
 from services.api.state import Services
 
 GRACE_S = 20
@@ -44,6 +45,9 @@ def create_server(app: FastAPI, host: str, port: int, **options: Any) -> Server:
         app,
         host=host,
         port=port,
+        # Of WebSockets there are none, and a library for them that happens to be there would take connections over.
+        ws="none",
+        http=protocol_for(here.settings),  # type: ignore[arg-type]
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
         access_log=False,

@@ -278,7 +278,7 @@ def delete_training(here: Here, caller: Writer, training_id: TrainingId) -> None
     operation_id="list_training_events",
     summary="Events of a training: a stream (SSE), or a page of JSON",
     response_class=Response,
-    responses={**events.ANSWERS, **documented(401, 403, 404, 422, 503)},
+    responses={**events.ANSWERS, **documented(401, 403, 404, 422, 429, 503)},
 )
 async def list_training_events(
     request: Request,

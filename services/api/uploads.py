@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path
@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from services.api import tus
 from services.api.keys import Caller, requires
-from services.api.multipart import in_time
+from services.api.pacing import paced
 from services.api.problems import MEDIA_TYPE as PROBLEM
 from services.api.problems import Problem, Refused, documented
 from services.api.quotas import awaited, check_upload
@@ -209,7 +209,10 @@ async def receive(request: Request, here: Services, upload: Upload, at: int) -> 
     writing = await run_in_threadpool(Writing, here, upload.id, at)
     try:
         await read_body(
-            request, writing, hashlib.new(expected[0], usedforsecurity=False) if expected else None, expected
+            paced(request.stream(), here.settings),
+            writing,
+            hashlib.new(expected[0], usedforsecurity=False) if expected else None,
+            expected,
         )
         if writing.offset == upload.size:
             await run_in_threadpool(finish, here, writing)
@@ -218,11 +221,12 @@ async def receive(request: Request, here: Services, upload: Upload, at: int) -> 
         writing.close()
 
 
-async def read_body(request: Request, writing: Writing, digest: Any, expected: tuple[str, bytes] | None) -> None:
+async def read_body(
+    body: AsyncIterator[bytes], writing: Writing, digest: Any, expected: tuple[str, bytes] | None
+) -> None:
     pending = bytearray()
-    body = request.stream()
     try:
-        while (chunk := await in_time(body)) is not None:
+        async for chunk in body:
             pending += chunk
             if writing.offset + writing.unsafe + len(pending) > writing.size:
                 raise too_long()

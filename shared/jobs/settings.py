@@ -69,6 +69,21 @@ class ServiceSettings(BaseSettings):
     require_keys: bool | None = Field(None, description="API keys; needed unless bound to loopback when not set.")
     max_open_jobs: int = Field(1000, description="Of a caller without an own limit.")
 
+    max_connections: int = Field(2000, ge=1, description="To one process of the API at once.")
+    max_streams: int = Field(
+        100, ge=1, description="Event streams of a key (of all callers where no key is needed) at once, a process."
+    )
+    header_timeout_s: float = Field(20.0, gt=0, description="For a request's head to come in.")
+    stall_timeout_s: float = Field(
+        60.0, gt=0, description="A body that stands still, and an answer that is not taken, for so long end."
+    )
+    min_bytes_per_s: int = Field(
+        500, ge=1, description="Of a body that comes and an answer that is taken, from then on."
+    )
+    max_unsent_bytes: int = Field(
+        64 * 2**20, ge=0, description="Of answers that wait to be taken; whoever took nothing for longest goes first."
+    )
+
     def sqlalchemy_url(self) -> str:
         if self.database_url is not None:
             return self.database_url.get_secret_value()

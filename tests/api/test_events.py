@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ from sqlalchemy import event
 from services.api import broadcast, events, keys
 from services.api.broadcast import Broadcast, Listener, Told
 from shared.jobs.tables import Job
-from tests.api.harness import Api, serving
+from tests.api.harness import Api, make_api, serving
 
 
 def listen(url: str, job: str, most: int = 10**9, **more: Any) -> list[ServerSentEvent]:
@@ -160,8 +161,8 @@ def test_a_server_told_to_stop_ends_its_streams(api: Api) -> None:
         assert numbers(stream.result(5)) == [1]
 
 
-def test_a_client_that_does_not_read_is_let_go_and_costs_no_memory(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "STUCK_S", 0.5)
+def test_a_client_that_does_not_read_is_let_go_and_costs_no_memory(tmp_path: Path) -> None:
+    api = make_api(tmp_path, stall_timeout_s=0.5)
     job = api.job()
     with serving(api) as url:
         host, port = url.removeprefix("http://").split(":")

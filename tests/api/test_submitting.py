@@ -11,7 +11,6 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
-from services.api import multipart
 from shared.jobs.tables import Idempotency, Job, Title
 from shared.store import Blob
 from tests.api.asking import count, video
@@ -204,9 +203,8 @@ def test_too_large_is_refused_before_it_is_all_here(tmp_path: Path) -> None:
     assert list((tmp_path / "data" / "store" / "tmp").iterdir()) == []
 
 
-def test_a_body_that_stands_still_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "STALLED_S", 0.2)
-    api = make_api(tmp_path)
+def test_a_body_that_stands_still_is_given_up(tmp_path: Path) -> None:
+    api = make_api(tmp_path, stall_timeout_s=0.2)
     go_on = threading.Event()
 
     def stalling():

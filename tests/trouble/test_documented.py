@@ -12,7 +12,7 @@ BUILT = {"weights_missing", "weights_damaged", "not_found"}
 """Codes put together from parts."""
 
 
-RAISED = r'(?:code=|Refused\(\s*\d{3},\s*)"([a-z_0-9]+)"'
+RAISED = r'(?:code=|(?:Refused|problem)\(\s*\d{3},\s*)"([a-z_0-9]+)"'
 
 
 def raised() -> set[str]:

@@ -161,12 +161,12 @@ def test_full_disk_is_507_and_what_came_before_is_kept(
 
 
 SERVE = """
-import sys, uvicorn
-from services.api import multipart
+import sys
 from services.api.app import create_app
+from services.api.server import create_server
 from shared.jobs.settings import ServiceSettings
-multipart.STALLED_S = 3.0
-uvicorn.run(create_app(ServiceSettings(), keys_required=False), port=int(sys.argv[1]), log_level="warning")
+app = create_app(ServiceSettings(stall_timeout_s=3.0), keys_required=False)
+create_server(app, "127.0.0.1", int(sys.argv[1])).run()
 """
 
 
