@@ -116,6 +116,13 @@ class Speaker(Record):
     seconds: float = Field(description="Speech heard from this speaker.")
 
 
+class Note(Record):
+    """What was chosen, repaired or left out, in one sentence: nothing that concerns content is silent."""
+
+    kind: str = Field(description="Stable: docs/output.md lists them.")
+    message: str
+
+
 class Hypothesis(Record):
     """One candidate translation."""
 
@@ -192,6 +199,17 @@ def write_jsonl(path: Path, records: Iterable[BaseModel]) -> Path:
         for record in records:
             row = {"schema_version": SCHEMA_VERSION, **record.model_dump()}
             out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return path
+
+
+def write_notes(path: Path, notes: Iterable[Note]) -> Path:
+    """Write a stage's notes, each once; as output ``notes.json`` they come into ``title.json``."""
+    import json
+
+    rows = list(dict.fromkeys((note.kind, note.message) for note in notes))
+    path.write_text(
+        json.dumps([{"kind": kind, "message": message} for kind, message in rows], ensure_ascii=False), encoding="utf-8"
+    )
     return path
 
 

@@ -16,6 +16,34 @@ KATAKANA_FROM_HIRAGANA = {code: code + 0x60 for code in range(0x3041, 0x3097)}
 LONG_VOWELS = str.maketrans("ヂヅヲ", "ジズオ")
 
 
+UNSPACED_RANGES = (
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x2E80, 0x312F),
+    (0x3190, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0xFE30, 0xFE4F),
+    (0xFF00, 0xFF9F),
+    (0x20000, 0x3FFFF),
+)
+"""Thai, Lao, Burmese, Khmer, Chinese and Japanese with their punctuation; Korean, which has spaces, is not in it."""
+
+
+def is_unspaced(char: str) -> bool:
+    """Whether a character is of a script without spaces between words."""
+    return any(first <= ord(char) <= last for first, last in UNSPACED_RANGES)
+
+
+def clean(text: str) -> str:
+    """Text on one line with single spaces, without what no file can hold or nobody can read.
+
+    Control characters, halves of surrogate pairs and code points that are no characters are left out.
+    """
+    kept = "".join(char for char in text if char.isspace() or unicodedata.category(char) not in ("Cc", "Cs", "Cn"))
+    return " ".join(kept.split())
+
+
 def alphanumerics(text: str) -> int:
     """Letters and digits of any script: what is left to speak when punctuation is taken away."""
     return sum(char.isalnum() for char in text)

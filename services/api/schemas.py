@@ -108,7 +108,7 @@ class JobOut(BaseModel):
     finished: datetime | None
     events: int = Field(description="Number of the latest event.")
     progress: Progress
-    summary: dict[str, Any] = Field(description="Of a finished job: rows accepted and rejected.")
+    summary: dict[str, Any] = Field(description="Of a finished job: rows accepted and rejected, notes by title.")
     links: Links
 
 

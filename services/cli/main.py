@@ -119,6 +119,9 @@ def finish(summary: Any, as_json: bool) -> None:
         for title in summary.titles:
             mark = "[green]done[/]" if title["state"] == "done" else "[red]failed[/]"
             console.print(f"{mark}  {title['title']}  {' '.join(title['tracks'])}", highlight=False)
+            if title["notes"]:
+                told = " ".join(note["message"] for note in title["notes"])
+                console.print(f"      {told}", highlight=False, soft_wrap=True, markup=False)
         console.print(
             f"{summary.accepted} pair rows accepted, {summary.rejected} rejected; "
             f"{summary.computed_tasks} tasks done, {summary.cached_tasks} found; {summary.seconds:.1f} s",

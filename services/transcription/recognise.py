@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.transcription import transcript
+from services.transcription import spreading, transcript
 from services.transcription.gates import refuse
 from services.transcription.rehearing import hear_again, unheard
 from services.transcription.turns import by_voice
@@ -18,7 +19,7 @@ from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, rms
 from shared.engines import Embedder, Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
-from shared.records import SAMPLE_RATE, Chunk, Span, Utterance, write_jsonl
+from shared.records import SAMPLE_RATE, Chunk, Note, Span, Utterance, write_jsonl, write_notes
 from shared.settings import TranscriptionSettings
 
 POOR_LOGPROB = -0.7
@@ -56,12 +57,21 @@ def run(
         on_mix = engines["vad"].speech(mix)
     work.progress(0.05)
 
+    notes: list[Note] = []
     if "transcript" in inputs:
         title_end = max(chunk.end for chunk in chunks) / SAMPLE_RATE
-        cues = transcript.read(inputs["transcript"], title_end)
+        cues = transcript.read(inputs["transcript"], title_end, language, notes.append)
+        transcript.refuse_unusable(cues, title_end)
+        in_title = transcript.read_list(inputs["speech.json"], Span) if "speech.json" in inputs else []
         last = chunk.index == max(chunk.index for chunk in chunks)
-        mine = [given for given in cues if offset <= max(given.cue.start, 0.0) and (given.cue.start < end or last)]
-        found = from_cues(mine, language or UNDETERMINED, offset, vocals, on_vocals)
+        mine = [
+            part
+            for part in spreading.apart(cues, in_title)
+            if offset <= max(part.given.cue.start, 0.0) and (part.given.cue.start < end or last)
+        ]
+        sound = Sound(mix, vocals, on_mix, on_vocals)
+        given = heard_apart(mine, sound, offset, language, settings, engines, notes, work)
+        found = from_cues(given, language or UNDETERMINED, offset, vocals, on_vocals)
     elif language is None:
         found = []
     else:
@@ -81,6 +91,7 @@ def run(
     return {
         "utterances.jsonl": write_jsonl(work.path("utterances.jsonl"), shifted),
         "embeddings.npz": embeddings,
+        "notes.json": write_notes(work.path("notes.json"), notes),
     }
 
 
@@ -91,6 +102,37 @@ class Sound(NamedTuple):
     vocals: np.ndarray
     on_mix: Sequence[Span]
     on_vocals: Sequence[Span]
+
+
+def heard_apart(
+    parts: Sequence[spreading.Part],
+    sound: Sound,
+    offset: float,
+    language: str | None,
+    settings: TranscriptionSettings,
+    engines: Mapping[str, Any],
+    notes: list[Note],
+    work: Work,
+) -> list[transcript.Given]:
+    """Given lines; those that were parts of long cues at the times where they are heard."""
+    if not any(part.rough for part in parts):
+        return [part.given for part in parts]
+    lines = listen(sound, language, settings, engines, work.progress) if language else []
+    words = [word for line in lines if line.status == "ok" for word in line.words]
+    heard = [word.model_copy(update={"start": word.start + offset, "end": word.end + offset}) for word in words]
+    speech = [
+        Span(start=span.start + offset, end=span.end + offset) for span in union([*sound.on_mix, *sound.on_vocals])
+    ]
+    out = [part.given for part in parts if not part.rough]
+    cut = 0
+    for _, group in itertools.groupby((part.given for part in parts if part.rough), key=lambda item: item.cue.line):
+        placed = spreading.placed(
+            list(group), heard, speech, language or "", settings.split_gap_seconds, settings.max_utterance_seconds
+        )
+        cut, out = cut + 1, [*out, *placed]
+    message = f"{cut} long cues of the transcript were taken apart at the times where their words are heard."
+    notes.append(Note(kind="transcript_long_cue", message=message))
+    return sorted(out, key=lambda item: (item.cue.start, item.cue.end))
 
 
 def listen(

@@ -48,6 +48,6 @@ def quality_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse]
 
 
 LANGUAGE = Stage("language", 1, language.run, lambda settings: settings.transcription, language_engines, QUEUE)
-STAGE = Stage("transcription", 2, recognise.run, lambda settings: settings.transcription, transcription_engines, QUEUE)
+STAGE = Stage("transcription", 3, recognise.run, lambda settings: settings.transcription, transcription_engines, QUEUE)
 SPEAKERS = Stage("speakers", 2, label.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE)
 QUALITY = Stage("quality", 1, quality.run, lambda settings: settings.quality, quality_engines, QUEUE)

@@ -22,7 +22,7 @@ from shared.media.picture import PictureEncoder, frames, pixel_shape
 from shared.media.probing import origin
 from shared.records import SAMPLE_RATE, Probe
 from shared.settings import LimitSettings
-from shared.subtitles import Cue, parse_cues
+from shared.subtitles import Cue, guard, parse_cues
 
 COPIED = {
     "mp4": {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9", "mpeg4"},
@@ -245,7 +245,8 @@ def subtitle_packets(target: Any, kind: str, language: str, path: Path) -> Itera
 
     def run() -> Iterator[Any]:
         for cue in sorted(cues_of(path)):
-            text = cue.text.encode()
+            # What SubRip reads as markup is guarded there as in the file; MP4's text has no markup.
+            text = (cue.text if kind == "mp4" else guard(cue.text)).encode()
             packet = av.Packet(struct.pack(">H", len(text)) + text if kind == "mp4" else text)
             packet.stream, packet.time_base = stream, Fraction(1, 1000)
             packet.pts = packet.dts = round(cue.start * 1000)

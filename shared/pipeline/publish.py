@@ -80,11 +80,23 @@ def title_record(run: TitleRun, store: Store, timings: Mapping[str, Mapping[str,
         "chunks": load("ingest", "chunks.json"),
         "level": load("level", "level.json"),
         "cast": {lang: load(f"cast/{lang}", "cast.json") for lang in run.request.languages},
+        "notes": notes(run, store),
         "engines": engines_used(run),
         "timings": timings,
         "counters": counters(run),
         "failed": {task: error.to_dict() for task, error in sorted(run.failed.items())},
     }
+
+
+def notes(run: TitleRun, store: Store) -> list[dict[str, str]]:
+    """What the stages chose, repaired or left out, each once, in the order of the plan."""
+    told: dict[tuple[str, str, str], None] = {}
+    for task in run.plan.tasks:
+        done = run.done.get(task.id)
+        if done and "notes.json" in done.outputs:
+            rows = json.loads(store.fetch(done.outputs["notes.json"]).read_text(encoding="utf-8"))
+            told.update(((task.stage, row["kind"], row["message"]), None) for row in rows)
+    return [{"stage": stage, "kind": kind, "message": message} for stage, kind, message in told]
 
 
 def engines_used(run: TitleRun) -> list[dict[str, Any]]:

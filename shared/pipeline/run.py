@@ -42,7 +42,7 @@ class RunSummary:
     out: Path
     job: int
     titles: list[dict[str, Any]]
-    """name, state (done, failed), tracks, failed_languages, accepted and rejected rows, error."""
+    """name, state (done, failed), tracks, failed_languages, notes, error."""
     accepted: int
     rejected: int
     report: Path
@@ -297,5 +297,6 @@ def title_summary(out: Path, title: TitleRun) -> dict[str, Any]:
             lang: next(error.to_dict() for task, error in title.failed.items() if task_language(task) == lang)
             for lang in title.plan.failed_languages
         },
+        "notes": (publish.read_json(out / title.request.name / "title.json") or {}).get("notes", []),
         "error": title.lost.to_dict() if title.lost else None,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -250,3 +251,27 @@ def test_foreign_voices_are_pointed_out(made) -> None:
     html, _, _ = made
     assert html.count("no: foreign accent") == 1
     assert CastMember.model_fields["native"].is_required()
+
+
+@pytest.mark.parametrize(
+    "text", ["Open the menu: File --> Save as.", "<b>&amp;</b> {\\an8} \\N", HOSTILE, "00:01 --> 00:02"]
+)
+def test_texts_stand_on_the_page_as_they_are(run: RunFolder, tmp_path: Path, text: str) -> None:
+    add_title(run, text=text)
+    page, _, _ = run.make(tmp_path / "out")
+    read = HTMLParser(convert_charrefs=True)
+    seen: list[str] = []
+    read.handle_data = seen.append  # type: ignore[method-assign]
+    read.feed(page)
+    assert text in "".join(seen)
+
+
+def test_notes_are_told(run: RunFolder, tmp_path: Path) -> None:
+    add_title(run)
+    title = next(iter(run.titles))
+    path = run.inputs[f"{title}/title.json"]
+    note = {"stage": "transcription", "kind": "transcript_times", "message": "The times were taken for <milliseconds>."}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "notes": [note]}))
+    html, report, _ = run.make(tmp_path / "out")
+    assert "The times were taken for &lt;milliseconds&gt;." in html
+    assert report["titles"][0]["notes"] == [note["message"]]

@@ -108,6 +108,7 @@ def summarise(title: TitleFiles, accepted: int, rejected: int, lines: int) -> sc
         accepted=accepted,
         rejected=rejected,
         gain_db=quality.gain_db if quality else None,
+        notes=[note["message"] for note in title.record.get("notes") or []],
         error=f"{error.get('stage') or 'unknown stage'}: {error.get('message')} ({error.get('code')})"
         if error
         else None,

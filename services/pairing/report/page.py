@@ -42,6 +42,7 @@ class TitleView:
     tracks: list[str]
     names: dict[str, str]
     failures: list[Any]
+    notes: list[str]
 
 
 def title_views(
@@ -65,6 +66,7 @@ def title_views(
                 tracks=title.tracks,
                 names={track: track_name(track, title.language(track)) for track in title.tracks},
                 failures=title.failures(),
+                notes=[note["message"] for note in title.record.get("notes") or []],
             )
         )
     return views

@@ -21,6 +21,7 @@ class TitleSummary(Record):
     accepted: int = Field(description="Rows.")
     rejected: int
     gain_db: float | None = None
+    notes: list[str] = Field([], description="What was chosen, repaired or left out.")
     error: str | None = None
 
 

@@ -104,6 +104,7 @@ export interface TitleRecord {
   probe: { duration: number; video: { width: number; height: number; codec: string } } | null;
   shots: Shot[] | null;
   failed: Record<string, Failure>;
+  notes?: { stage: string; kind: string; message: string }[];
 }
 
 export interface Line {

@@ -160,6 +160,7 @@ export function TitleView({ job, title }: { job: string; title: string }) {
         {record && <span class="quiet">{source ? `spoken ${languageName(source)}` : "language unknown"} · {dubs.map(languageName).join(", ")}</span>}
       </div>
       {pending ? <p class="empty">This title is still being made. It appears here as soon as it is done.</p> : <Trouble error={error} />}
+      {record?.notes?.length ? <p class="quiet notes">{record.notes.map((one) => one.message).join(" ")}</p> : null}
       {record && player && sound && (
         <>
           <div class="title-top">
