@@ -8,12 +8,15 @@ import binascii
 import json
 import logging
 import random
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
-from sqlalchemy import select, update
+from sqlalchemy import Row, func, select, update
 from standardwebhooks.webhooks import Webhook
 
 from shared.errors import CounterdubError, UsageError
@@ -31,7 +34,11 @@ JITTER = 0.2
 TOTAL_S = 20.0
 CLAIMED_S = 60.0
 """Whoever takes a message has so long to send it; then it is taken for killed."""
-AT_ONCE = 16
+AT_ONCE = 64
+SHARE = 4
+"""Of those for the messages of one API key, and for those to one host: who does not answer delays nobody else."""
+DUE_OF_A_KEY = 64
+"""Messages of a key that are looked at, oldest first: a key with thousands must not hide the others'."""
 GONE = 410
 
 
@@ -71,6 +78,18 @@ class Message:
     body: dict[str, Any]
     url: str
     secret: str | None
+    key_id: str | None
+
+    @property
+    def host(self) -> str:
+        return host_of(self.url)
+
+
+def host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
 
 
 async def deliverer(database: Database, settings: ServiceSettings, poll_s: float = 1.0) -> None:
@@ -78,19 +97,19 @@ async def deliverer(database: Database, settings: ServiceSettings, poll_s: float
 
     A message is sent at least once: who receives it knows a repetition by its ``webhook-id``.
     """
-    sending: set[asyncio.Task[None]] = set()
+    sending: dict[asyncio.Task[None], Message] = {}
     try:
         while True:
             try:
                 room = AT_ONCE - len(sending)
-                due = await asyncio.to_thread(claim, database, room) if room else []
+                due = await asyncio.to_thread(claim, database, room, list(sending.values())) if room else []
             except CounterdubError as error:
                 log.warning("webhooks wait: %s", error.code)
                 due = []
             for message in due:
                 task = asyncio.create_task(deliver(database, settings, message))
-                sending.add(task)
-                task.add_done_callback(sending.discard)
+                sending[task] = message
+                task.add_done_callback(sending.pop)
             if not due:
                 await asyncio.sleep(poll_s)
     finally:
@@ -99,25 +118,56 @@ async def deliverer(database: Database, settings: ServiceSettings, poll_s: float
         await asyncio.gather(*sending, return_exceptions=True)
 
 
-def claim(database: Database, most: int) -> list[Message]:
-    """Take due messages, each for this process alone: the count of attempts is compared and set."""
-    fields = Delivery.id, Delivery.job_id, Delivery.attempts, Delivery.body, Job.webhook_url, Job.webhook_secret
-    due = Delivery.state == "waiting", Delivery.next_attempt <= now()
-    wanted = (
-        select(*fields).join(Job, Job.id == Delivery.job_id).where(*due).order_by(Delivery.next_attempt).limit(most)
-    )
-    with database.read() as session:
-        rows = list(session.execute(wanted))
+def claim(database: Database, most: int, sending: Sequence[Message] = ()) -> list[Message]:
+    """Take due messages, each for this process alone: the count of attempts is compared and set.
+
+    Args:
+        most: Messages to take.
+        sending: Those that this process is sending already: they count in the shares of their keys and hosts.
+    """
     claimed = []
-    for row in rows:
+    for row in shared_out(due(database), most, sending):
         with database.write() as session:
             same = Delivery.id == row.id, Delivery.attempts == row.attempts, Delivery.state == "waiting"
             taken = {"attempts": row.attempts + 1, "next_attempt": now() + timedelta(seconds=CLAIMED_S)}
             done: Any = session.execute(update(Delivery).where(*same).values(**taken))
         if done.rowcount == 1:
             url = row.webhook_url or ""
-            claimed.append(Message(row.id, row.job_id, row.attempts + 1, row.body, url, row.webhook_secret))
+            claimed.append(Message(row.id, row.job_id, row.attempts + 1, row.body, url, row.webhook_secret, row.key_id))
     return claimed
+
+
+def due(database: Database) -> list[Row[Any]]:
+    """The messages of each key that have been due for longest; what each key has waited for longest comes first."""
+    place = func.row_number().over(partition_by=Job.key_id, order_by=Delivery.next_attempt).label("place")
+    waiting = Delivery.state == "waiting", Delivery.next_attempt <= now()
+    ranked = (
+        select(Delivery.id, Job.key_id, place).join(Job, Job.id == Delivery.job_id).where(*waiting).subquery("ranked")
+    )
+    fields = Delivery.id, Delivery.job_id, Delivery.attempts, Delivery.body
+    wanted = (
+        select(*fields, Job.webhook_url, Job.webhook_secret, Job.key_id)
+        .join(ranked, ranked.c.id == Delivery.id)
+        .join(Job, Job.id == Delivery.job_id)
+        .where(ranked.c.place <= DUE_OF_A_KEY)
+        .order_by(ranked.c.place, Delivery.next_attempt)
+    )
+    with database.read() as session:
+        return list(session.execute(wanted))
+
+
+def shared_out(rows: Sequence[Row[Any]], most: int, sending: Sequence[Message]) -> list[Row[Any]]:
+    """As many of the messages as may be sent now."""
+    keys = Counter(message.key_id for message in sending)
+    hosts = Counter(message.host for message in sending)
+    chosen: list[Row[Any]] = []
+    for row in rows:
+        host = host_of(row.webhook_url or "")
+        if len(chosen) < most and keys[row.key_id] < SHARE and hosts[host] < SHARE:
+            keys[row.key_id] += 1
+            hosts[host] += 1
+            chosen.append(row)
+    return chosen
 
 
 async def deliver(database: Database, settings: ServiceSettings, message: Message) -> None:

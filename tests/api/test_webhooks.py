@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.api import webhooks
+from services.api.keys import create_key
 from services.api.webhooks import DELAYS_S, check_webhook_url, claim, deliverer, settle, signing_key
 from shared.errors import UsageError
 from shared.jobs.database import Database
@@ -41,9 +43,9 @@ def settings(folder: Path, *private_hosts: str) -> ServiceSettings:
     return ServiceSettings(data=folder, private_hosts=list(private_hosts or ("127.0.0.1",)))
 
 
-def due(database: Database, url: str, secret: str | None = SECRET) -> str:
+def due(database: Database, url: str, secret: str | None = SECRET, key_id: str | None = None) -> str:
     with database.write() as session:
-        job = Job(languages=["es"], settings={}, state="done", webhook_url=url, webhook_secret=secret)
+        job = Job(languages=["es"], settings={}, state="done", webhook_url=url, webhook_secret=secret, key_id=key_id)
         session.add(job)
         session.flush()
         delivery = Delivery(job_id=job.id, body=BODY)
@@ -187,8 +189,15 @@ def test_several_processes_send_each_message_once(database: Database) -> None:
     idents = {due(database, "https://example.com/") for _ in range(40)}
     url = database.engine.url.render_as_string(hide_password=False)
     others = [Database(url) for _ in range(4)]
+
+    def all_of_them(own: Database) -> list[str]:
+        found: list[str] = []
+        while part := claim(own, 100):
+            found += [message.id for message in part]
+        return found
+
     with ThreadPoolExecutor(4) as pool:
-        claimed = [message.id for part in pool.map(lambda own: claim(own, 100), others) for message in part]
+        claimed = [ident for part in pool.map(all_of_them, others) for ident in part]
     for own in others:
         own.close()
     assert sorted(claimed) == sorted(idents)
@@ -223,6 +232,39 @@ def test_slow_receiver_does_not_hold_up_the_others(database: Database, tmp_path:
         began = time.monotonic()
         run(database, settings(tmp_path), lambda: delivery(database, quick).state == "sent")
         assert time.monotonic() - began < 2.5
+
+
+@contextmanager
+def tarpit() -> Iterator[str]:
+    """A receiver that takes every connection and answers none; its address."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as held:
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
+
+
+def test_messages_to_a_tarpit_delay_nobody_elses(database: Database, tmp_path: Path) -> None:
+    """Neither another key's, nor, of many keys whose messages go there, those to another host."""
+    keys = [create_key(database, f"k{number}", ["jobs:read"])[0] for number in range(5)]
+    with tarpit() as pit, serving({"/": respond(200)}) as origin:
+        stuck = [due(database, f"{pit}/{number}", key_id=keys[0]) for number in range(64)]
+        stuck += [due(database, pit, key_id=key) for key in keys[:4] for _ in range(30)]
+        other = due(database, origin.url.replace("127.0.0.1", "localhost"), key_id=keys[4])
+        began = time.monotonic()
+        told = settings(tmp_path, "127.0.0.1", "localhost")
+        run(database, told, lambda: delivery(database, other).state == "sent")
+        assert time.monotonic() - began < 5
+        begun = [delivery(database, ident).attempts for ident in stuck]
+        assert sum(begun) == webhooks.SHARE, "the host's share"
+
+
+def test_a_keys_messages_to_many_hosts_have_one_share(database: Database) -> None:
+    key = create_key(database, "mine", ["jobs:read"])[0]
+    for number in range(20):
+        due(database, f"https://host{number}.example.com/", key_id=key)
+    due(database, "https://other.example.com/")
+    taken = claim(database, 100)
+    assert [message.key_id for message in taken].count(key) == webhooks.SHARE and len(taken) == webhooks.SHARE + 1
+    assert not claim(database, 100, [message for message in taken if message.key_id == key])
+    assert len(claim(database, 100)) == webhooks.SHARE
 
 
 @pytest.mark.parametrize(
@@ -277,11 +319,11 @@ def test_database_that_is_away_is_waited_for(
 
     calls = []
 
-    def away(own: Database, most: int) -> list[Any]:
+    def away(own: Database, most: int, sending: Any) -> list[Any]:
         calls.append(most)
         if len(calls) < 3:
             raise StorageError("away", code="database_away", retryable=True)
-        return claim(own, most)
+        return claim(own, most, sending)
 
     monkeypatch.setattr(webhooks, "claim", away)
     with serving({"/": respond(200)}) as origin:
