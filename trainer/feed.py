@@ -51,7 +51,11 @@ class Feed(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly there, on whatever number of workers. Raises UsageError ``other_data`` if the data changed."""
+        """Go on exactly there, on whatever number of workers and as many processes.
+
+        Raises:
+            UsageError: ``other_data`` if the data changed, ``other_processes``.
+        """
         ...
 
     def close(self) -> None: ...

@@ -8,6 +8,7 @@ file. Defaults are the main models' of the paper (supplement, section A): 25 fps
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Sequence
 from importlib import resources
@@ -236,8 +237,11 @@ def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read(name: str, children: tuple[str, ...]) -> dict[str, Any]:
+    # By what it leads to: over “../” or a link one file has any number of names.
+    name = os.path.realpath(name) if name.endswith(".toml") else name
     if name in children:
-        raise UsageError(f"Recipe “{Path(name).name}” inherits from itself.", code="bad_recipe")
+        circle = " → ".join(Path(one).name for one in (*children[children.index(name) :], name))
+        raise UsageError(f"Recipes inherit in a circle: {circle}.", code="bad_recipe")
     own = parsed(name)
     parents = own.pop("inherits", [])
     data: dict[str, Any] = {}

@@ -97,17 +97,16 @@ class ShardFeed:
             "epoch": self._taken // self.steps_per_epoch,
             "batches": self._taken % self.steps_per_epoch * self._world,
             "turn": self._taken,
+            "processes": self._world,
             "counts": dict(self.counts),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on behind the batches taken.
-
-        On another number of processes the epoch goes on at the same batch; a few, fewer than there are processes, may
-        come twice.
+        """Go on behind the batches taken, on as many processes as took them.
 
         Raises:
-            UsageError: ``other_data`` when shards or the settings that decide the order are others.
+            UsageError: ``other_data`` when shards or the settings that decide the order are others,
+                ``other_processes``.
         """
         if state.get("version") != STATE_VERSION or state.get("data") != self._identity:
             raise UsageError(
@@ -115,8 +114,14 @@ class ShardFeed:
                 "cannot go on exactly. Use the same, or start anew.",
                 code="other_data",
             )
-        inside = min(state["batches"] // self._world, self.steps_per_epoch)
-        self._taken = state["epoch"] * self.steps_per_epoch + inside
+        # Checkpoints of before it was written down: what the training itself says of its processes holds.
+        if state.get("processes", self._world) != self._world:
+            raise UsageError(
+                f"The epoch was begun by {state['processes']} processes and {self._world} are training now. Start "
+                f"{state['processes']}.",
+                code="other_processes",
+            )
+        self._taken = state["epoch"] * self.steps_per_epoch + state["batches"] // self._world
         self.counts = Counter(state["counts"])
 
     def close(self) -> None:

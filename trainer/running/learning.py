@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainer.model import Model
 from trainer.objective import Gather, Losses, Objective
 from trainer.objective.gradcache import split, step
+from trainer.objective.statistics import frozen, of_whole_batch
 from trainer.recipe import Recipe
 from trainer.running.processes import Processes
 
@@ -42,11 +43,21 @@ class Learner:
         with self.autocast():
             return self.network(inputs)
 
+    @contextmanager
+    def of_all_processes(self, inputs: dict[str, Tensor]) -> Iterator[None]:
+        """Inside, input norms see the batch of all processes, as they do where it is encoded in parts."""
+        with ExitStack() as stack:
+            if self.gather.world > 1:
+                for norm, batch in of_whole_batch(self.model.input_norms, [inputs], self.gather).items():
+                    stack.enter_context(frozen(norm, batch))
+            yield
+
     def __call__(self, inputs: dict[str, Tensor]) -> Losses:
         """Add the gradients of :func:`trainer.model.prepared` shots to the parameters'; the processes' mean."""
         if not 0 < self.chunk < len(inputs["shot"]):
-            losses = self.objective(self.encode(inputs), inputs["shot"], self.gather)
-            losses.total.backward()
+            with self.of_all_processes(inputs):
+                losses = self.objective(self.encode(inputs), inputs["shot"], self.gather)
+                losses.total.backward()
             return Losses(losses.total.detach(), losses.by_term)
         parts = split(inputs, self.chunk)
         waiting = self.network.no_sync if isinstance(self.network, DistributedDataParallel) else nullcontext

@@ -91,14 +91,19 @@ def test_it_goes_on_mid_epoch_on_other_workers(made_shards: Path, taken: int) ->
     assert same(some(second, 7 - taken), whole[taken:])
 
 
-def test_another_number_of_processes_goes_on_at_the_same_batch(made_shards: Path) -> None:
+def test_two_processes_go_on_at_the_same_batch_and_another_number_is_refused(made_shards: Path) -> None:
     recipe = small_recipe(batch_size=2, same_title=0)
     pair = [make_feed(str(made_shards), recipe, rank, 2) for rank in (0, 1)]
     taken = {int(shot) for feed in pair for batch in some(feed, 2) for shot in batch["shot"]}
-    one = make_feed(str(made_shards), recipe)
-    one.load_state_dict(pair[0].state_dict())
-    rest = {int(shot) for batch in some(one, one.steps_per_epoch - 4) for shot in batch["shot"]}
-    assert len(taken) == 8 and not taken & rest
+    states = [json.loads(json.dumps(feed.state_dict())) for feed in pair]
+    again = [make_feed(str(made_shards), recipe, rank, 2) for rank in (0, 1)]
+    for feed, state in zip(again, states, strict=True):
+        feed.load_state_dict(state)
+    rest = {int(shot) for feed in again for batch in some(feed, feed.steps_per_epoch - 2) for shot in batch["shot"]}
+    assert len(taken) == 8 and rest and not taken & rest
+    with pytest.raises(CounterdubError) as caught:
+        make_feed(str(made_shards), recipe).load_state_dict(states[0])
+    assert caught.value.code == "other_processes"
 
 
 def test_ranks_share_an_epoch_and_make_equal_steps(made_shards: Path) -> None:

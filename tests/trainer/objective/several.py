@@ -7,10 +7,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tests.trainer.objective import small
 from trainer.objective import Gather, gather, gradcache
+from trainer.recipe import recipe_from
+from trainer.running.learning import Learner
+from trainer.running.processes import Processes
 
 WORLD = 2
 CASES: dict[str, dict[str, Any]] = {
@@ -49,6 +53,23 @@ def cached(rank: int, settings: dict[str, Any], *, norm: bool = False) -> dict[s
     return {**small.gradients(model, objective), **buffers}
 
 
+class WithNorms(small.Small):
+    """As the learner sees a model."""
+
+    def __init__(self) -> None:
+        super().__init__(norm=True)
+
+    def input_norms(self, inputs: Any) -> dict[nn.Module, torch.Tensor]:
+        return {self.norms[name]: x for name, x in self.inputs(inputs).items()}
+
+
+def learnt(inputs: Any, processes: Processes) -> dict[str, torch.Tensor]:
+    """Gradients and buffers of one step of the learner, the whole batch of a process at once."""
+    model, objective = WithNorms(), small.objective()
+    Learner(model, objective, recipe_from({"running": {"precision": "fp32"}}), processes)(inputs)  # type: ignore[arg-type]
+    return {**small.gradients(model, objective), **dict(model.named_buffers())}
+
+
 class WithoutGradient(torch.autograd.Function):
     """The naive gather: others' embeddings are constants."""
 
@@ -71,6 +92,7 @@ def process(rank: int, folder: str) -> None:
         found = {name: plain(rank, settings) for name, settings in CASES.items()}
         found |= {f"cached {name}": cached(rank, settings) for name, settings in CASES.items()}
         found["cached norm"] = cached(rank, {}, norm=True)
+        found["as trained"] = learnt(half(rank), Processes(rank, WORLD))
         found["apart"] = plain(rank, {"gather": False, "learn_temperature": True})
         exact, gather.GatherWithGradient = gather.GatherWithGradient, WithoutGradient
         found["naive"] = plain(rank, {})

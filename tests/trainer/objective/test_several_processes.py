@@ -8,6 +8,7 @@ from torch import multiprocessing
 
 from tests.trainer.objective import several, small
 from trainer.objective import gradcache
+from trainer.running.processes import Processes
 
 CLOSE = 1e-6
 
@@ -57,6 +58,17 @@ def test_an_input_norm_sees_the_batch_of_all_processes(found):
         assert small.difference(gradients, alone) < CLOSE
         for name, buffer in model.named_buffers():
             assert torch.allclose(ours["cached norm"][name], buffer, rtol=1e-6), name
+
+
+def test_an_input_norm_sees_all_of_it_without_parts_too(found):
+    """objective.chunk = 0, as the learner runs it."""
+    alone = several.learnt(small.batch(), Processes())
+    buffers = {name for name in alone if "running" in name or "tracked" in name}
+    for ours in found:
+        gradients = {name: x for name, x in ours["as trained"].items() if name not in buffers}
+        assert small.difference(gradients, {name: x for name, x in alone.items() if name not in buffers}) < CLOSE
+        for name in buffers:
+            assert torch.allclose(ours["as trained"][name], alone[name], rtol=1e-6), name
 
 
 def test_split_gives_views():

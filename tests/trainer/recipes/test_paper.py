@@ -147,6 +147,25 @@ def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, text: str, code: str)
     assert caught.value.code == code and str(tmp_path) not in caught.value.message
 
 
+@pytest.mark.parametrize("parent", ["../{folder}/b.toml", "b.toml", "../link/b.toml"])
+def test_a_circle_of_recipes_is_named(tmp_path: Path, parent: str) -> None:
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    (folder / "a.toml").write_text(f'inherits = "{parent.format(folder=folder.name)}"')
+    (folder / "b.toml").write_text('inherits = ["_tiny", "../recipes/a.toml"]')
+    with pytest.raises(UsageError) as caught:
+        load_recipe(str(folder / "a.toml"))
+    assert caught.value.code == "bad_recipe" and "a.toml → b.toml → a.toml" in caught.value.message
+
+
+def test_two_parents_may_have_one_parent(tmp_path: Path) -> None:
+    for name in ("b", "c"):
+        (tmp_path / f"{name}.toml").write_text('inherits = "tiny-en"')
+    (tmp_path / "a.toml").write_text('inherits = ["b.toml", "c.toml"]')
+    assert load_recipe(str(tmp_path / "a.toml")).name == "a"
+
+
 def test_only_what_changes_the_training_makes_another_recipe() -> None:
     one = load_recipe("tiny-en")
     assert first_difference(one, load_recipe("tiny-en", ["data.workers=7", "running.keep=9", "name=x"])) is None
