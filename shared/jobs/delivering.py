@@ -167,7 +167,7 @@ def summarise(
         run.computed += not done.cached
         close(session, job, run, "done")
         tell(session, job, "task_done", **told(run), cached=done.cached, seconds=round(done.seconds, 3))
-        notes = {title["title"]: title["notes"] for title in table["titles"] if title["notes"]}
+        notes = {title["title"]: title["notes"] for title in table.get("titles", ()) if title["notes"]}
         job.summary = {name: table[name] for name in ("accepted", "rejected")} | ({"notes": notes} if notes else {})
         if job.titles_failed == job.titles:
             job_ended(session, job, "failed", **job.summary)
