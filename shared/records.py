@@ -106,6 +106,18 @@ class Utterance(Record):
     reason: str | None = Field(None, description="Why it was dropped: hallucination, no_words, too_short…")
 
 
+class LeftSpeech(Record):
+    """Words heard in the background, which nobody should understand there."""
+
+    start: float
+    end: float
+    text: str
+    mean_logprob: float = Field(description="Recogniser's mean log-probability a token.")
+    no_speech: float = Field(description="Recogniser's probability that nobody speaks.")
+    shared: list[str] = Field([], description="Content words that the original says at the same time.")
+    belief: float = Field(description="How sure it is that somebody says this, 0–1.")
+
+
 class Speaker(Record):
     """One voice of a title."""
 

@@ -97,6 +97,7 @@ RULES: dict[str, Rule] = {
     "pairing.true_peak_dbtp": Number(low=-60, high=0),
     "pairing.max_overflow_ms": Number(low=0, high=1e6),
     "pairing.max_null_residual_db": Number(low=-200, high=0),
+    "pairing.max_residual_speech": SHARE,
     "pairing.max_loudness_difference_lu": Number(low=0, high=200),
     "pairing.max_round_trip_cer": Number(low=0, high=100),
     "pairing.min_language_confidence": SHARE,

@@ -141,6 +141,7 @@ class PairingSettings(Section):
     true_peak_dbtp: float = Field(-1.0, description="Ceiling of every track; one gain for the whole title.")
     max_overflow_ms: float = 0.0
     max_null_residual_db: float = -60.0
+    max_residual_speech: float = Field(0.5, description="Belief that the original is understood in the background.")
     max_loudness_difference_lu: float = 6.0
     max_round_trip_cer: float = 0.5
     min_language_confidence: float = 0.3
@@ -154,7 +155,7 @@ class PairingSettings(Section):
 class QualitySettings(Section):
     """Checks of the dubbed speech by listening to it again."""
 
-    round_trip: bool = True
+    round_trip: bool = Field(True, description="Hear dubs and the background again; without, nothing is known of them.")
     engine: str = "faster-whisper"
     model: str = "base"
     extra: dict[str, Any] = Field({}, description="Options of the engine itself: dtype, batch_size, allow_download …")

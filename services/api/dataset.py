@@ -30,6 +30,7 @@ METRICS = (
     "start",
     "end",
     "speech_ratio",
+    "speech_dubbed",
     "fit_ratio",
     "overflow_ms",
     "isochrony_iou",
@@ -37,6 +38,7 @@ METRICS = (
     "language_confidence",
     "speaker_similarity",
     "null_residual_db",
+    "residual_speech",
     "loudness_difference_lu",
 )
 LABELS = ("title", "track", "language", "detected_language", "reason", "detail")

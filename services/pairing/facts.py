@@ -11,7 +11,7 @@ from typing import Any
 from services.pairing.chunked import in_order
 from services.pairing.timeline import Activity, Timeline
 from shared.pipeline.stage import Scope
-from shared.records import DubbedUtterance, Shot, Utterance, read_jsonl
+from shared.records import DubbedUtterance, LeftSpeech, Shot, Utterance, read_jsonl
 from shared.schemas.layout import CONTROL, ORIG, track_language
 from shared.schemas.quality import Level
 
@@ -46,6 +46,8 @@ class TitleFacts:
     source: Activity
     """When the original speaks."""
     tracks: dict[str, TrackFacts]
+    left: Timeline[LeftSpeech] | None = None
+    """Words heard in the background; None when nobody listened."""
 
 
 def read_facts(scope: Scope, inputs: Mapping[str, Path]) -> TitleFacts:
@@ -74,6 +76,8 @@ def read_facts(scope: Scope, inputs: Mapping[str, Path]) -> TitleFacts:
     if not heard:
         heard = [(line.start, line.end) for line in utterances if line.status == "ok"]
     source = Activity(heard)
+    residual = in_order(inputs, "residual")
+    left = [item for path in residual for item in read_jsonl(path, LeftSpeech)]
     tracks[ORIG] = TrackFacts(ORIG, source_language, [], Timeline([]), source)
     return TitleFacts(
         title=scope.extra["title"],
@@ -83,6 +87,7 @@ def read_facts(scope: Scope, inputs: Mapping[str, Path]) -> TitleFacts:
         utterances=Timeline((line.start, line.end, line) for line in utterances),
         source=source,
         tracks={name: tracks[name] for name in scope.extra["tracks"]},
+        left=Timeline((item.start, item.end, item) for item in left) if residual else None,
     )
 
 

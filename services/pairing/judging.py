@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from shared.records import DubbedUtterance
+from shared.records import DubbedUtterance, LeftSpeech
 from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.pairs import PairRow
 from shared.schemas.reasons import Reason
@@ -20,7 +20,11 @@ Verdict = tuple[Reason, str]
 
 
 def objections(
-    row: PairRow, lines: Sequence[DubbedUtterance], source_ratio: float, settings: PairingSettings
+    row: PairRow,
+    lines: Sequence[DubbedUtterance],
+    source_ratio: float,
+    settings: PairingSettings,
+    left: Sequence[LeftSpeech] = (),
 ) -> list[Verdict]:
     """All that speaks against one row by itself, in order of precedence.
 
@@ -28,9 +32,10 @@ def objections(
         row: With its measures filled in.
         lines: The dubbed utterances that touch the shot; empty for orig.
         source_ratio: Share of the shot in which the original speaks.
+        left: What is heard in the shot's background.
     """
     found = shot_objections(row, source_ratio, settings)
-    return found if row.track == ORIG else found + dub_objections(row, lines, settings)
+    return found if row.track == ORIG else found + dub_objections(row, lines, settings, left)
 
 
 def shot_objections(row: PairRow, source_ratio: float, settings: PairingSettings) -> list[Verdict]:
@@ -50,12 +55,19 @@ def shot_objections(row: PairRow, source_ratio: float, settings: PairingSettings
     return found
 
 
-def dub_objections(row: PairRow, lines: Sequence[DubbedUtterance], settings: PairingSettings) -> list[Verdict]:
+def dub_objections(
+    row: PairRow, lines: Sequence[DubbedUtterance], settings: PairingSettings, left: Sequence[LeftSpeech] = ()
+) -> list[Verdict]:
     """What is wrong with a synthetic track of the shot."""
     found: list[Verdict] = []
     if row.null_residual_db is not None and row.null_residual_db > settings.max_null_residual_db:
         limit = f"limit {settings.max_null_residual_db:g}"
         found.append((Reason.NULL_RESIDUAL, f"{row.null_residual_db:.1f} dBFS, {limit}"))
+    if row.residual_speech is not None and row.residual_speech > settings.max_residual_speech:
+        loud = max(left, key=lambda item: item.belief, default=None)
+        words = f"“{loud.text}” at {loud.start:.1f} s, " if loud else ""
+        sure = f"{words}believed with {row.residual_speech:.2f}, limit {settings.max_residual_speech:g}"
+        found.append((Reason.SPEECH_IN_BACKGROUND, sure))
     failed = [f"{line.id}: {line.reason or 'unknown'}" for line in lines if line.status == "failed"]
     if failed:
         found.append((Reason.UTTERANCE_FAILED, "; ".join(failed)))

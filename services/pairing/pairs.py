@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from services.pairing.coverage import coverage, share_dubbed
 from services.pairing.facts import TOUCH_SECONDS, TitleFacts, read_facts
 from services.pairing.judging import judge, need_counterpart, objections
 from services.pairing.proof import null_tests, shortcut_tests
@@ -18,9 +19,11 @@ from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Work
 from shared.quality.null import Residual
 from shared.quality.spans import total
-from shared.records import Record, write_jsonl
+from shared.records import Note, Record, write_jsonl, write_notes
 from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.pairs import PairRow
+from shared.schemas.quality import QualityReport
+from shared.schemas.reasons import Reason
 from shared.settings import PairingSettings, Section, Settings
 
 
@@ -59,8 +62,8 @@ def run(
     """Measure and judge every shot and track of a title.
 
     Inputs: ``shots.json``, ``level.json``, ``utterances.jsonl``, ``background.flac``, ``tracks/<track>``,
-    ``speech/<track>``, ``dubbed/<track>/NNNN``, ``activity/<track>/NNNN``. Outputs: ``pairs.jsonl`` (accepted rows),
-    ``rejects.jsonl``, ``quality.json``.
+    ``speech/<track>``, ``dubbed/<track>/NNNN``, ``activity/<track>/NNNN``, ``residual/NNNN``. Outputs:
+    ``pairs.jsonl`` (accepted rows), ``rejects.jsonl``, ``quality.json``.
     """
     facts = read_facts(scope, inputs)
     nulls = null_tests(facts, inputs, lambda share: work.progress(0.6 * share))
@@ -73,13 +76,37 @@ def run(
 
     quality = work.path("quality.json")
     quality.write_text(report.model_dump_json(indent=1), encoding="utf-8")
+    notes = write_notes(work.path("notes.json"), [*left_out(report), *understood(rows)])
     kept: list[Record] = [row for row in rows if row.accepted]
     left: list[Record] = [row for row in rows if not row.accepted]
     return {
         "pairs.jsonl": write_jsonl(work.path("pairs.jsonl"), kept),
         "rejects.jsonl": write_jsonl(work.path("rejects.jsonl"), left),
         "quality.json": quality,
+        "notes.json": notes,
     }
+
+
+def left_out(report: QualityReport) -> list[Note]:
+    """How much of the original's speech is dubbed, track by track, where something is left out."""
+    notes = []
+    for name, track in report.tracks.items():
+        if track.not_dubbed and track.speech_dubbed is not None:
+            why = ", ".join(f"{seconds:.1f} s {fate.replace('_', ' ')}" for fate, seconds in track.not_dubbed.items())
+            notes.append(
+                Note(
+                    kind="speech_not_dubbed",
+                    message=f"{name}: {track.speech_dubbed:.0%} of the speech is dubbed, not {why}.",
+                )
+            )
+    return notes
+
+
+def understood(rows: Sequence[PairRow]) -> list[Note]:
+    """In how many shots somebody is understood in the background."""
+    shots = {row.shot for row in rows if Reason.SPEECH_IN_BACKGROUND.value in row.reasons}
+    told = f"Words are understood in the background of {len(shots)} shots, whose pairs are rejected."
+    return [Note(kind="speech_in_background", message=told)] if shots else []
 
 
 def title_rows(facts: TitleFacts, nulls: Mapping[str, Residual], settings: PairsOptions) -> list[PairRow]:
@@ -88,6 +115,7 @@ def title_rows(facts: TitleFacts, nulls: Mapping[str, Residual], settings: Pairs
     for position, shot in enumerate(facts.shots):
         ratio = total(facts.source.within(shot.start, shot.end)) / shot.duration
         exported = settings.pairing.export_shots and keeps(shot, settings.pairing)
+        left = None if facts.left is None else facts.left.within(shot.start, shot.end, TOUCH_SECONDS)
         for track in facts.tracks.values():
             row = make_row(
                 facts,
@@ -95,8 +123,10 @@ def title_rows(facts: TitleFacts, nulls: Mapping[str, Residual], settings: Pairs
                 track,
                 exported=exported,
                 null_residual_db=nulls[track.name].window_peaks_dbfs[position] if track.name in nulls else None,
+                left=left,
+                speech_dubbed=share_dubbed(coverage(facts, track, shot.start, shot.end)),
                 engines=engines_of(track.name, settings),
             )
             lines = track.timeline.within(shot.start, shot.end, TOUCH_SECONDS)
-            rows.append(judge(row, objections(row, lines, ratio, settings.pairing)))
+            rows.append(judge(row, objections(row, lines, ratio, settings.pairing, left or ())))
     return need_counterpart(rows)

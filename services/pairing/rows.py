@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from services.pairing.facts import TOUCH_SECONDS, TitleFacts, TrackFacts
 from shared.quality.isochrony import isochrony
 from shared.quality.spans import total
-from shared.records import DubbedUtterance, Shot
+from shared.records import DubbedUtterance, LeftSpeech, Shot
 from shared.schemas import layout
 from shared.schemas.pairs import PairRow
 
@@ -22,9 +22,16 @@ def make_row(
     *,
     exported: bool,
     null_residual_db: float | None,
+    left: Sequence[LeftSpeech] | None,
+    speech_dubbed: float | None,
     engines: Mapping[str, str],
 ) -> PairRow:
-    """Measure one track of one shot; judging it is :mod:`services.pairing.judging`'s part."""
+    """Measure one track of one shot; judging it is :mod:`services.pairing.judging`'s part.
+
+    Args:
+        left: What is heard in the shot's background; None when nobody listened.
+        speech_dubbed: Share of the original's speech in the shot that the track says.
+    """
     lines = track.timeline.within(shot.start, shot.end, TOUCH_SECONDS)
     spoken = [line for line in lines if line.status not in NOT_SPOKEN]
     source = facts.utterances.within(shot.start, shot.end, TOUCH_SECONDS)
@@ -46,6 +53,7 @@ def make_row(
         speech_path=layout.speech_path(facts.title, track.name),
         background_path=layout.stem_path(facts.title, "background"),
         speech_ratio=total(track.activity.within(shot.start, shot.end)) / shot.duration,
+        speech_dubbed=speech_dubbed if track.synthetic else None,
         utterances=sum(line.status == "ok" for line in source),
         dropped_utterances=sum(line.status == "dropped" for line in source),
         fit_ratio=weighted(spoken, lambda line: line.fit_ratio, lengths),
@@ -56,6 +64,7 @@ def make_row(
         language_confidence=confidence,
         speaker_similarity=weighted(spoken, lambda line: line.speaker_similarity, lengths),
         null_residual_db=null_residual_db,
+        residual_speech=None if left is None or not track.synthetic else surest(left),
         loudness_difference_lu=max(
             (line.loudness_difference_lu for line in spoken if line.loudness_difference_lu is not None),
             key=abs,
@@ -63,6 +72,11 @@ def make_row(
         ),
         engines=dict(engines),
     )
+
+
+def surest(left: Sequence[LeftSpeech]) -> float:
+    """Belief in the surest words; 0 when nothing is heard."""
+    return max((item.belief for item in left), default=0.0)
 
 
 def weighted(

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
+from services.pairing.coverage import DUBBED, coverage, share_dubbed
 from services.pairing.facts import TitleFacts, TrackFacts
 from services.pairing.judging import MIN_LANGUAGE_SECONDS
 from services.pairing.rows import NOT_SPOKEN
 from shared.pipeline.planner import keeps
 from shared.quality.isochrony import isochrony
 from shared.quality.null import Residual
-from shared.records import DubbedUtterance
+from shared.records import SAMPLE_RATE, DubbedUtterance
 from shared.schemas.pairs import PairRow
 from shared.schemas.quality import IsochronySummary, NullTest, QualityReport, ShortcutResult, TrackQuality
 from shared.settings import PairingSettings
@@ -22,6 +23,7 @@ THRESHOLDS = (
     "max_shot_seconds",
     "max_overflow_ms",
     "max_null_residual_db",
+    "max_residual_speech",
     "max_loudness_difference_lu",
     "max_round_trip_cer",
     "min_language_confidence",
@@ -62,6 +64,7 @@ def quality_report(
 def track_quality(
     facts: TitleFacts, track: TrackFacts, null: Residual | None, samples: int, accepted: int
 ) -> TrackQuality:
+    said = coverage(facts, track, 0.0, samples / SAMPLE_RATE) if track.synthetic else {}
     before = facts.level.true_peak_dbtp.get(track.name)
     spoken = [line for line in track.spoken if line.status not in NOT_SPOKEN]
     judged = [line for line in spoken if line.detected_language and line.end - line.start >= MIN_LANGUAGE_SECONDS]
@@ -85,6 +88,8 @@ def track_quality(
         speaker_similarity=middle(lambda line: line.speaker_similarity),
         max_overflow_ms=max((line.overflow_ms for line in track.spoken), default=0.0) if track.synthetic else None,
         language_right=right / len(judged) if judged else None,
+        speech_dubbed=share_dubbed(said),
+        not_dubbed={fate: round(seconds, 3) for fate, seconds in sorted(said.items()) if fate != DUBBED},
         accepted_shots=accepted,
     )
 

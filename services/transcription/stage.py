@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.transcription import label, language, quality, recognise
+from services.transcription import label, language, quality, recognise, residual
 from shared.engines import EngineOptions
 from shared.pipeline.stage import EngineUse, Scope, Stage
 from shared.settings import QualitySettings, Settings, TranscriptionSettings
@@ -47,7 +47,13 @@ def quality_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse]
     return {"recognizer": recognizer(wanted, settings.transcription.beam_size), **helpers(wanted)}
 
 
+def residual_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse]:
+    wanted = settings.quality
+    return {"recognizer": recognizer(wanted, settings.transcription.beam_size), "vad": helpers(wanted)["vad"]}
+
+
 LANGUAGE = Stage("language", 1, language.run, lambda settings: settings.transcription, language_engines, QUEUE)
 STAGE = Stage("transcription", 3, recognise.run, lambda settings: settings.transcription, transcription_engines, QUEUE)
 SPEAKERS = Stage("speakers", 2, label.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE)
 QUALITY = Stage("quality", 1, quality.run, lambda settings: settings.quality, quality_engines, QUEUE)
+RESIDUAL = Stage("residual", 1, residual.run, lambda settings: settings.quality, residual_engines, QUEUE)

@@ -136,6 +136,8 @@ def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str]
     synthetic = (CONTROL, *alive)
     for track in synthetic:
         tasks += [quality_task(track, chunk) for chunk in chunks]
+    if settings.quality.round_trip:
+        tasks += residual_tasks(chunks)
 
     language = find("language", "language.json")
     spoken = all(known(title.name, f"dubbing/{lang}/{chunk:04}", "speech.flac") for lang in alive for chunk in chunks)
@@ -257,6 +259,20 @@ def quality_task(track: str, chunk: int) -> Task:
     return Task(f"quality/{track}/{chunk:04}", "quality", scope, inputs)
 
 
+def residual_tasks(chunks: Sequence[int]) -> list[Task]:
+    """The background heard again."""
+    told: Inputs = {**LINES, "language.json": Ref("language", "language.json")}
+    return [
+        Task(
+            f"residual/{chunk:04}",
+            "residual",
+            Scope(chunk=chunk),
+            {**told, "background.flac": Ref(f"stems/{chunk:04}", "background.flac")},
+        )
+        for chunk in chunks
+    ]
+
+
 def track_tasks(tracks: Sequence[str], chunks: Sequence[int]) -> list[Task]:
     """The title's one gain, the tracks and the stems."""
     background: Inputs = {f"background/{chunk:04}": Ref(f"stems/{chunk:04}", "background.flac") for chunk in chunks}
@@ -318,5 +334,7 @@ def delivery_tasks(
         inputs[f"speech/{track}"] = Ref(f"track/{track}", "speech.flac")
         for chunk in chunks:
             inputs[f"activity/{track}/{chunk:04}"] = Ref(f"quality/{track}/{chunk:04}", "activity.json")
+    if settings.quality.round_trip:
+        inputs |= {f"residual/{chunk:04}": Ref(f"residual/{chunk:04}", "residual.jsonl") for chunk in chunks}
     tasks.append(Task("pairs", "pairs", facts, inputs))
     return tasks

@@ -81,6 +81,7 @@ def title_record(run: TitleRun, store: Store, timings: Mapping[str, Mapping[str,
         "level": load("level", "level.json"),
         "cast": {lang: load(f"cast/{lang}", "cast.json") for lang in run.request.languages},
         "notes": notes(run, store),
+        "speech": speech_covered(load("pairs", "quality.json")),
         "engines": engines_used(run),
         "timings": timings,
         "counters": counters(run),
@@ -97,6 +98,13 @@ def notes(run: TitleRun, store: Store) -> list[dict[str, str]]:
             rows = json.loads(store.fetch(done.outputs["notes.json"]).read_text(encoding="utf-8"))
             told.update(((task.stage, row["kind"], row["message"]), None) for row in rows)
     return [{"stage": stage, "kind": kind, "message": message} for stage, kind, message in told]
+
+
+def speech_covered(quality: Mapping[str, Any] | None) -> dict[str, Any]:
+    """How much of the original's speech each synthetic track says, and what it leaves out; from ``quality.json``."""
+    tracks = (quality or {}).get("tracks", {})
+    kept = ("speech_dubbed", "not_dubbed")
+    return {name: {key: track[key] for key in kept} for name, track in tracks.items() if name != ORIG}
 
 
 def engines_used(run: TitleRun) -> list[dict[str, Any]]:

@@ -31,6 +31,9 @@ class PairRow(Record):
     speech_path: str | None = Field(None, description="Its speech alone; None for orig.")
     background_path: str | None = Field(None, description="The background that all synthetic tracks share.")
     speech_ratio: float | None = Field(None, description="Share of the shot in which this track speaks, 0–1.")
+    speech_dubbed: float | None = Field(
+        None, description="Share of the original's speech in the shot that it says, 0–1."
+    )
     utterances: int = Field(0, description="Utterances heard in the shot, whole or in part.")
     dropped_utterances: int = Field(0, description="Utterances left out of every synthetic track, such as noise.")
     fit_ratio: float | None = Field(None, description="Natural length of the dub ÷ source; mean over seconds.")
@@ -41,6 +44,9 @@ class PairRow(Record):
     language_confidence: float | None = Field(None, description="Of the detected language, 0–1; mean over seconds.")
     speaker_similarity: float | None = Field(None, description="Cosine to the source's speaker; mean over seconds.")
     null_residual_db: float | None = Field(None, description="Peak of track − speech − background, dBFS; −200 is none.")
+    residual_speech: float | None = Field(
+        None, description="How sure it is that somebody is understood in the background, 0–1; None if not listened for."
+    )
     loudness_difference_lu: float | None = Field(None, description="Dub − original speech; the largest by size.")
     engines: dict[str, str] = Field({}, description="Stage → engine and model that made the track.")
     accepted: bool = False

@@ -54,6 +54,8 @@ class TrackQuality(Record):
     speaker_similarity: float | None = None
     max_overflow_ms: float | None = None
     language_right: float | None = Field(None, description="Share of utterances over 2 s heard in the right language.")
+    speech_dubbed: float | None = Field(None, description="Share of the original's speech that the track says, 0–1.")
+    not_dubbed: dict[str, float] = Field({}, description="Why → seconds of the original's speech that it leaves out.")
     accepted_shots: int = 0
 
 

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     NO_SPEECH = "no_speech"
     NO_TRANSCRIPT = "no_transcript"
     NULL_RESIDUAL = "null_residual"
+    SPEECH_IN_BACKGROUND = "speech_in_background"
     UTTERANCE_FAILED = "utterance_failed"
     OVERFLOW = "overflow"
     WRONG_LANGUAGE = "wrong_language"
@@ -32,6 +33,7 @@ TEXTS: dict[Reason, str] = {
     Reason.NO_SPEECH: "Nobody speaks in the shot, so its tracks would all be the same.",
     Reason.NO_TRANSCRIPT: "Speech is heard in the shot, but no words were recognised.",
     Reason.NULL_RESIDUAL: "Track − speech − background leaves more than pairing.max_null_residual_db.",
+    Reason.SPEECH_IN_BACKGROUND: "Words are understood in the background, surer than pairing.max_residual_speech.",
     Reason.UTTERANCE_FAILED: "An utterance of the shot could not be translated or spoken.",
     Reason.OVERFLOW: "Dubbed speech runs past its slot by more than pairing.max_overflow_ms.",
     Reason.WRONG_LANGUAGE: "The recogniser hears another language, surer than pairing.min_language_confidence.",

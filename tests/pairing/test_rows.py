@@ -10,7 +10,7 @@ import pytest
 
 from services.pairing.stage import PAIRS
 from shared.audio.files import read, write
-from shared.records import Utterance, read_jsonl
+from shared.records import LeftSpeech, Utterance, read_jsonl
 from shared.schemas.pairs import PairRow
 from shared.schemas.quality import QualityReport
 from shared.schemas.reasons import TEXTS, Reason
@@ -119,6 +119,59 @@ def test_a_foreign_sound_in_a_track_is_a_null_residual_of_its_shot(finished: Tit
     assert rows[0, "es"].null_residual_db == pytest.approx(-40, abs=0.1)
     assert rows[3, "es"].accepted
     assert report.tracks["es"].null is not None and report.tracks["es"].null.peak_dbfs == pytest.approx(-40, abs=0.1)
+
+
+def notes_of(folder: Path) -> list[dict[str, str]]:
+    (path,) = (folder / "pairs").glob("*-notes.json")
+    return json.loads(path.read_text())
+
+
+def left(belief: float) -> LeftSpeech:
+    return LeftSpeech(start=1.0, end=2.0, text="A dangerous quest", mean_logprob=-0.4, no_speech=0.06, belief=belief)
+
+
+@pytest.mark.parametrize(("belief", "reason"), [(0.97, Reason.SPEECH_IN_BACKGROUND), (0.3, None)])
+def test_speech_left_in_the_background_rejects_every_track_of_its_shot(
+    finished: Title, tmp_path: Path, belief: float, reason: Reason | None
+) -> None:
+    title = copy_of(finished, tmp_path)
+    title.jsonl("residual/0000", [left(belief)])
+    title.jsonl("residual/0001", [])
+    rows, report = rows_of(title, tmp_path)
+    for track in TRACKS:
+        assert rows[0, track].residual_speech == belief and rows[0, track].reason == reason
+        assert rows[3, track].residual_speech == 0.0 and rows[3, track].accepted
+    assert rows[0, "orig"].residual_speech is None
+    assert report.thresholds["max_residual_speech"] == 0.5
+    if reason:
+        assert "“A dangerous quest” at 1.0 s" in (rows[0, "es"].detail or "")
+        assert rows[0, "orig"].reason == Reason.NO_COUNTERPART
+    assert ("speech_in_background" in {note["kind"] for note in notes_of(tmp_path)}) is bool(reason)
+
+
+def test_without_listening_nothing_is_known_of_the_background(finished: Title, tmp_path: Path) -> None:
+    rows, _ = rows_of(copy_of(finished, tmp_path), tmp_path)
+    assert all(row.residual_speech is None for row in rows.values())
+
+
+def test_what_of_the_original_is_not_dubbed_is_counted(finished: Title, tmp_path: Path) -> None:
+    title = copy_of(finished, tmp_path)
+    title.jsonl("dubbed/es/0001", [dubbed("u0002", "es", status="failed", start=9.5, end=9.5)])
+    lines = read_jsonl(title.files["utterances.jsonl"], Utterance)
+    song = Utterance(id="u0003", start=3.2, end=3.7, language="en", text="la la", status="dropped", reason="no_speech")
+    title.jsonl("utterances.jsonl", [*lines, song])
+    for track in TRACKS:
+        spans = [{"start": 0.5, "end": 3.0}, {"start": 5.0, "end": 7.0}, {"start": 7.5, "end": 7.6}]
+        title.json(f"activity/{track}/0000", {"source": spans, "dub": spans[:1]})
+    rows, report = rows_of(title, tmp_path)
+    assert rows[0, "es"].speech_dubbed == pytest.approx(2.5 / 3.0)
+    assert rows[1, "es"].speech_dubbed == 0.0
+    assert (rows[3, "es"].speech_dubbed, rows[3, "ja"].speech_dubbed, rows[3, "orig"].speech_dubbed) == (0.0, 1.0, None)
+    assert report.tracks["es"].not_dubbed == pytest.approx({"failed": 2.0, "no_speech": 0.5, "without_words": 2.0})
+    assert report.tracks["ja"].speech_dubbed == pytest.approx(4.5 / 7.0)
+    assert report.tracks["orig"].speech_dubbed is None
+    told = [note["message"] for note in notes_of(tmp_path)]
+    assert "es: 36% of the speech is dubbed, not 2.0 s failed, 0.5 s no speech, 2.0 s without words." in told
 
 
 def test_speech_without_words_is_told_from_silence(finished: Title, tmp_path: Path) -> None:

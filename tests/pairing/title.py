@@ -176,5 +176,5 @@ def facts_scope(name: str = "clip", source_language: str | None = "en") -> Scope
 
 def pairs_inputs(title: Title) -> dict[str, Path]:
     names = ("shots.json", "level.json", "utterances.jsonl", "background.flac", "tracks", "dubbed", "activity")
-    inputs = title.some(*names)
+    inputs = title.some(*names, "residual")
     return inputs | {f"speech/{name[6:]}": path for name, path in title.some("whole").items()}

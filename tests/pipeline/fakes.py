@@ -26,6 +26,7 @@ SECTIONS = {
     "dubbing": "dubbing",
     "control": "dubbing",
     "quality": "quality",
+    "residual": "quality",
 }
 OUTPUTS = {
     "separation": ["vocals.flac"],
@@ -38,6 +39,7 @@ OUTPUTS = {
     "dubbing": ["speech.flac", "dubbed.jsonl"],
     "control": ["speech.flac", "dubbed.jsonl"],
     "quality": ["dubbed.jsonl", "activity.json"],
+    "residual": ["residual.jsonl"],
     "level": ["level.json", "gain.json"],
     "track": ["track.flac", "speech.flac", "background.flac", "vocals.flac"],
     "pictures": ["0001.mp4"],
@@ -94,7 +96,9 @@ class FakeStages:
         if name == "level":
             return {output: {"gain_db": 0.0} for output in OUTPUTS[name]}
         text = json.dumps(seen, sort_keys=True)
-        return dict.fromkeys(OUTPUTS[name], hashlib.sha256(text.encode()).hexdigest())
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        told = {"quality.json": {"tracks": {}, "seen": digest}} if name == "pairs" else {}
+        return dict.fromkeys(OUTPUTS[name], digest) | told
 
     def write(self, work: Work, name: str, body: Any) -> Path:
         path = work.path(name)

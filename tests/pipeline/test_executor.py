@@ -74,6 +74,7 @@ def test_every_stage_runs_for_every_chunk_and_language(bench: Bench, jobs: int) 
         "dubbing": 4,
         "control": 2,
         "quality": 6,
+        "residual": 2,
         "level": 1,
         "track": 5,
         "pictures": 1,

@@ -181,6 +181,8 @@ def add_title(
                 isochrony_iou=float(rng.uniform(0.6, 1)) if track != "orig" and lines else None,
                 round_trip_cer=float(np.mean([u.round_trip_cer for u in lines])) if lines else None,
                 null_residual_db=None if track == "orig" else -200.0,
+                residual_speech=None if track == "orig" else 0.0,
+                speech_dubbed=1.0 if track != "orig" and lines else None,
             )
             rows.append(judge(row, objections(row, lines, 0.5 if lines else 0.0, pairing)))
     rows = need_counterpart(rows)

@@ -43,6 +43,7 @@ QUEUE = {
     "transcription": "transcription",
     "speakers": "transcription",
     "quality": "transcription",
+    "residual": "transcription",
     "translation": "translation",
     "cast": "dubbing",
     "dubbing": "dubbing",
@@ -88,7 +89,7 @@ class NullStages(FakeStages):
             told = [path.read_text() for key, path in sorted(inputs.items()) if not key.endswith("title.json")]
             seen = hashlib.sha256("".join(told).encode()).hexdigest()
             tracks = {name: {"accepted": name == "es"} for name in ("es", "fr")}
-            table = {"accepted": len(inputs), "rejected": 0, "tracks": tracks, "seen": seen}
+            table = {"accepted": len(inputs), "rejected": 0, "tracks": tracks, "titles": [], "seen": seen}
             return {"report.json": table, "report.html": table, "pairs.parquet": table, "rejects.parquet": table}
         if name == "pictures":
             shots = json.loads(inputs["shots.json"].read_text())

@@ -24,7 +24,7 @@ from tests.trouble import cli, media
 
 STAGES = (
     *("ingest", "language", "separation", "transcription", "speakers", "stems", "translation", "cast", "dubbing"),
-    *("control", "quality", "level", "track", "pictures", "shots", "export", "preview", "pairs", "dataset"),
+    *("control", "quality", "residual", "level", "track", "pictures", "shots", "export", "preview", "pairs", "dataset"),
 )
 """Every stage in the order in which a title of one chunk meets it."""
 

@@ -120,6 +120,8 @@ def judged(
             round_trip_cer=float(np.mean([line.round_trip_cer for line in lines])) if lines else None,
             loudness_difference_lu=lines[0].loudness_difference_lu if lines else None,
             null_residual_db=-200.0 if lines else None,
+            residual_speech=float(rng.choice([0, 0, 0, 0, 0.3, 0.7])) if lines else None,
+            speech_dubbed=float(rng.uniform(0.5, 1)) if lines else None,
         )
         found.append(judge(row, objections(row, lines, 0.6, run.settings.pairing)))
     return need_counterpart(found)

@@ -30,6 +30,7 @@ MOVES = [
     ("max_round_trip_cer", 0.2),
     ("min_isochrony_iou", 0.6),
     ("max_overflow_ms", 150.0),
+    ("max_residual_speech", 0.2),
     ("min_shot_seconds", 2.025),
     ("max_loudness_difference_lu", 2.0),
 ]

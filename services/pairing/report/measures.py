@@ -153,6 +153,16 @@ MEASURES = (
         row=lambda row: row.isochrony_iou,
     ),
     Measure(
+        "speech_dubbed",
+        "Speech dubbed",
+        "share",
+        "Share of the original's speech that the track says, shot by shot. Nothing is rejected by it.",
+        0,
+        1,
+        20,
+        row=lambda row: row.speech_dubbed,
+    ),
+    Measure(
         "null_residual_db",
         "Null test",
         "dBFS",
@@ -162,6 +172,17 @@ MEASURES = (
         15,
         (("max_null_residual_db", "above", 1),),
         row=lambda row: row.null_residual_db,
+    ),
+    Measure(
+        "residual_speech",
+        "Speech in the background",
+        "belief",
+        "How sure the recogniser is that somebody is understood in the background all tracks share, shot by shot.",
+        0,
+        1,
+        20,
+        (("max_residual_speech", "above", 1),),
+        row=lambda row: row.residual_speech,
     ),
 )
 

@@ -20,7 +20,19 @@ SHOT_BIN, SHOT_TOP = 0.5, 12.0
 """Seconds, as in the paper's Fig. A.1."""
 STAGE_ORDER = [
     *("ingest", "separation", "language", "transcription", "speakers", "stems", "translation", "cast"),
-    *("references", "dubbing", "control", "quality", "level", "track", "pictures", "shots", "export", "preview"),
+    *(
+        "references",
+        "dubbing",
+        "control",
+        "quality",
+        "residual",
+        "level",
+        "track",
+        "pictures",
+        "shots",
+        "export",
+        "preview",
+    ),
     "pairs",
 ]
 

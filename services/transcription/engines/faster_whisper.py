@@ -36,6 +36,8 @@ MAX_COMPRESSION_RATIO = 2.4
 """Text that gzip shrinks by more than this repeats itself (Whisper's own default)."""
 WINDOW_SAMPLES = 30 * SPEECH_RATE
 FRAME_SAMPLES = SPEECH_RATE // FRAMES_PER_SECOND
+SKIMMED_TOKENS = 200
+"""More than anybody says in 30 s."""
 DOUBTFUL_LOGPROB = -0.7
 """Below this mean log-probability a second hearing with the full window is worth its time."""
 
@@ -175,6 +177,22 @@ class FasterWhisper:
             if rank > best_rank:
                 best = again
         return best
+
+    def skim(self, audio: Audio, language: str | None) -> list[Segment]:
+        """:meth:`transcribe` of sound in which hardly anybody speaks: heard once, every phrase written once.
+
+        Over noise a recogniser repeats itself until its window is full, and then is asked again: ten times the work for
+        text that nobody believes.
+
+        Raises:
+            UsageError: ``unknown_language``.
+            EngineError: ``out_of_memory``.
+        """
+        self._check(language)
+        if not audio.size:
+            return []
+        with within_memory():
+            return self._attempt(audio, language, full=True, no_repeat_ngram_size=4, max_new_tokens=SKIMMED_TOKENS)[0]
 
     def transcribe_many(self, audios: Sequence[Audio], language: str | None) -> list[list[Segment]]:
         """:meth:`transcribe` of several pieces, ``batch_size`` at a time.

@@ -172,10 +172,12 @@ function spread(values: (number | null)[], metric?: string): [number, number] {
     seconds: [0, 15],
     round_trip_cer: [0, 1],
     isochrony_iou: [0, 1],
+    speech_dubbed: [0, 1],
     language_confidence: [0, 1],
     loudness: [0, 10],
     overflow_ms: [0, 200],
     null_residual_db: [-120, 0],
+    residual_speech: [0, 1],
   };
   const [least, largest] = whole[metric ?? ""] ?? [Math.min(0, low), Math.max(1, high)];
   return [Math.min(least, low), Math.max(largest, high)];

@@ -21,12 +21,14 @@ export const LIMITS: Limit[] = [
   { setting: "max_overflow_ms", metric: "overflow_ms", name: "Overflow", unit: "ms", reason: "overflow", least: false },
   { setting: "min_language_confidence", metric: "language_confidence", name: "Confidence in a wrong language", unit: "", reason: "wrong_language", least: false },
   { setting: "max_null_residual_db", metric: "null_residual_db", name: "Null residual", unit: "dBFS", reason: "null_residual", least: false },
+  { setting: "max_residual_speech", metric: "residual_speech", name: "Speech in the background", unit: "", reason: "speech_in_background", least: false },
 ];
 
 /** Measures that nothing is rejected by. */
 export const OTHERS: { metric: string; name: string; unit: string }[] = [
   { metric: "speaker_similarity", name: "Speaker similarity", unit: "" },
   { metric: "fit_ratio", name: "Fit ratio", unit: "" },
+  { metric: "speech_dubbed", name: "Original's speech dubbed", unit: "" },
   { metric: "speech_ratio", name: "Speech in the shot", unit: "" },
 ];
 
@@ -79,6 +81,7 @@ export function judge(data: Columns, limits: Record<string, number>): boolean[] 
       const iou = at("isochrony_iou", row);
       out =
         above("null_residual_db", row, limits.max_null_residual_db!) ||
+        above("residual_speech", row, limits.max_residual_speech!) ||
         above("overflow_ms", row, limits.max_overflow_ms!) ||
         (track !== "control" && above("round_trip_cer", row, limits.max_round_trip_cer!)) ||
         above("loudness", row, limits.max_loudness_difference_lu!) ||
