@@ -13,6 +13,9 @@ from shared.engines import Audio
 from shared.errors import EngineError
 from shared.text import alphanumerics
 
+FAULTS = (RuntimeError, ValueError, IndexError, ArithmeticError)
+"""What a model throws at a line that it cannot speak: that line fails, and no other."""
+
 
 class SpeechRequest(NamedTuple):
     """One line to speak."""
@@ -57,5 +60,7 @@ class Ahead:
             if error.code in {"engine_missing", "weights_missing", "out_of_memory"}:
                 raise
             # One line that cannot be spoken must not cost the others: each is tried by itself.
+            return None
+        except FAULTS:
             return None
         return self._made.pop(request)

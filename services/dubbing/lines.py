@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from services.dubbing.batching import FAULTS
 from services.dubbing.chunks import ChunkLines, load, read_list
 from services.dubbing.finishing import active_range, add, finish
 from services.dubbing.gathering import FILE as REFERENCES
@@ -83,8 +84,7 @@ def run(
                 record.status, record.reason = "failed", error.code
             except CounterdubError:
                 raise
-            # Whatever a model throws at one line must not cost the others.
-            except (RuntimeError, ValueError, IndexError, ArithmeticError) as error:
+            except FAULTS as error:
                 record.status, record.reason = "failed", f"engine_failed: {type(error).__name__}"
         work.count(record.status)
         records.append(record)
@@ -118,7 +118,10 @@ def coming(
         if line.status == "dropped" or translation is None or line.speaker not in voices:
             continue
         if translation.status != "failed" and translation.hypotheses:
-            _, source, slot = room(blank(line, line.language, places.get(line.id)), chunk)
+            try:
+                _, source, slot = room(blank(line, line.language, places.get(line.id)), chunk)
+            except FAULTS:
+                continue  # It fails when it is its turn, and alone.
             out.append(Line(wordings(translation), voices[line.speaker], source, slot))
     return out
 

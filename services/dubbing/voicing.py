@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile as sf
 
-from services.dubbing.batching import Ahead, SpeechRequest
+from services.dubbing.batching import FAULTS, Ahead, SpeechRequest
 from services.dubbing.finishing import trim
 from services.dubbing.fitting import RANK_COST, Pace, Placement, choose, first_speed, misfit, next_speed, place
 from services.dubbing.guarding import Fallback, Guard
@@ -39,6 +39,8 @@ class Take(NamedTuple):
     """As the record names it: the cast voice, or ``engine:voice`` of the engine that stood in."""
     note: str | None = None
     """What is worth telling about a line that was spoken all the same."""
+    believed: bool = True
+    """Whether it sounds like its text."""
 
 
 class Line(NamedTuple):
@@ -90,7 +92,10 @@ class Voicer:
         """
         requests = []
         for line in lines:
-            index, speed = self._choice(line)
+            try:
+                index, speed = self._choice(line)
+            except FAULTS:
+                continue  # It will fail by itself, when it is spoken, and alone.
             self._first[key_of(line)] = index, speed
             text = line.hypotheses[index].text
             requests.append(SpeechRequest(text, self.language, line.voice, speed, self.settings.seed))
@@ -138,7 +143,9 @@ class Voicer:
                 text = left.pop(index).text
             take = self._take(text, voice, speed, reference, gender)
             attempts += 1
-            self.pace.learn(text, voice, take.seconds, speed)
+            # What another voice took, or a take that cannot be believed, says nothing about this one.
+            if take.believed:
+                self.pace.learn(text, take.voice, take.seconds, speed)
             if best is None or self._cost(take, source, slot) < self._cost(best, source, slot):
                 best = take
             if self._other_wording_needed(take, voice, source, slot, left):
@@ -191,7 +198,7 @@ class Voicer:
             return spoken._replace(note=f"fallback: {why}")
         assert best is not None
         self.work.count("takes_kept_in_doubt")
-        return best._replace(note=f"doubtful: {why}")
+        return best._replace(note=f"doubtful: {why}", believed=False)
 
     def _once(
         self,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from shared.errors import Cancelled, CounterdubError
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.performing import Done, Performer, failures
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, dependents, plan, task_language
+from shared.pipeline.readiness import Readiness
 from shared.pipeline.stage import stage
 from shared.pipeline.work import EnginePool
 from shared.settings import Settings
@@ -41,6 +44,9 @@ class TitleRun:
     """Running tasks whose results count for nothing: the plan asks something else of them by now."""
     plan: Plan = field(default_factory=lambda: Plan(()))
     ended: bool = False
+    place: int = 0
+    """Among the run's titles."""
+    tasks: Readiness = field(default_factory=Readiness)
 
     @property
     def lost(self) -> CounterdubError | None:
@@ -49,7 +55,24 @@ class TitleRun:
 
     @property
     def complete(self) -> bool:
-        return self.plan.complete and all(task.id in self.done for task in self.plan.tasks)
+        return self.plan.complete and not self.tasks.open
+
+
+@dataclass
+class Progress:
+    """What a run is about."""
+
+    titles: Mapping[str, TitleRun]
+    behind: Mapping[str, TitleRun]
+    """Name of a title → the one whose cast goes on from its own."""
+    asking: deque[TitleRun]
+    """Titles whose plan may be another one by now."""
+    light: list[tuple[int, int, str, str]] = field(default_factory=list)
+    heavy: list[tuple[int, int, str, str]] = field(default_factory=list)
+    """Heaps of tasks without and with engines that may begin: place of the title, place in its plan, their names. One
+    that was begun or taken back meanwhile is passed over."""
+    futures: dict[Future[Done], tuple[TitleRun, Task]] = field(default_factory=dict)
+    engines_busy: int = 0
 
 
 class Executor:
@@ -83,20 +106,22 @@ class Executor:
         Raises:
             CounterdubError: When nothing more can be done: cancelled, disk full, not writable.
         """
-        titles = {request.name: TitleRun(request) for request in requests}
-        futures: dict[Future[Done], tuple[TitleRun, Task]] = {}
+        titles = {request.name: TitleRun(request, place=place) for place, request in enumerate(requests)}
+        behind = {title.request.previous: title for title in titles.values() if title.request.previous}
+        run = Progress(titles, behind, deque(titles.values()))
         fatal: CounterdubError | None = None
         with ThreadPoolExecutor(max(self._jobs, CORES), thread_name_prefix="task") as threads:
             try:
                 while True:
                     if fatal is None:
-                        self._submit(titles, threads, futures)
-                    if not futures:
+                        while run.asking:
+                            self._plan(run, run.asking.popleft())
+                        self._start(run, threads)
+                    if not run.futures:
                         break
-                    finished, _ = wait(futures, return_when=FIRST_COMPLETED)
+                    finished, _ = wait(run.futures, return_when=FIRST_COMPLETED)
                     for future in finished:
-                        title, task = futures.pop(future)
-                        error = self._collect(title, task, future)
+                        error = self._collect(run, future)
                         if error is not None and error.code in FATAL:
                             fatal = fatal or error
                             self.cancelled.set()
@@ -111,40 +136,53 @@ class Executor:
         """Do one task, or find that it has been done; see :meth:`Performer.perform`."""
         return self._performer.perform(task, inputs, self._settings, self.cancelled, self._reporter(title, task))
 
-    def _submit(
-        self,
-        titles: Mapping[str, TitleRun],
-        threads: ThreadPoolExecutor,
-        futures: dict[Future[Done], tuple[TitleRun, Task]],
-    ) -> None:
-        """Start ready tasks, earlier titles first, while threads are free."""
+    def _plan(self, run: Progress, title: TitleRun) -> None:
+        """Plan a title anew, with what is known by now."""
 
-        def known(name: str, task: str, output: str) -> Path | None:
-            done = titles[name].done.get(task) if name in titles else None
-            return self.store.fetch(done.outputs[output]) if done and output in done.outputs else None
+        def known(name: str, task: str, output: str) -> Path | Blob | None:
+            done = run.titles[name].done.get(task) if name in run.titles else None
+            blob = done.outputs.get(output) if done else None
+            # The plan reads facts of its own title; of all else it asks only whether, and where, it is.
+            reads = blob is not None and name == title.request.name and output.endswith(".json")
+            return self.store.fetch(blob) if blob is not None and reads else blob
 
-        for title in titles.values():
-            if title.ended or title.lost:
-                self._settle(title)
-                continue
-            before = titles.get(title.request.previous or "")
+        if not title.ended and not title.lost:
+            before = run.titles.get(title.request.previous or "")
             fresh = plan(title.request, self._settings, known, set(title.failed), cast_ready(before))
             if len(fresh.tasks) != len(title.plan.tasks):
                 self._tell(RunEvent("plan_grew", title.request.name, planned=len(fresh.tasks)))
             self._redo(title, fresh)
             title.plan = fresh
-            for task in fresh.tasks:
-                if not task.needs <= title.done.keys() or task.id in title.done.keys() | title.running:
-                    continue
-                if task.id not in title.failed and self._free(task, futures):
-                    title.running.add(task.id)
-                    # Now: what is done may have to be made again while this one waits for a thread.
-                    inputs = {
-                        key: title.done[value.task].outputs.get(value.output) if isinstance(value, Ref) else value
-                        for key, value in task.inputs.items()
-                    }
-                    futures[threads.submit(self._guarded, title, task, inputs)] = (title, task)
-            self._settle(title)
+            self._offer(run, title, title.tasks.adopt(fresh, title.done))
+        self._settle(run, title)
+
+    def _offer(self, run: Progress, title: TitleRun, tasks: Iterable[Task]) -> None:
+        """Tasks that may begin now."""
+        for task in tasks:
+            heap = run.light if self._light(task) else run.heavy
+            heappush(heap, (title.place, title.tasks.place(task.id), title.request.name, task.id))
+
+    def _start(self, run: Progress, threads: ThreadPoolExecutor) -> None:
+        """Start tasks that may begin, earlier titles first, while threads are free."""
+        while len(run.futures) < max(self._jobs, CORES):
+            heaps = [run.light, run.heavy] if run.engines_busy < self._jobs else [run.light]
+            waiting = [heap for heap in heaps if heap]
+            if not waiting:
+                return
+            heap = min(waiting, key=lambda one: one[0])
+            _, _, name, task_id = heappop(heap)
+            title = run.titles[name]
+            if title.lost or task_id in title.running or task_id in title.failed or not title.tasks.may_begin(task_id):
+                continue
+            task = title.tasks.task(task_id)
+            title.running.add(task_id)
+            run.engines_busy += heap is run.heavy
+            # Now: what is done may have to be made again while this one waits for a thread.
+            inputs = {
+                key: title.done[value.task].outputs.get(value.output) if isinstance(value, Ref) else value
+                for key, value in task.inputs.items()
+            }
+            run.futures[threads.submit(self._guarded, title, task, inputs)] = (title, task)
 
     def _redo(self, title: TitleRun, fresh: Plan) -> None:
         """Forget what was made of other inputs than the plan now names, and all that hangs on it."""
@@ -154,12 +192,6 @@ class Executor:
             title.done.pop(task_id, None)
             if task_id in title.running:
                 title.stale.add(task_id)
-
-    def _free(self, task: Task, futures: Mapping[Future[Done], tuple[TitleRun, Task]]) -> bool:
-        """Whether there is room for one more task of this kind, with or without engines."""
-        if len(futures) >= max(self._jobs, CORES):
-            return False
-        return self._light(task) or sum(not self._light(other) for _, other in futures.values()) < self._jobs
 
     def _light(self, task: Task) -> bool:
         return not stage(task.stage).engines(self._settings, task.scope)
@@ -175,9 +207,11 @@ class Executor:
                 raise CounterdubError(f"A stage has not made {missing}.", code="missing_output")
             return self.execute(name, task, given)
 
-    def _collect(self, title: TitleRun, task: Task, future: Future[Done]) -> CounterdubError | None:
+    def _collect(self, run: Progress, future: Future[Done]) -> CounterdubError | None:
         """Book a finished task."""
+        title, task = run.futures.pop(future)
         title.running.discard(task.id)
+        run.engines_busy -= not self._light(task)
         event: dict[str, Any] = {
             "title": title.request.name,
             "task": task.id,
@@ -187,29 +221,48 @@ class Executor:
         error = future.exception()
         if error is None:
             done = future.result()
-            if task.id not in title.stale:
+            if task.id in title.stale:
+                title.stale.discard(task.id)
+                if title.tasks.may_begin(task.id):
+                    self._offer(run, title, [title.tasks.task(task.id)])
+            else:
                 title.done[task.id] = done
-            title.stale.discard(task.id)
+                self._offer(run, title, title.tasks.end(task.id))
+                self._ask(run, title, task)
             self._tell(
                 RunEvent(
                     "task_done", **event, cached=done.cached, seconds=done.seconds, engine_seconds=done.engine_seconds
                 )
             )
+            self._settle(run, title)
             return None
         if not isinstance(error, CounterdubError):
             raise error
         if error.code not in FATAL:
             title.failed[task.id] = error
+            run.asking += [title, *self._next(run, title)]
         self._tell(RunEvent("task_failed", **event, error=error.to_dict()))
         return error
 
-    def _settle(self, title: TitleRun) -> None:
+    def _ask(self, run: Progress, title: TitleRun, task: Task) -> None:
+        """Have those planned again whose plan a finished task is a fact for; of all others nothing would change."""
+        if task.stage in ("ingest", "language") or (task.stage == "dubbing" and not title.tasks.unspoken):
+            run.asking.append(title)
+        if task.stage == "cast":
+            run.asking += self._next(run, title)
+
+    def _next(self, run: Progress, title: TitleRun) -> list[TitleRun]:
+        behind = run.behind.get(title.request.name)
+        return [behind] if behind else []
+
+    def _settle(self, run: Progress, title: TitleRun) -> None:
         """Decide whether a title has come to its end."""
         if title.ended or title.running or not (title.lost or title.complete):
             return
         title.ended = True
         error = title.lost.to_dict() if title.lost else None
         self._tell(RunEvent("title_failed" if error else "title_done", title.request.name, error=error))
+        run.asking += self._next(run, title)
 
     def _reporter(self, title: str, task: Task) -> Callable[[float], None]:
         def report(share: float) -> None:

@@ -111,6 +111,18 @@ def test_no_reference_falls_back_or_fails(tmp_path: Path) -> None:
     assert caught.value.code == "no_reference"
 
 
+def test_what_another_voice_takes_says_nothing_about_the_cast_voice(tmp_path: Path) -> None:
+    """A fallback that speaks at a third of the tempo: the next line's first take is asked for as if it had not been."""
+    usual = voicer(tmp_path, Babbler(set())).pace.seconds(TEXT, "clone")
+    one = voicer(tmp_path, Babbler({0, 1, 2}), fallback=Hummer(0.2))
+    assert speak(one).take.voice == "hummer:bob"
+    assert one.pace.seconds(TEXT, "clone") == usual
+    assert one.pace.seconds(TEXT, "hummer:bob") > 1.3 * usual
+    doubted = voicer(tmp_path, Babbler({0, 1, 2}))
+    assert speak(doubted).take.note == "doubtful: too_long"
+    assert doubted.pace.seconds(TEXT, "clone") == usual
+
+
 def test_the_record_says_so(tmp_path: Path) -> None:
     inputs = title(tmp_path, [utterance(1, 1.0, 3.0)], {"u0001": [TEXT]}, voice="clone")
     settings = DubbingSettings(engine="babbler", guard=GuardSettings(fallback="hummer"))
@@ -173,6 +185,39 @@ def test_a_line_that_breaks_the_batch_breaks_alone(tmp_path: Path) -> None:
     one.announce(said)
     for line in said:
         assert one.speak(list(line.hypotheses), line.voice, line.source, line.slot, np.zeros(0)).audio.size
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("cuda"), ValueError("shape"), IndexError(), ZeroDivisionError()])
+def test_whatever_a_batch_throws_breaks_no_line(tmp_path: Path, fault: Exception) -> None:
+    class Choir(Hummer):
+        together = 4
+
+        def synthesize_batch(self, requests: Any) -> list[Audio]:
+            raise fault
+
+    one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
+    said = [Line([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(3)]
+    one.announce(said)
+    for line in said:
+        assert one.speak(list(line.hypotheses), line.voice, line.source, line.slot, np.zeros(0)).audio.size
+
+
+def test_a_line_that_cannot_be_announced_fails_alone(tmp_path: Path) -> None:
+    """Nothing can be said in no time: the line fails when it is its turn, the others are spoken in their batch."""
+
+    class Choir(Hummer):
+        together = 4
+
+        def synthesize_batch(self, requests: Any) -> list[Audio]:
+            return [self.synthesize(one.text, one.language, one.voice, speed=one.speed) for one in requests]
+
+    one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
+    good = Line([Hypothesis(text=TEXT, score=0.0)], "bob", 2.0, 3.0)
+    bad = Line([Hypothesis(text=TEXT + "!", score=0.0)], "bob", 0.0, 0.0)
+    one.announce([good, bad])
+    assert one.speak(list(good.hypotheses), good.voice, good.source, good.slot, np.zeros(0)).audio.size
+    with pytest.raises((ArithmeticError, ValueError)):
+        one.speak(list(bad.hypotheses), bad.voice, bad.source, bad.slot, np.zeros(0))
 
 
 def test_what_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from shared.pipeline.executor import Executor, TitleRun
 from shared.pipeline.planner import TitleRequest
 from shared.pipeline.stage import Scope
 from shared.pipeline.work import EnginePool
-from shared.store import Store
+from shared.store import Blob, Store
 from shared.weights import WeightFolder
 from tests.pipeline.fakes import FakeStages, Hook, settings
 
@@ -34,8 +34,10 @@ class Bench:
         source.write_text(f"picture of {name}")
         return TitleRequest(name, source, languages, **more)  # type: ignore[arg-type]
 
-    def run(self, *titles: TitleRequest, hook: Hook | None = None, jobs: int = 1, **sections: object) -> list[TitleRun]:
-        self.stages = FakeStages(hook=hook or (lambda name, scope, inputs: None))
+    def run(
+        self, *titles: TitleRequest, hook: Hook | None = None, jobs: int = 1, chunks: int = 2, **sections: object
+    ) -> list[TitleRun]:
+        self.stages = FakeStages(chunks, hook or (lambda name, scope, inputs: None))
         self.patch.setattr(module, "stage", self.stages)
         self.patch.setattr(performing, "stage", self.stages)
         self.events: list[module.RunEvent] = []
@@ -192,3 +194,52 @@ def test_a_lost_file_is_made_again(bench: Bench, tmp_path: Path) -> None:
     Store(str(tmp_path / "store")).fetch(blob).unlink()
     bench.run(film)
     assert bench.calls["separation"] == 1
+
+
+def planned(bench: Bench, titles: int, chunks: int) -> tuple[int, int, Counter[str]]:
+    """Tasks done, times that a title was planned, and what was fetched from the store for planning."""
+    plans: list[str] = []
+    fetched: Counter[str] = Counter()
+    real_plan, real_fetch, planner = module.plan, Store.fetch, threading.current_thread()
+
+    def counting(title: TitleRequest, *rest: object) -> object:
+        plans.append(title.name)
+        return real_plan(title, *rest)  # type: ignore[arg-type]
+
+    def fetching(store: Store, blob: Blob) -> Path:
+        if threading.current_thread() is planner:
+            fetched[Path(blob.name).suffix] += 1
+        return real_fetch(store, blob)
+
+    folder = bench.folder / f"{titles}x{chunks}"
+    folder.mkdir()
+    with bench.patch.context() as patch:
+        patch.setattr(module, "plan", counting)
+        patch.setattr(Store, "fetch", fetching)
+        other = Bench(folder, bench.patch)
+        runs = other.run(*(other.title(f"t{number}") for number in range(titles)), chunks=chunks)
+    assert all(run.ended and not run.failed for run in runs)
+    return sum(len(run.done) for run in runs), len(plans), fetched
+
+
+def test_planning_costs_what_changed_and_fetches_no_sound(bench: Bench) -> None:
+    few = planned(bench, 4, 2)
+    longer = planned(bench, 4, 12)
+    more = planned(bench, 12, 2)
+    assert longer[0] > 3 * few[0] and more[0] == 3 * few[0]
+    # After ingest, language, and the last line that is spoken; at first; however many tasks there are.
+    assert few[1] <= 4 * 4 and longer[1] == few[1] and more[1] == 3 * few[1]
+    assert set(longer[2]) == {".json"}, "the plan asks only whether sound is there"
+
+
+def test_an_earlier_titles_tasks_come_first_and_in_the_plans_order(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CORES", 1)
+    runs = bench.run(bench.title("a"), bench.title("b"))
+    begun = [(event.title, event.task) for event in bench.events if event.kind == "task_started"]
+    for run in runs:
+        mine = [task for title, task in begun if title == run.request.name]
+        places = {task.id: place for place, task in enumerate(run.plan.tasks)}
+        assert sorted(mine, key=places.__getitem__)[:4] == mine[:4]
+    assert [title for title, _ in begun] == ["a"] * len(runs[0].done) + ["b"] * len(runs[1].done)
