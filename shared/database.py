@@ -8,18 +8,20 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, ForeignKey, String, UniqueConstraint, create_engine, event, select
+from sqlalchemy import JSON, Engine, ForeignKey, String, UniqueConstraint, create_engine, event, inspect, select, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
 from shared.disk import full, storage_error, storage_errors
+from shared.edits import LineEdit, resolve
 from shared.errors import CounterdubError, StorageError
+from shared.records import Utterance
 
 
 def now() -> datetime:
@@ -52,12 +54,14 @@ class Title(Base):
     transcript: Mapped[str | None]
     languages: Mapped[list[str]]
     position: Mapped[int] = mapped_column(default=0)
+    settings: Mapped[dict[str, Any] | None]
+    """Those that it was dubbed with last."""
     state: Mapped[str] = mapped_column(String(16), default="waiting")
     error: Mapped[dict[str, Any] | None]
 
 
 class Edit(Base):
-    """A line that a person wrote: it replaces the machine's translation."""
+    """A line that a person wrote: it replaces the machine's translation. Whose it is, time and source text say."""
 
     __tablename__ = "edit"
     __table_args__ = (UniqueConstraint("title_id", "language", "utterance"),)
@@ -66,7 +70,14 @@ class Edit(Base):
     language: Mapped[str] = mapped_column(String(16))
     utterance: Mapped[str] = mapped_column(String(16))
     text: Mapped[str]
+    start: Mapped[float | None]
+    end: Mapped[float | None]
+    source: Mapped[str | None]
     created: Mapped[datetime] = mapped_column(default=now)
+
+    @property
+    def line(self) -> LineEdit:
+        return LineEdit(self.utterance, self.text, self.start, self.end, self.source)
 
 
 class StageRun(Base):
@@ -112,6 +123,7 @@ class Database:
         try:
             with self._errors():
                 Base.metadata.create_all(self._engine)
+                add_columns(self._engine)
         except Exception:
             self.close()
             raise
@@ -170,14 +182,37 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def add_columns(engine: Engine) -> None:
+    """Give tables of earlier versions the columns that came since; all of them may be empty."""
+    for name in (Title.__tablename__, Edit.__tablename__):
+        there = {column["name"] for column in inspect(engine).get_columns(name)}
+        for column in Base.metadata.tables[name].columns:
+            if column.name not in there:
+                kind = column.type.compile(engine.dialect)
+                with engine.begin() as connection:
+                    connection.execute(text(f'ALTER TABLE "{name}" ADD COLUMN "{column.name}" {kind}'))
+
+
 def titles(session: Session) -> list[Title]:
     """All titles of an output folder in the order they were first given."""
     return list(session.scalars(select(Title).order_by(Title.position, Title.id)))
 
 
-def edits(session: Session, title_id: int) -> dict[str, dict[str, str]]:
-    """``{language: {utterance id: text}}`` of one title."""
-    result: dict[str, dict[str, str]] = {}
-    for edit in session.scalars(select(Edit).where(Edit.title_id == title_id)):
-        result.setdefault(edit.language, {})[edit.utterance] = edit.text
+def edits(session: Session, title_id: int) -> dict[str, list[LineEdit]]:
+    """Language → the edits of one title, oldest first."""
+    result: dict[str, list[LineEdit]] = {}
+    for edit in session.scalars(select(Edit).where(Edit.title_id == title_id).order_by(Edit.created, Edit.id)):
+        result.setdefault(edit.language, []).append(edit.line)
     return result
+
+
+def keep_edit(session: Session, title_id: int, language: str, edit: LineEdit, lines: Sequence[Utterance]) -> None:
+    """Enter an edit instead of those that its line has had."""
+    wanted = select(Edit).where(Edit.title_id == title_id, Edit.language == language)
+    for row in list(session.scalars(wanted)):
+        if edit.utterance in resolve([row.line], lines).lines:
+            session.delete(row)
+        elif row.utterance == edit.utterance:
+            row.utterance = f"{row.id}"  # Of another line that had this number.
+    session.flush()
+    session.add(Edit(title_id=title_id, language=language, **edit.to_dict()))

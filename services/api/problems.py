@@ -28,6 +28,7 @@ STATUS = {
     "unknown_job": 404,
     "unknown_title": 404,
     "unknown_utterance": 404,
+    "dropped_line": 409,
     "unknown_upload": 404,
     "too_large": 413,
     "disk_full": 507,

@@ -12,10 +12,21 @@ from services.translation.budget import budget, slots
 from services.translation.engines.embedded import EmbeddedTranslator
 from services.translation.line import LineTask, translate_line
 from shared import languages
+from shared.edits import LineEdit, read_edits, resolve
 from shared.engines import EngineOptions, Translator
 from shared.errors import EngineError, UsageError
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
-from shared.records import SAMPLE_RATE, Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
+from shared.records import (
+    SAMPLE_RATE,
+    Chunk,
+    Hypothesis,
+    Note,
+    Translation,
+    Utterance,
+    read_jsonl,
+    write_jsonl,
+    write_notes,
+)
 from shared.settings import Settings, TranslationSettings
 from shared.text import alphanumerics
 
@@ -44,7 +55,7 @@ def run(
     spoken.sort(key=lambda line: line.start)
     chunk = read_chunk(inputs["chunks.json"], scope)
     mine = [place for place, line in enumerate(spoken) if chunk.start <= round(line.start * SAMPLE_RATE) < chunk.end]
-    edits = scope.extra.get("edits", {})
+    edits, lost = resolve(read_edits(scope.extra.get("edits", {})), spoken)
     seconds = slots(spoken)
 
     tasks: dict[str, LineTask] = {}
@@ -75,7 +86,7 @@ def run(
             name = ahead.name if alphanumerics(line.text) else None
             done.append(answer.model_copy(update={"utterance": line.id, "engine": name}))
         else:
-            done.append(certain(line, edits.get(line.id, line.text), edited=line.id in edits))
+            done.append(certain(line, edits[line.id].text if line.id in edits else line.text, line.id in edits))
     failed = [answer for answer in done if answer.status == "failed"]
     if failed and len(failed) == len(done) and all(answer.reason == "engine_failed" for answer in failed):
         raise EngineError(
@@ -85,7 +96,14 @@ def run(
     path = work.path("translations.jsonl")
     write_jsonl(path, done)
     work.progress(1.0)
-    return {"translations.jsonl": path}
+    return {"translations.jsonl": path, "notes.json": write_notes(work.path("notes.json"), map(given_up, lost))}
+
+
+def given_up(edit: LineEdit) -> Note:
+    """What is told of an edit whose line is not there any more."""
+    at = f" at {edit.start:.1f} s" if edit.start is not None else ""
+    line = f"“{edit.source}”{at}" if edit.source else edit.utterance
+    return Note(kind="edit_given_up", message=f"The edit “{edit.text}” was given up: no line says {line} any more.")
 
 
 class NotKept(Exception):
@@ -162,4 +180,4 @@ def translator(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     return {role: EngineUse("translator", part, options) for role, part in roles.items()}
 
 
-STAGE = Stage("translation", 2, run, lambda settings: settings.translation, translator, "translation")
+STAGE = Stage("translation", 3, run, lambda settings: settings.translation, translator, "translation")

@@ -13,24 +13,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from shared.edits import unspoken
 from shared.errors import CounterdubError
-from shared.jobs import trainings
+from shared.jobs import requests, trainings
 from shared.jobs.claims import close, following, owned_and_wanted, told
 from shared.jobs.database import Database, tell
 from shared.jobs.endings import job_ended, title_ended
 from shared.jobs.growth import batches, grow, planned_tasks, previous, title_request, title_rows
-from shared.jobs.tables import Artifact, Job, StageRun, Title
+from shared.jobs.tables import FINAL, Artifact, Edit, Job, StageRun, Title
 from shared.pipeline import publish
 from shared.pipeline.executor import TitleRun
 from shared.pipeline.performing import Done, Performer
-from shared.pipeline.planner import Task
+from shared.pipeline.planner import Task, task_language
 from shared.pipeline.stage import Scope
 from shared.records import SCHEMA_VERSION
 from shared.settings import stored_settings
-from shared.store import Blob, Store
+from shared.store import Blob, Store, fetched
+
+INTERNAL, STAGED = ".internal/", ".staged/"
+"""Before paths of what tables and report are made of, and of what is shown once those are made."""
 
 
 def deliver(database: Database, store: Store, run_id: int, worker: str, title_id: int) -> dict[str, int]:
@@ -53,15 +57,62 @@ def deliver(database: Database, store: Store, run_id: int, worker: str, title_id
             return {}
         job, run = mine
         title = session.get_one(Title, title_id)
-        session.execute(delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == title.name))
-        keep(session, job.id, title.name, files)
-        keep(session, job.id, title.name, {f"{title.name}/{name}": blob for name, blob in inner.items()}, internal=True)
+        wrong = edit_trouble(session, store, title, finished)
+        if wrong is not None:
+            return take_back(session, store, job, run, title, wrong)
+        of_title = Artifact.job_id == job.id, Artifact.title == title.name
+        session.execute(delete(Artifact).where(*of_title, Artifact.path.startswith(STAGED, autoescape=True)))
+        # A title that is made again is shown together with the tables that belong to it, not before.
+        staged = session.scalar(select(Artifact.path).where(*of_title).limit(1)) is not None
+        prefix = STAGED if staged else ""
+        keep(session, job.id, title.name, files, prefix)
+        keep(session, job.id, title.name, {f"{title.name}/{n}": blob for n, blob in inner.items()}, prefix + INTERNAL)
         close(session, job, run, "done")
         tell(session, job, "task_done", **told(run))
         wakes = dict(title_ended(session, job, title))
         for queue, count in grow(session, job, following(session, job, title), store).items():
             wakes[queue] = wakes.get(queue, 0) + count
         return wakes
+
+
+def edit_trouble(session: Session, store: Store, title: Title, run: TitleRun | None) -> dict[str, Any] | None:
+    """Why an edit that the title was run again for came to nothing, if it did."""
+    pending = list(session.scalars(select(Edit).where(Edit.title_id == title.id, Edit.pending)))
+    if not pending:
+        return None
+    if title.error or run is None:
+        return title.error or {"code": "fetch_failed", "message": "The video is not here."}
+    languages = {edit.language for edit in pending}
+    for task, error in run.failed.items():
+        if task_language(task) in languages:
+            return error.to_dict()
+    for task, done in run.done.items():
+        wanted = {edit.utterance for edit in pending if task.startswith(f"dubbing/{edit.language}/")}
+        silent = unspoken(fetched(store, done.outputs["dubbed.jsonl"], task), wanted) if wanted else None
+        if silent is not None:
+            message = f"The new text of {silent[0]} cannot be spoken ({silent[1]})."
+            return CounterdubError(message, code="text_not_spoken", stage="dubbing").to_dict()
+    return None
+
+
+def take_back(
+    session: Session, store: Store, job: Job, run: StageRun, title: Title, wrong: Mapping[str, Any]
+) -> dict[str, int]:
+    """Go back to the lines before an edit that failed: what they became is in the store, and was shown all along."""
+    for edit in requests.take_back_edits(session, title):
+        told_of = {"title": title.name, "language": edit.language, "utterance": edit.utterance}
+        tell(session, job, "edit_failed", **told_of, text=edit.text, error=dict(wrong))
+    close(session, job, run, "done")
+    tell(session, job, "task_done", **told(run))
+    broken = StageRun.title_id == title.id, StageRun.state.in_(requests.BROKEN)
+    session.execute(delete(StageRun).where(*broken))
+    session.execute(delete(StageRun).where(StageRun.id == run.id))
+    title.error, title.plan_complete, title.stale = None, False, False
+    session.flush()
+    job.runs = session.scalar(select(func.count()).where(StageRun.job_id == job.id)) or 0
+    ended = StageRun.job_id == job.id, StageRun.state.in_(FINAL)
+    job.runs_ended = session.scalar(select(func.count()).where(*ended)) or 0
+    return grow(session, job, [title], store)
 
 
 def title_run(session: Session, job: Job, title: Title, store: Store) -> TitleRun | None:
@@ -123,16 +174,34 @@ def timings(session: Session, title: Title) -> dict[str, dict[str, float]]:
     return spent
 
 
-def keep(session: Session, job_id: str, title: str, files: Mapping[str, Blob], internal: bool = False) -> None:
-    """Enter files as artifacts."""
-    prefix = ".internal/" if internal else ""
+def keep(session: Session, job_id: str, title: str, files: Mapping[str, Blob], prefix: str = "") -> None:
+    """Enter files as artifacts; those with a prefix are not shown."""
     rows = [
-        {"job_id": job_id, "path": prefix + path, "title": title, "internal": internal}
+        {"job_id": job_id, "path": prefix + path, "title": title, "internal": bool(prefix)}
         | {"name": blob.name, "sha256": blob.sha256, "size": blob.size}
         for path, blob in files.items()
     ]
     if rows:
         session.execute(insert(Artifact), rows)
+
+
+def show_staged(session: Session, job_id: str) -> None:
+    """Put the files of titles that were made again in the place of those before, and keep the edits they came of."""
+    of_job = Artifact.job_id == job_id, Artifact.title != ""
+    again = Artifact.path.startswith(STAGED, autoescape=True)
+    names = list(session.scalars(select(Artifact.title).where(*of_job, again).distinct()))
+    for part in batches(names):
+        session.execute(delete(Artifact).where(*of_job, Artifact.title.in_(part), ~again))
+    bare = func.substr(Artifact.path, len(STAGED) + 1)
+    inner = Artifact.path.startswith(STAGED + INTERNAL, autoescape=True)
+    session.execute(
+        update(Artifact)
+        .where(*of_job, again)
+        .values(internal=inner, path=bare)
+        .execution_options(synchronize_session=False)
+    )
+    titles = select(Title.id).where(Title.job_id == job_id)
+    session.execute(update(Edit).where(Edit.title_id.in_(titles), Edit.pending).values(pending=False, replaced=None))
 
 
 def summarise(
@@ -161,6 +230,7 @@ def summarise(
         if mine is None:
             return {}
         job, run = mine
+        show_staged(session, job.id)
         session.execute(delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == ""))
         keep(session, job.id, "", done.outputs)
         run.key, run.cached, run.seconds = done.key, done.cached, done.seconds
@@ -183,15 +253,16 @@ def summarise(
 
 def dataset_inputs(session: Session, job_id: str) -> dict[str, Blob]:
     """What the tables and the report are made of, by the names that the stage knows."""
-    rows = session.execute(
-        select(Artifact.path, Artifact.name, Artifact.sha256, Artifact.size, Artifact.internal).where(
-            Artifact.job_id == job_id, Artifact.title != ""
-        )
-    )
+    columns = Artifact.path, Artifact.name, Artifact.sha256, Artifact.size, Artifact.title
+    rows = session.execute(select(*columns).where(Artifact.job_id == job_id, Artifact.title != "")).all()
+    again = {row.title for row in rows if row.path.startswith(STAGED)}
     inputs = {}
     for row in rows:
-        path = row.path.removeprefix(".internal/")
-        wanted = row.internal or path.endswith("/title.json") or ("/utterances/" in path and path.endswith(".jsonl"))
+        if row.title in again and not row.path.startswith(STAGED):
+            continue
+        there = row.path.removeprefix(STAGED)
+        path = there.removeprefix(INTERNAL)
+        wanted = there != path or path.endswith("/title.json") or ("/utterances/" in path and path.endswith(".jsonl"))
         if wanted:
             inputs[path] = Blob(row.name, row.sha256, row.size)
     return inputs

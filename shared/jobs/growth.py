@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from shared.edits import LineEdit, stored_edits
 from shared.jobs.database import tell
 from shared.jobs.endings import settle_title
 from shared.jobs.settings import FETCH
@@ -96,16 +97,16 @@ def previous(session: Session, job: Job, title: Title) -> Title | None:
 
 
 def title_request(session: Session, title: Title, before: Title | None) -> TitleRequest:
-    edits: dict[str, dict[str, str]] = {}
-    for edit in session.scalars(select(Edit).where(Edit.title_id == title.id)):
-        edits.setdefault(edit.language, {})[edit.utterance] = edit.text
+    edits: dict[str, list[LineEdit]] = {}
+    for edit in session.scalars(select(Edit).where(Edit.title_id == title.id).order_by(Edit.created, Edit.utterance)):
+        edits.setdefault(edit.language, []).append(edit.line)
     assert title.video is not None
     return TitleRequest(
         name=title.name,
         source=Blob(**title.video),
         languages=tuple(title.languages),
         transcript=Blob(**title.transcript) if title.transcript else None,
-        edits=edits,
+        edits={language: stored_edits(some) for language, some in edits.items()},
         previous=before.name if before else None,
     )
 
@@ -277,7 +278,7 @@ def enter(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -
     return wakes
 
 
-def batches(ids: Sequence[int], size: int = 10_000) -> Iterable[Sequence[int]]:
+def batches(ids: Sequence[Any], size: int = 10_000) -> Iterable[Sequence[Any]]:
     """Databases take only so many parameters."""
     for start in range(0, len(ids), size):
         yield ids[start : start + size]

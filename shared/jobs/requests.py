@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from shared.edits import LineEdit, check_line, edit_of, resolve, wanted_text
 from shared.errors import UsageError
 from shared.jobs.database import Database, locked_job, tell
 from shared.jobs.endings import end_if_cancelled, job_ended, settle_job
@@ -196,8 +197,10 @@ def edit_line(
         within: Called first in its transaction; refuses by raising.
 
     Raises:
-        UsageError: ``no_such_job``, ``job_running``, ``unknown_title``, ``unknown_language``, ``unknown_utterance``.
+        UsageError: ``no_such_job``, ``job_running``, ``unknown_title``, ``unknown_language``, ``unknown_utterance``,
+            ``empty_text``, ``long_text``, ``dropped_line``.
     """
+    said = wanted_text(text)
     with database.write() as session:
         within(session)
         job = ended(session, job_id)
@@ -210,9 +213,12 @@ def edit_line(
         chosen = titles[0]
         if language not in chosen.languages:
             raise UsageError(f"{chosen.name} was not dubbed into {language}.", code="unknown_language")
-        if utterance not in spoken(session, store, chosen):
+        lines = spoken(session, store, chosen)
+        line = next((line for line in lines if line.id == utterance), None)
+        if line is None:
             raise UsageError(f"{chosen.name} has no utterance “{utterance}”.", code="unknown_utterance")
-        session.merge(Edit(title_id=chosen.id, language=language, utterance=utterance, text=text))
+        check_line(line)
+        keep_edit(session, chosen, language, edit_of(line, said), lines)
         if chosen.state != "done":
             broken = StageRun.title_id == chosen.id, StageRun.state.in_(BROKEN)
             session.execute(delete(StageRun).where(*broken))
@@ -273,11 +279,36 @@ def reopen(session: Session, job: Job, titles: Sequence[Title]) -> None:
     session.flush()
 
 
-def spoken(session: Session, store: Store, title: Title) -> set[str]:
-    """Ids of a title's utterances."""
+def keep_edit(session: Session, title: Title, language: str, edit: LineEdit, lines: Sequence[Utterance]) -> None:
+    """Enter an edit instead of what its line has had, which it remembers until its job has ended well."""
+    replaced = None
+    for row in list(session.scalars(select(Edit).where(Edit.title_id == title.id, Edit.language == language))):
+        if edit.utterance in resolve([row.line], lines).lines or row.utterance == edit.utterance:
+            replaced = row.replaced if row.pending else row.line.to_dict()
+            session.delete(row)
+    session.flush()
+    row = Edit(title_id=title.id, language=language, **edit.to_dict(), pending=True, replaced=replaced)
+    session.add(row)
+
+
+def take_back_edits(session: Session, title: Title) -> list[Edit]:
+    """Forget the edits that nothing came of; those before them are there again. Returns what was taken back."""
+    taken = list(session.scalars(select(Edit).where(Edit.title_id == title.id, Edit.pending)))
+    for row in taken:
+        session.delete(row)
+    session.flush()
+    for row in taken:
+        if row.replaced is not None:
+            session.add(Edit(title_id=title.id, language=row.language, **row.replaced))
+    session.flush()
+    return taken
+
+
+def spoken(session: Session, store: Store, title: Title) -> list[Utterance]:
+    """A title's utterances."""
     run = select(StageRun.outputs).where(StageRun.title_id == title.id, StageRun.task == "speakers")
     outputs = session.scalar(run.where(StageRun.state == "done"))
     if not outputs:
-        return set()
+        return []
     path = fetched(store, Blob(**outputs["utterances.jsonl"]), "speakers")
-    return {line.id for line in read_jsonl(path, Utterance)}
+    return read_jsonl(path, Utterance)

@@ -20,8 +20,11 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from shared.edits import LineEdit
 
 FINAL = ("done", "failed", "cancelled", "skipped")
 """States in which a stage run, a title or a job stays unless somebody asks for more."""
@@ -219,7 +222,19 @@ class Edit(Base):
     language: Mapped[str] = mapped_column(String(16), primary_key=True)
     utterance: Mapped[str] = mapped_column(String(16), primary_key=True)
     text: Mapped[str]
+    start: Mapped[float | None]
+    end: Mapped[float | None]
+    source: Mapped[str | None]
+    """Time and text of the line it belongs to, whatever number that has by now."""
+    pending: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Its job has not ended well yet: what fails of it is taken back."""
+    replaced: Mapped[dict[str, Any] | None]
+    """The edit before it, which comes back then."""
     created: Mapped[datetime] = mapped_column(default=now)
+
+    @property
+    def line(self) -> LineEdit:
+        return LineEdit(self.utterance, self.text, self.start, self.end, self.source)
 
 
 class Artifact(Base):

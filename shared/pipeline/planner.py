@@ -55,8 +55,8 @@ class TitleRequest:
     source: Path | Blob
     languages: tuple[str, ...]
     transcript: Path | Blob | None = None
-    edits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """``{language: {utterance id: text}}``: lines that a person wrote."""
+    edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Language → lines that a person wrote, as :func:`shared.edits.stored_edits` has them."""
     previous: str | None = None
     """The title before it in the run, whose cast it goes on from."""
     earlier_casts: Mapping[str, Path | Blob] = field(default_factory=dict)

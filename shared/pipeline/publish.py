@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,48 @@ def counters(run: TitleRun) -> dict[str, float]:
         for name, amount in done.counters.items():
             total[name] = total.get(name, 0) + amount
     return dict(sorted(total.items()))
+
+
+PENDING = "pending.json"
+"""What is being laid out: a run that is killed in between is gone on with by the next."""
+
+
+def lay_out(
+    out: Path,
+    state: Path,
+    store: Store,
+    files: Mapping[str, Blob],
+    records: Mapping[str, Any],
+    whole: Sequence[str],
+    location: str | None = None,
+) -> None:
+    """Put files at their places below ``out``, all of them however often the process is killed.
+
+    Args:
+        state: Folder of the run's own state.
+        files: Path below ``out`` → blob.
+        records: Path below ``out`` → JSON value.
+        whole: Titles of which ``files`` holds everything: what else lies in their folders is removed.
+        location: URL of the store, where it is not the folder's own.
+    """
+    told = {name: asdict(blob) for name, blob in files.items()}
+    write_json(state / PENDING, {"files": told, "records": dict(records), "whole": list(whole), "store": location})
+    go_on(out, state, store)
+
+
+def go_on(out: Path, state: Path, store: Store) -> None:
+    """Lay out the rest of what :func:`lay_out` had begun."""
+    pending = read_json(state / PENDING)
+    if pending is None:
+        return
+    files = {name: Blob(**blob) for name, blob in pending["files"].items()}
+    place(files, store, out)
+    for title in pending["whole"]:
+        prune(title, files, out)
+    for name, record in pending["records"].items():
+        write_json(out / name, record)
+    with storage_errors("the output folder"):
+        (state / PENDING).unlink(missing_ok=True)
 
 
 def place(files: Mapping[str, Blob], store: Store, out: Path) -> None:

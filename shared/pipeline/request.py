@@ -6,20 +6,23 @@ The command line, notebooks and services call these functions; :mod:`shared.pipe
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shared import languages as codes
-from shared.database import Edit, Job, Title, titles
+from shared.database import Job, StageRun, Title, titles
+from shared.edits import check_line, edit_of, wanted_text
 from shared.engines import engine_class
 from shared.errors import InputError, UsageError
 from shared.pipeline import publish
 from shared.pipeline.events import Listener
 from shared.pipeline.executor import Executor
-from shared.pipeline.run import STATE, RunSummary, open_store, opened, run, whole_run
+from shared.pipeline.planner import ORIG
+from shared.pipeline.run import STATE, NewText, RunSummary, lay_out, open_store, opened, run, whole_run
 from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.titles import find_videos, unique_name
 from shared.pipeline.work import EnginePool
@@ -62,7 +65,7 @@ def dub(
     with opened(out, settings.store.lock_timeout_s) as database:
         with database.session() as session:
             for video in videos:
-                register(session, video, wanted, transcript and transcript.absolute(), fresh)
+                register(session, video, wanted, transcript and transcript.absolute(), fresh, settings)
         return run(out, database, settings, {str(video) for video in videos}, jobs, fresh, listener)
 
 
@@ -79,32 +82,33 @@ def redub(
     """Replace one line's translation and redo what depends on it, nothing else.
 
     Raises:
-        UsageError: ``unknown_title``, ``unknown_utterance``, ``unknown_language`` or ``no_run``.
+        UsageError: ``unknown_title``, ``unknown_utterance``, ``unknown_language``, ``no_run``, ``empty_text``,
+            ``long_text``, or ``dropped_line`` for a line that is not spoken.
         InputError: ``source_missing`` when the video is no longer where it was.
+        CounterdubError: What went wrong, ``text_not_spoken`` when the text cannot be spoken: the folder is as it was.
     """
     if not (out / STATE / "state.db").exists():
         raise UsageError("This folder holds no run of counterdub.", code="no_run")
-    target = codes.code(language)
+    target, said = codes.code(language), wanted_text(text)
     with opened(out) as database:
         with database.session() as session:
             record = chosen_title(titles(session), title)
             if target not in record.languages:
                 raise UsageError(f"{record.name} was not dubbed into {target}.", code="unknown_language")
-            known = spoken(out, record.name)
-            if utterance not in known:
+            lines = spoken(out, record.name)
+            line = next((line for line in lines if line.id == utterance), None)
+            if line is None:
                 raise UsageError(f"{record.name} has no utterance “{utterance}”.", code="unknown_utterance")
+            check_line(line)
             source = Path(record.source)
             if not source.is_file():
                 raise InputError(
                     f"The video “{source.name}” of {record.name} is no longer where it was: put it back.",
                     code="source_missing",
                 )
-            session.execute(
-                delete(Edit).where(Edit.title_id == record.id, Edit.language == target, Edit.utterance == utterance)
-            )
-            session.add(Edit(title_id=record.id, language=target, utterance=utterance, text=text))
-            settings = last_settings(session)
-        return run(out, database, settings, {str(source)}, jobs, False, listener)
+            settings = own_settings(session, record)
+            new = NewText(record.id, target, edit_of(line, said), [line for line in lines if line.status == "ok"])
+        return run(out, database, settings, {str(source)}, jobs, False, listener, new)
 
 
 def chosen_title(records: Sequence[Title], name: str | None) -> Title:
@@ -118,22 +122,26 @@ def chosen_title(records: Sequence[Title], name: str | None) -> Title:
     raise UsageError(f"There is no title “{name}” here: {names}.", code="unknown_title")
 
 
-def spoken(out: Path, title: str) -> set[str]:
-    """Ids of a title's utterances in the source language."""
+def spoken(out: Path, title: str) -> list[Utterance]:
+    """A title's utterances in the source language."""
     folder = out / title / "utterances"
     record = publish.read_json(out / title / "title.json")
     language = ((record or {}).get("source_language") or {}).get("language")
-    path = folder / f"{language}.jsonl"
-    return {line.id for line in read_jsonl(path, Utterance)} if path.exists() else set()
+    path = folder / f"{language or ORIG}.jsonl"
+    return read_jsonl(path, Utterance) if path.exists() else []
 
 
-def register(session: Session, video: Path, wanted: Sequence[str], transcript: Path | None, fresh: bool) -> None:
-    """Enter a video into the database, or add the languages to the title it already is."""
+def register(
+    session: Session, video: Path, wanted: Sequence[str], transcript: Path | None, fresh: bool, settings: Settings
+) -> None:
+    """Enter a video into the database, or add the languages to the title it already is; the settings become its own."""
+    kept = settings.model_dump(mode="json")
     records = titles(session)
     for record in records:
         if record.source == str(video):
             record.languages = list(wanted) if fresh else list(dict.fromkeys([*record.languages, *wanted]))
             record.transcript = str(transcript) if transcript else record.transcript
+            record.settings = kept
             return
     name = unique_name(video.stem, [record.name for record in records])
     session.add(
@@ -143,6 +151,7 @@ def register(session: Session, video: Path, wanted: Sequence[str], transcript: P
             transcript=str(transcript) if transcript else None,
             languages=list(wanted),
             position=len(records),
+            settings=kept,
         )
     )
     session.flush()
@@ -187,16 +196,27 @@ def rebuild_report(out: Path) -> Path:
             settings = last_settings(session)
         store = open_store(out, settings)
         executor = Executor(store, EnginePool(WeightFolder()), settings, lambda event: None, fresh=True)
-        whole_run(out, database, executor)
+        lay_out(out, store, [], whole_run(out, database, executor), settings)
     return out / "report.html"
+
+
+def own_settings(session: Session, title: Title) -> Settings:
+    """The settings that a title was dubbed with last; of folders of earlier versions by the runs that worked on it."""
+    if title.settings is not None:
+        return readable(title.settings)
+    latest = select(func.max(StageRun.job_id)).where(StageRun.title == title.name).scalar_subquery()
+    job = session.scalars(select(Job).where(Job.id == latest)).first()
+    return readable(job.settings) if job is not None else last_settings(session)
 
 
 def last_settings(session: Session) -> Settings:
     """The settings of the folder's latest run."""
     job = session.scalars(select(Job).order_by(Job.id.desc())).first()
-    if job is None:
-        return Settings()
-    settings, unread = stored_settings(job.settings)
+    return readable(job.settings) if job is not None else Settings()
+
+
+def readable(stored: Mapping[str, Any]) -> Settings:
+    settings, unread = stored_settings(stored)
     if unread:
         log.warning("settings of the folder that this version does not know: %s", ", ".join(unread))
     return settings

@@ -6,8 +6,9 @@ the settings name another.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,9 @@ from filelock import FileLock, Timeout
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from shared.database import Database, Event, Job, StageRun, Title, edits, now, titles
+from shared.database import Database, Event, Job, StageRun, Title, edits, keep_edit, now, titles
 from shared.disk import storage_errors
+from shared.edits import LineEdit, resolve, stored_edits, unspoken
 from shared.errors import CounterdubError, StorageError
 from shared.observability.internal_errors import LOG_NAME, log_file
 from shared.pipeline import publish
@@ -28,8 +30,9 @@ from shared.pipeline.performing import failures
 from shared.pipeline.planner import Task, TitleRequest, task_language
 from shared.pipeline.stage import Scope
 from shared.pipeline.work import EnginePool
+from shared.records import Utterance
 from shared.settings import Settings
-from shared.store import Store
+from shared.store import Blob, Store
 from shared.weights import WeightFolder
 
 STATE = ".counterdub"
@@ -93,11 +96,29 @@ def opened(out: Path, wait: float = 0.0) -> Iterator[Database]:
         database = Database(out / STATE / "state.db")
         try:
             with log_file(out / LOG_NAME, f"{LOG_NAME} in the output folder"):
+                go_on(out)
                 yield database
         finally:
             database.close()
     finally:
         lock.release()
+
+
+@dataclass(frozen=True)
+class NewText:
+    """An edit that counts only if everything comes of it: else the folder stays as it was."""
+
+    title: int
+    """Id in the database."""
+    language: str
+    edit: LineEdit
+    lines: Sequence[Utterance]
+    """The title's lines in the source language."""
+
+    def among(self, known: Mapping[str, list[LineEdit]]) -> dict[str, list[LineEdit]]:
+        """The title's edits with this one, instead of those that its line has had."""
+        others = [e for e in known.get(self.language, []) if self.edit.utterance not in resolve([e], self.lines).lines]
+        return {**known, self.language: [*others, self.edit]}
 
 
 def run(
@@ -108,13 +129,18 @@ def run(
     jobs: int,
     fresh: bool,
     listener: Listener,
+    new_text: NewText | None = None,
 ) -> RunSummary:
-    """Run the titles with these sources and rebuild the tables and the report of the whole folder."""
+    """Run the titles with these sources and rebuild the tables and the report of the whole folder.
+
+    Nothing is laid out before everything is made: a run that fails or is killed leaves the folder as it was, or is gone
+    on with by the next.
+    """
     began = time.perf_counter()
     store = open_store(out, settings)
     with database.session() as session:
         records = titles(session)
-        requests = title_requests(out, session, records, sources)
+        requests = title_requests(out, session, records, sources, new_text)
         job = Job(settings=settings.model_dump(mode="json"))
         session.add(job)
         session.flush()
@@ -125,8 +151,14 @@ def run(
     try:
         runs = executor.run(requests)
         for title in runs:
-            deliver(title, store, out, journal, database)
-        report = whole_run(out, database, executor)
+            journal.book(title)
+            if new_text is not None:
+                refuse_half(title, store, new_text)
+        made = [delivery(title, store, out, database) for title in runs]
+        tables = whole_run(out, database, executor, made)
+        report = json.loads(store.fetch(tables["report.json"]).read_text(encoding="utf-8"))
+        enter(database, made, new_text)
+        lay_out(out, store, made, tables, settings)
         state = "done"
     except CounterdubError as error:
         state = "cancelled" if error.code == "cancelled" else "failed"
@@ -138,7 +170,7 @@ def run(
     return RunSummary(
         out=out,
         job=job_id,
-        titles=[title_summary(out, title) for title in runs],
+        titles=[title_summary(title, ended) for title, ended in zip(runs, made, strict=True)],
         accepted=report["accepted"],
         rejected=report["rejected"],
         report=out / "report.html",
@@ -149,6 +181,13 @@ def run(
     )
 
 
+def go_on(out: Path) -> None:
+    """Lay out the rest of what a killed run had made whole."""
+    if (out / STATE / publish.PENDING).exists():
+        location = (publish.read_json(out / STATE / publish.PENDING) or {}).get("store")
+        publish.go_on(out, out / STATE, Store(location or str(out.absolute() / STATE / "store")))
+
+
 def open_store(out: Path, settings: Settings) -> Store:
     """The run's artifact store; what killed runs left half-made in the folder's own is swept away."""
     store = Store(settings.store.url or str(out.absolute() / STATE / "store"))
@@ -157,13 +196,18 @@ def open_store(out: Path, settings: Settings) -> Store:
     return store
 
 
-def title_requests(out: Path, session: Session, records: Sequence[Title], sources: set[str]) -> list[TitleRequest]:
+def title_requests(
+    out: Path, session: Session, records: Sequence[Title], sources: set[str], new_text: NewText | None = None
+) -> list[TitleRequest]:
     """The planner's requests for the titles to run, in the folder's order."""
     requests: list[TitleRequest] = []
     for position, record in enumerate(records):
         if record.source not in sources:
             continue
         before = records[position - 1].name if position else None
+        known = edits(session, record.id)
+        if new_text is not None and new_text.title == record.id:
+            known = new_text.among(known)
         casts = {lang: internal(out, before, f"cast.{lang}.json") for lang in record.languages} if before else {}
         requests.append(
             TitleRequest(
@@ -171,7 +215,7 @@ def title_requests(out: Path, session: Session, records: Sequence[Title], source
                 source=Path(record.source),
                 languages=tuple(record.languages),
                 transcript=Path(record.transcript) if record.transcript else None,
-                edits=edits(session, record.id),
+                edits={language: stored_edits(some) for language, some in known.items()},
                 previous=before,
                 earlier_casts={lang: path for lang, path in casts.items() if path.exists()},
             )
@@ -247,46 +291,114 @@ def timings(database: Database, run: TitleRun) -> dict[str, dict[str, float]]:
     return spent
 
 
-def deliver(title: TitleRun, store: Store, out: Path, journal: Journal, database: Database) -> None:
-    """Lay a finished title out below ``out`` and book what it cost.
+@dataclass(frozen=True)
+class Delivery:
+    """What a title that has ended leaves behind."""
 
-    What an earlier run made of a title that fails now stays where it is.
-    """
+    name: str
+    error: dict[str, Any] | None
+    files: Mapping[str, Blob]
+    """Path below the output folder → blob; nothing of a title that failed where an earlier run made it."""
+    record: dict[str, Any]
+    """``title.json``."""
+
+
+def delivery(title: TitleRun, store: Store, out: Path, database: Database) -> Delivery:
+    """A title's files. What an earlier run made of one that fails now stays, whole, where it is."""
     name = title.request.name
-    journal.book(title)
-    files = publish.layout(title)
-    publish.place(files, store, out)
-    if not title.lost:
-        publish.prune(name, files, out)
-    publish.place({f"{STATE}/titles/{name}/{key}": blob for key, blob in publish.internals(title).items()}, store, out)
-    publish.write_json(out / name / "title.json", publish.title_record(title, store, timings(database, title)))
-    error = title.lost.to_dict() if title.lost else None
+    record = publish.title_record(title, store, timings(database, title))
+    if title.lost:
+        stays = (out / name / "tracks").is_dir()
+        return Delivery(name, title.lost.to_dict(), {} if stays else files_of(title), record)
+    return Delivery(name, None, files_of(title), record)
+
+
+def files_of(title: TitleRun) -> dict[str, Blob]:
+    inner = f"{STATE}/titles/{title.request.name}"
+    return publish.layout(title) | {f"{inner}/{key}": blob for key, blob in publish.internals(title).items()}
+
+
+def refuse_half(title: TitleRun, store: Store, new: NewText) -> None:
+    """Refuse a line's new text of which not everything came.
+
+    Raises:
+        CounterdubError: What went wrong, or ``text_not_spoken`` when this line cannot be spoken.
+    """
+    own = (error for task, error in title.failed.items() if task_language(task) == new.language)
+    first = title.lost or next(own, None)
+    if first is not None:
+        raise CounterdubError(
+            f"{first.message} Nothing was changed.", code=first.code, stage=first.stage, retryable=first.retryable
+        )
+    for task, done in title.done.items():
+        if task.startswith(f"dubbing/{new.language}/"):
+            silent = unspoken(store.fetch(done.outputs["dubbed.jsonl"]), {new.edit.utterance})
+            if silent is not None:
+                raise CounterdubError(
+                    f"“{new.edit.text}” cannot be spoken in {new.language} ({silent[1]}). Nothing was changed.",
+                    code="text_not_spoken",
+                    stage="dubbing",
+                )
+
+
+def enter(database: Database, made: Sequence[Delivery], new_text: NewText | None) -> None:
+    """Book how the titles ended, and the edit that came of it."""
     with database.session() as session:
-        values = {"state": "failed" if error else "done", "error": error}
-        session.execute(update(Title).where(Title.name == name).values(**values))
+        for title in made:
+            values = {"state": "failed" if title.error else "done", "error": title.error}
+            session.execute(update(Title).where(Title.name == title.name).values(**values))
+        if new_text is not None:
+            keep_edit(session, new_text.title, new_text.language, new_text.edit, new_text.lines)
 
 
-def whole_run(out: Path, database: Database, executor: Executor) -> dict[str, Any]:
-    """Make ``pairs.parquet``, ``rejects.parquet`` and the report from all titles of the folder."""
+def lay_out(out: Path, store: Store, made: Sequence[Delivery], tables: Mapping[str, Blob], settings: Settings) -> None:
+    """Put what was made, and the tables, where people find it."""
+    files = {path: blob for title in made for path, blob in title.files.items()}
+    records = {f"{title.name}/title.json": title.record for title in made}
+    whole = [title.name for title in made if not title.error]
+    publish.lay_out(out, out / STATE, store, {**files, **tables}, records, whole, settings.store.url)
+
+
+def whole_run(out: Path, database: Database, executor: Executor, made: Sequence[Delivery] = ()) -> Mapping[str, Blob]:
+    """``pairs.parquet``, ``rejects.parquet`` and the report of all titles of the folder, not yet laid out.
+
+    Args:
+        made: Titles of this run: what they leave counts instead of what lies in the folder.
+    """
+    fresh = {title.name: title for title in made}
     with database.session() as session:
         records = titles(session)
-        failed = {record.name: record.error for record in records if record.state == "failed" and record.error}
-        names = [record.name for record in records if record.state != "waiting"]
-    inputs: dict[str, Path] = {}
-    for name in names:
-        for path in sorted((out / STATE / "titles" / name).glob("*")):
-            inputs[f"{name}/{path.name}"] = path
-        inputs[f"{name}/title.json"] = out / name / "title.json"
-        for lines in sorted((out / name / "utterances").glob("*.jsonl")):
-            inputs[f"{name}/utterances/{lines.name}"] = lines
-    scope = Scope(extra={"titles": names, "failed": failed})
-    with failures("dataset", "the tables and the report"):
-        done = executor.execute("", Task("dataset", "dataset", scope), inputs)
-    publish.place(done.outputs, executor.store, out)
-    return publish.read_json(out / "report.json")
+        errors = {record.name: record.error for record in records if record.state == "failed" and record.error}
+        names = [record.name for record in records if record.state != "waiting" or record.name in fresh]
+    errors = {name: error for name, error in errors.items() if name not in fresh}
+    errors |= {title.name: title.error for title in made if title.error}
+    with executor.store.workspace() as folder:
+        inputs: dict[str, Path | Blob] = {}
+        for number, name in enumerate(names):
+            inputs |= dataset_inputs(out, name, fresh.get(name))
+            if name in fresh:
+                path = inputs[f"{name}/title.json"] = folder / f"{number}.json"
+                path.write_text(json.dumps(fresh[name].record, ensure_ascii=False), encoding="utf-8")
+        scope = Scope(extra={"titles": names, "failed": errors})
+        with failures("dataset", "the tables and the report"):
+            return executor.execute("", Task("dataset", "dataset", scope), inputs).outputs
 
 
-def title_summary(out: Path, title: TitleRun) -> dict[str, Any]:
+def dataset_inputs(out: Path, name: str, made: Delivery | None) -> dict[str, Path | Blob]:
+    """What the tables and the report are made of, of one title."""
+    inner = f"{STATE}/titles/{name}/"
+    if made is not None and made.files:
+        ours = {path: f"{name}/{path.removeprefix(inner)}" for path in made.files if path.startswith(inner)}
+        ours |= {path: path for path in made.files if path.startswith(f"{name}/utterances/")}
+        return {ours[path]: made.files[path] for path in ours}
+    inputs: dict[str, Path | Blob] = {f"{name}/{path.name}": path for path in sorted((out / inner).glob("*"))}
+    inputs[f"{name}/title.json"] = out / name / "title.json"
+    for lines in sorted((out / name / "utterances").glob("*.jsonl")):
+        inputs[f"{name}/utterances/{lines.name}"] = lines
+    return inputs
+
+
+def title_summary(title: TitleRun, made: Delivery) -> dict[str, Any]:
     """One title's part of the summary."""
     return {
         "title": title.request.name,
@@ -297,6 +409,6 @@ def title_summary(out: Path, title: TitleRun) -> dict[str, Any]:
             lang: next(error.to_dict() for task, error in title.failed.items() if task_language(task) == lang)
             for lang in title.plan.failed_languages
         },
-        "notes": (publish.read_json(out / title.request.name / "title.json") or {}).get("notes", []),
+        "notes": made.record["notes"],
         "error": title.lost.to_dict() if title.lost else None,
     }

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from shared.errors import UsageError
 from shared.jobs import requests
 from shared.jobs.running import Runner
-from shared.jobs.tables import Base
+from shared.jobs.tables import Base, Edit, Title
 from shared.pipeline import publish
 from tests.services.rig import ALL, Rig
 from tests.services.undisturbed import undisturbed
@@ -203,3 +203,51 @@ def test_a_deleted_job_leaves_nothing_in_the_database(working: Rig) -> None:
     assert left.pop("usage") == before.pop("usage") + 1, "minutes stay counted"
     assert left == before
     refused("no_such_job", requests.delete_job, working.database, job)
+
+
+def test_an_edit_that_fails_leaves_everything_as_it_was(working: Rig) -> None:
+    job = working.submit("kept", "beside")
+    working.wait(job)
+    edit(working, job, "Primera.", title="kept")
+    working.wait(job)
+    before = working.artifacts(job)
+    for task in ("dubbing/es/0000", "track/es", "export"):
+        trap = working.trap(task, "fail")
+        edit(working, job, "Segunda.", title="kept")
+        ended = working.wait(job)
+        assert (ended.state, ended.titles_failed) == ("done", 0)
+        now = working.artifacts(job)
+        assert {path for path in now if now[path] != before[path]} <= {"kept/title.json"}, task
+        assert "edit_failed" in working.kinds(job)
+        trap.unlink()
+    with working.database.read() as session:
+        rows = session.scalars(select(Edit).join(Title, Title.id == Edit.title_id).where(Title.job_id == job)).all()
+        assert [(row.text, row.pending) for row in rows] == [("Primera.", False)]
+    edit(working, job, "Segunda.", title="kept")
+    assert working.wait(job).state == "done"
+    assert working.artifacts(job)["kept/tracks/es.flac"] != before["kept/tracks/es.flac"]
+
+
+def test_tables_that_fail_behind_an_edit_leave_the_files_that_belong_to_the_old_ones(working: Rig) -> None:
+    job = working.submit("whole", languages=["es"])
+    working.wait(job)
+    before = working.artifacts(job)
+    trap = working.trap("dataset", "fail")
+    edit(working, job, "Hola.")
+    assert working.wait(job).state == "failed"
+    assert {path: sha for path, sha in working.artifacts(job).items() if not path.startswith(".staged/")} == before
+    trap.unlink()
+    retry(working, job)
+    assert working.wait(job).state == "done"
+    after = working.artifacts(job)
+    assert after["whole/tracks/es.flac"] != before["whole/tracks/es.flac"]
+    assert not [path for path in after if path.startswith(".staged")]
+
+
+def test_texts_and_lines_that_cannot_be_edited_are_refused(working: Rig) -> None:
+    job = working.submit("one", languages=["es"])
+    working.wait(job)
+    arguments = (requests.edit_line, working.database, working.store, job, None, "es", "u0001")
+    refused("empty_text", *arguments, " … ")
+    refused("empty_text", *arguments, "\x00\n")
+    refused("long_text", *arguments, "ja " * 2000)
