@@ -60,6 +60,21 @@ def test_the_picture_is_where_the_sound_is(recorded: dict[str, Any]) -> None:
     assert np.median(np.abs(frames[:, 0] - frames[:, 1])) < WITHIN_S
 
 
+def test_a_sound_that_breaks_off_at_a_pieces_end_leaves_no_silence(drive: Drive, site: Site) -> None:
+    """The new sound's next piece cannot be had 0.3 s before it is needed: the old sound goes on."""
+    found = drive("boundary", url=site.url, job=site.job, title="kitchen", second="es")
+    assert 3.7 <= found["at"] < 4
+    assert (found["broken"]["sound"], found["broken"]["playing"]) == ("orig", True)
+    tape = found["recorded"]
+    samples, times = np.array(tape["samples"], np.float32), np.array(tape["times"])
+    loud = np.sqrt(np.mean(samples[: len(samples) // 4800 * 4800].reshape(-1, 4800) ** 2, axis=1))
+    assert (loud[2:] > 0.3 * np.median(loud)).all(), np.round(loud, 3)
+    end = samples[-9600:]
+    assert heard_at(end, "orig")[1] > 0.98, "heard at the end is the old sound"
+    assert times[-1] - times[0] > 3
+    assert found["mended"]["sound"] == "es" and found["mended"]["position"] > found["broken"]["position"]
+
+
 def test_a_thousand_shots(drive: Drive, site: Site) -> None:
     found = drive("long", url=site.url, job=site.long, title="series")
     assert 0 < found["script"] <= 300_000

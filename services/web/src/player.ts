@@ -43,6 +43,7 @@ export class Player {
   private until = Infinity;
   private jumped = 0;
   private timer = 0;
+  private again = 0;
 
   constructor(
     private readonly fetch: Fetch,
@@ -118,30 +119,34 @@ export class Player {
     this.changed();
   }
 
-  /** Hear another sound from this very moment on. */
-  async listen(sound: Wanted): Promise<void> {
+  /** Hear another sound from this very moment on; false if it cannot be had, and the one before goes on. */
+  async listen(sound: Wanted): Promise<boolean> {
     if (this.voice?.sound.sha256 === sound.sha256 && this.voice.sound.name === sound.name) {
       this.next = null;
-      return;
+      return true;
     }
     const fresh: Voice = { sound, gain: this.context.createGain(), laid: new Map() };
     fresh.gain.gain.value = 0;
     fresh.gain.connect(this.output);
     this.next = fresh;
     try {
-      // The old sound goes on until the new one is here.
-      if (this.playing) await this.piece(sound, Math.floor(this.position() / PIECE));
+      // The old sound goes on until the new one is here, and what follows soon with it.
+      if (this.playing) await this.lay(fresh, SOON);
     } catch (error) {
-      if (this.next === fresh) this.next = null;
+      this.silence(fresh);
+      const latest = this.next === fresh;
+      if (latest) this.next = null;
       this.failed(error);
-      return;
+      return !latest;
     }
-    if (this.next !== fresh) return;
+    if (this.next !== fresh) {
+      this.silence(fresh);
+      return true;
+    }
     const old = this.voice;
     this.voice = fresh;
     this.next = null;
     if (this.playing) {
-      await this.lay(fresh, SOON);
       const now = this.context.currentTime + this.lead;
       fresh.gain.gain.setValueAtTime(0, now);
       fresh.gain.gain.linearRampToValueAtTime(1, now + FADE);
@@ -155,6 +160,7 @@ export class Player {
       fresh.gain.gain.value = 1;
     }
     this.changed();
+    return true;
   }
 
   close(): void {
@@ -250,7 +256,12 @@ export class Player {
       // Somebody may have jumped meanwhile: then other pieces are needed.
       if (this.playing) return this.supply();
     }
-    void this.lay(voice).catch(this.failed);
+    if (performance.now() < this.again) return;
+    void this.lay(voice).catch((error) => {
+      // What is laid already is heard meanwhile; a server that is away is not asked twenty times a second.
+      this.again = performance.now() + PATIENCE;
+      this.failed(error);
+    });
   }
 
   /** Until the picture is where it should be; a picture that does not come is not waited for long. */

@@ -100,7 +100,11 @@ export function TitleView({ job, title }: { job: string; title: string }) {
   }, [player]);
   const sound = sounds.find((one) => one.name === heard) ?? sounds[0];
   useEffect(() => {
-    if (player && sound) void player.listen({ name: sound.name, sha256: sound.sha256 });
+    if (!player || !sound) return;
+    // The page says what is heard: where a sound cannot be had, that is the one from before.
+    void player.listen({ name: sound.name, sha256: sound.sha256 }).then((here) => {
+      if (!here && player.sound) setHeard(player.sound);
+    });
   }, [player, sound?.name, sound?.sha256]);
 
   // The play head moves with every frame, the rest of the page four times a second, the address now and then.
