@@ -23,6 +23,7 @@ from shared.jobs.endings import abandon, end_if_cancelled, job_ended, settle_tit
 from shared.jobs.growth import grow
 from shared.jobs.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
 from shared.jobs.tables import Job, StageRun, Title, Usage, now
+from shared.jobs.telling import as_told
 from shared.pipeline.performing import Done
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
@@ -176,6 +177,7 @@ def finish(database: Database, store: Store, run_id: int, worker: str, done: Don
         if run is None:
             return {}
         made = {name: asdict(blob) for name, blob in done.outputs.items()}
+        computed, done = done, as_told(session, done, run.key_id)
         booked: Any = session.execute(
             BOOK,
             {
@@ -184,7 +186,7 @@ def finish(database: Database, store: Store, run_id: int, worker: str, done: Don
                 "b_finished": now(),
                 "b_key": done.key,
                 "b_cached": done.cached,
-                "b_computed": int(not done.cached),
+                "b_computed": int(not computed.cached),
                 "b_outputs": made,
                 "b_seconds": done.seconds,
                 "b_engine_seconds": done.engine_seconds,

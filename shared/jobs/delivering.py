@@ -24,6 +24,7 @@ from shared.jobs.database import Database, tell
 from shared.jobs.endings import job_ended, title_ended
 from shared.jobs.growth import batches, grow, planned_tasks, previous, title_request, title_rows
 from shared.jobs.tables import FINAL, Artifact, Edit, Job, StageRun, Title
+from shared.jobs.telling import as_told
 from shared.pipeline import publish
 from shared.pipeline.executor import TitleRun
 from shared.pipeline.performing import Done, Performer
@@ -233,8 +234,9 @@ def summarise(
         show_staged(session, job.id)
         session.execute(delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == ""))
         keep(session, job.id, "", done.outputs)
-        run.key, run.cached, run.seconds = done.key, done.cached, done.seconds
         run.computed += not done.cached
+        done = as_told(session, done, job.key_id)
+        run.key, run.cached, run.seconds = done.key, done.cached, done.seconds
         close(session, job, run, "done")
         tell(session, job, "task_done", **told(run), cached=done.cached, seconds=round(done.seconds, 3))
         notes = {title["title"]: title["notes"] for title in table.get("titles", ()) if title["notes"]}

@@ -62,7 +62,7 @@ MADE = (
 """What the tasks that one needed have made."""
 
 HELD = (
-    select(*OF_RUN, JOB.c.state.label("job_state"), JOB.c.events)
+    select(*OF_RUN, JOB.c.state.label("job_state"), JOB.c.events, JOB.c.key_id)
     .join(JOB, JOB.c.id == RUN.c.job_id)
     .where(*AT_WORK)
     .with_for_update(of=JOB)
@@ -88,6 +88,13 @@ BOOK = (
         engines=bindparam("b_engines", type_=RUN.c.engines.type),
     )
 )
+
+COMPUTED = (
+    select(JOB.c.key_id, RUN.c.seconds, RUN.c.engine_seconds, RUN.c.counters)
+    .join(JOB, JOB.c.id == RUN.c.job_id)
+    .where(RUN.c.key == bindparam("b_key"), RUN.c.cached.is_(False), RUN.c.state == "done")
+)
+"""Whose jobs a result was computed for."""
 
 FREE = (
     update(RUN)

@@ -51,7 +51,7 @@ def test_metrics_count_what_the_database_holds(any_api: Api) -> None:
         session.add_all(
             [
                 run_of(job, title.id, "ingest", state="done", seconds=2.5),
-                run_of(job, title.id, "separation/0000", state="done", seconds=4, engine_seconds=3),
+                run_of(job, title.id, "separation/0000", state="done", computed=1, seconds=4, engine_seconds=3),
                 run_of(job, title.id, "separation/0001", state="ready"),
                 run_of(job, title.id, "separation/0002", state="running"),
                 run_of(job, title.id, "separation/0003", state="waiting"),
