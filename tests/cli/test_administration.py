@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ from sqlalchemy import text
 
 from services.api.keys import caller_of
 from shared.jobs.database import Database
-from shared.jobs.settings import service_settings
+from shared.jobs.settings import ServiceSettings, service_settings
+from shared.jobs.tables import Artifact, Job
 from tests.cli.conftest import counterdub, said
 
 
@@ -96,3 +100,31 @@ def test_a_missing_package_is_named(tmp_path: Path, command: list[str], package:
     assert f"“{package}”" in done.stderr
     assert f"counterdub[{extra}]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_store_is_swept(data: Path) -> None:
+    """What a job refers to stays; a dry run only says what would go."""
+    store = ServiceSettings(data=data).open_store()
+    moment, blobs = time.time() - 10 * 3600, {}
+    for name in ("kept", "orphan"):
+        with store.workspace() as folder:
+            (path := folder / name).write_text(name * 1000)
+            blobs[name] = store.add(name, path, move=True)
+        os.utime(store.fetch(blobs[name]), (moment, moment))
+    with database(data).write() as session:
+        job = Job(languages=["es"], settings={}, state="done")
+        session.add(job)
+        session.flush()
+        session.add(Artifact(job_id=job.id, path="film/x", title="film", **asdict(blobs["kept"])))
+    place = ("--data", data, "--json")
+    assert said(counterdub("store", "sweep", *place)) == {"files": 0, "bytes": 0, "removed": True}, "used within a day"
+    found = said(counterdub("store", "sweep", "--older-than", "2", "--dry-run", *place))
+    assert found == {"files": 1, "bytes": 6000, "removed": False} and store.holds(blobs["orphan"])
+    assert said(counterdub("store", "sweep", "--older-than", "2", *place)) == {
+        "files": 1,
+        "bytes": 6000,
+        "removed": True,
+    }
+    assert store.holds(blobs["kept"]) and not store.holds(blobs["orphan"])
+    again = counterdub("store", "sweep", "--older-than", "2", "--data", data)
+    assert again.exit_code == 0 and "0 files" in again.stdout

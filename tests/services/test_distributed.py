@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import pytest
 import s3fs
 
 from shared.errors import StorageError
+from shared.jobs.database import Database
+from shared.jobs.sweeping import sweep
+from shared.jobs.tables import Artifact, Base, Job
 from shared.store import Blob, Store
 from tests.services.conftest import database_url, valkey_server
 from tests.services.nursery import Nursery
@@ -73,6 +77,26 @@ def test_workers_with_no_common_disk(bucket: str, tmp_path: Path, nursery: Nurse
             assert not (tmp_path / "rig" / "data" / "store").exists()
         finally:
             rig.close()
+
+
+def test_an_s3_store_is_swept_with_its_copies(bucket: str, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/counterdub.db")
+    Base.metadata.create_all(database.engine)
+    store = Store(f"{bucket}/swept", tmp_path / "cache")
+    kept, orphan = add(store, "kept"), add(store, "orphan")
+    with database.write() as session:
+        job = Job(languages=["es"], settings={}, state="done")
+        session.add(job)
+        session.flush()
+        session.add(Artifact(job_id=job.id, path="film/x", title="film", **asdict(kept)))
+    copies_of = [store.fetch(blob) for blob in (kept, orphan)]
+    assert sweep(database, store, 3600) == (0, 0), "both are young"
+    time.sleep(2.1)  # S3 tells whole seconds.
+    assert sweep(database, store, 1.0, dry=True) == (1, orphan.size) and store.holds(orphan)
+    assert sweep(database, store, 1.0) == (1, orphan.size)
+    assert [store.holds(kept), store.holds(orphan)] == [True, False]
+    assert [path.exists() for path in copies_of] == [True, False]
+    database.close()
 
 
 def add(store: Store, name: str, size: int = 100_000) -> Blob:

@@ -12,7 +12,9 @@ from sqlalchemy import select, update
 from shared.jobs.database import Database
 from shared.jobs.reaping import LOST_AFTER, Watch
 from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Base, Worker
+from shared.jobs.tables import Artifact, Base, Worker
+from shared.store import Blob
+from tests.services.rig import Rig
 
 HEARTBEAT = 10.0
 
@@ -78,3 +80,20 @@ def test_a_worker_that_died_while_nobody_could_look_is_lost_soon(scene: Scene) -
 
 def test_a_watch_that_is_always_late_finds_a_lost_worker_all_the_same(scene: Scene) -> None:
     assert scene.looks(30, every=3) == "lost"
+
+
+def test_the_watch_sweeps_the_store_and_takes_nothing_that_a_job_has(rig: Rig) -> None:
+    with rig.store.workspace() as folder:
+        (path := folder / "orphan.bin").write_text("nobody's")
+        orphan = rig.store.add("orphan.bin", path, move=True)
+    rig.worker(COUNTERDUB_SWEEP_HOURS="0.001")  # 3.6 seconds
+    job = rig.submit("film")
+    assert rig.wait(job).state == "done"
+    rig.until(lambda: not rig.store.holds(orphan))
+    time.sleep(5)
+    with rig.database.read() as session:
+        blobs = session.scalars(select(Artifact).where(Artifact.job_id == job)).all()
+    assert blobs and all(rig.store.holds(Blob(one.name, one.sha256, one.size)) for one in blobs)
+    again = rig.submit("film")
+    assert rig.wait(again).state == "done"
+    assert not any(run.computed for run in rig.runs(again) if run.stage not in ("deliver", "fetch", "dataset"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from shared.jobs.tables import Upload, now
 from tests.api.uploads.sending import DATA, TUS, URL, created, named, offset, parts, row, sent
 from tests.security.installation import Installation, install, problem
 
@@ -142,6 +144,21 @@ def test_quota_of_bytes(api: Installation) -> None:
     assert problem(small.post(URL, headers={**TUS, "Upload-Length": "401"}), 413) == "quota_bytes"
     sent(small, place, 0, bytes(600))
     created(small, 1000)
+
+
+def test_announced_files_that_the_disk_has_no_room_for_together(tmp_path: Path) -> None:
+    """Bytes that others announced and have not sent need their room too, until they are sent or given up."""
+    api = install(tmp_path, max_upload_bytes=2**60)
+    most = int(0.7 * shutil.disk_usage(tmp_path).free)
+    first = created(api.caller(), most)
+    second = api.caller()
+    refused = second.post(URL, headers={**TUS, "Upload-Length": str(most)})
+    assert problem(refused, 507) == "disk_full" and refused.json()["retryable"]
+    assert second.post(URL, headers={**TUS, "Upload-Length": "1000"}).status_code == 201
+    with api.here.database.write() as session:
+        session.get_one(Upload, first.rpartition("/")[2]).expires = now()
+    assert second.post(URL, headers={**TUS, "Upload-Length": str(most)}).status_code == 201
+    api.close()
 
 
 def test_announced_file_that_the_disk_has_no_room_for(tmp_path: Path) -> None:
