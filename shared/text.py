@@ -67,6 +67,31 @@ def normalise(text: str, language: str | None = None) -> str:
     return spaces.join(kept.split())
 
 
+def in_sentence_case(text: str, language: str, known: str = "") -> str:
+    """A line all in capitals as it would be written otherwise; any other line as it is.
+
+    Models take «WHERE ARE YOU GOING?» for a name or a sign. Words that ``known`` (the lines around) writes with a
+    capital inside a sentence keep it; a single word of up to three letters may be initials and stays.
+    """
+    letters = [char for char in text if char.isalpha()]
+    several = len(re.findall(r"[^\W\d_]+", text)) > 1
+    if (len(letters) < 4 and not several) or any(char.islower() for char in letters) or text == text.lower():
+        return text
+    inside = re.findall(r"(?<=[\w,;] )[^\W\d_]+", known)
+    names = {word.casefold(): word for word in inside if word[0].isupper() and not word.isupper()}
+    out, begins = [], True
+    for part in re.findall(r"[^\W\d_]++(?:['’][^\W\d_]++)*+|.", text, re.DOTALL):
+        if part[0].isalpha():
+            word = part.lower()
+            first = begins or (language == "en" and re.fullmatch(r"i(?:['’]\w+)?", word))
+            out.append(names.get(word) or (word[0].upper() + word[1:] if first else word))
+            begins = False
+        else:
+            out.append(part)
+            begins = part in ".!?…¡¿\n" or (begins and not part.isdigit())
+    return "".join(out)
+
+
 def is_word_character(char: str) -> bool:
     """Letters, digits, combining marks and the Japanese long-vowel mark."""
     return char.isalnum() or unicodedata.category(char).startswith("M") or char == "ー"
@@ -98,15 +123,18 @@ def kana(text: str) -> str:
 
 
 def comparable(text: str, language: str) -> str:
-    """The form that error rates are counted on: kana for Japanese, :func:`normalise` for the rest."""
+    """The form that error rates are counted on: read aloud, then kana for Japanese, :func:`normalise` for the rest."""
+    from shared.reading import read_aloud  # what only counts characters runs without the CLDR
+
+    text = read_aloud(text, language)
     return kana(text) if language == "ja" else normalise(text, language)
 
 
 def character_error_rate(reference: str, heard: str, language: str) -> float | None:
     """Edits ÷ characters of ``reference`` (jiwer), in kana for Japanese.
 
-    Digits and spelled numbers are one and the same in Japanese, where both become readings; elsewhere a number
-    written otherwise counts as errors. None when ``reference`` has nothing to pronounce.
+    What is written short and what is written out are one and the same: «1.000» and «mil». None when ``reference``
+    has nothing to pronounce.
     """
     import jiwer
 

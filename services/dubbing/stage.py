@@ -168,5 +168,5 @@ def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
 
 CAST = Stage("cast", 2, run_cast, section, casting_engines, "dubbing")
 REFERENCES = Stage("references", 1, run_references, section, embedder_use, "dubbing")
-STAGE = Stage("dubbing", 5, run_dubbing, section, speaking_engines, "dubbing")
+STAGE = Stage("dubbing", 6, run_dubbing, section, speaking_engines, "dubbing")
 CONTROL = Stage("control", 1, run_control, section, lambda settings, scope: {}, "dubbing")

@@ -20,6 +20,7 @@ from shared.audio.signal import SPEECH_RATE, fade, resample
 from shared.audio.stretch import stretch
 from shared.errors import EngineError
 from shared.pipeline.stage import Work
+from shared.reading import read_aloud
 from shared.records import SAMPLE_RATE, Hypothesis
 from shared.settings import DubbingSettings
 
@@ -97,16 +98,20 @@ class Voicer:
             except FAULTS:
                 continue  # It will fail by itself, when it is spoken, and alone.
             self._first[key_of(line)] = index, speed
-            text = line.hypotheses[index].text
+            text = self._spoken(line.hypotheses[index].text)
             requests.append(SpeechRequest(text, self.language, line.voice, speed, self.settings.seed))
         self._ahead = Ahead(self.synthesizer, requests)
+
+    def _spoken(self, text: str) -> str:
+        """What the engine is given: whatever is written short is written out."""
+        return read_aloud(text, self.language)
 
     def _choice(self, line: Line) -> tuple[int, float]:
         """Index of the wording to say and the native speed to ask for."""
         announced = self._first.pop(key_of(line), None)
         if announced is not None:
             return announced
-        seconds = [self.pace.seconds(option.text, line.voice) for option in line.hypotheses]
+        seconds = [self.pace.seconds(self._spoken(option.text), line.voice) for option in line.hypotheses]
         index = choose(line.hypotheses, seconds, line.source, line.slot, self.settings.fit)
         return index, first_speed(seconds[index], line.source, self.synthesizer.native_speed)
 
@@ -145,7 +150,7 @@ class Voicer:
             attempts += 1
             # What another voice took, or a take that cannot be believed, says nothing about this one.
             if take.believed:
-                self.pace.learn(text, take.voice, take.seconds, speed)
+                self.pace.learn(self._spoken(text), take.voice, take.seconds, speed)
             if best is None or self._cost(take, source, slot) < self._cost(best, source, slot):
                 best = take
             if self._other_wording_needed(take, voice, source, slot, left):
@@ -163,7 +168,7 @@ class Voicer:
         """Whether another wording, as predicted, fits clearly better than this one as heard, both said briskly."""
         fit = self.settings.fit
         heard = misfit(take.seconds * take.speed / fit.accept_high, source, slot, fit)
-        seconds = (self.pace.seconds(option.text, voice) / fit.accept_high for option in left)
+        seconds = (self.pace.seconds(self._spoken(option.text), voice) / fit.accept_high for option in left)
         return min((misfit(length, source, slot, fit) for length in seconds), default=heard) + RANK_COST < heard
 
     def _cost(self, take: Take, source: float, slot: float) -> float:
@@ -186,7 +191,7 @@ class Voicer:
                     raise
                 why = error.code if best is None else why
                 break
-            doubt = self.guard.doubt(text, take.audio, take.rate, self.pace.usual(text) / speed)
+            doubt = self.guard.doubt(text, take.audio, take.rate, self.pace.usual(self._spoken(text)) / speed)
             if doubt.why is None:
                 return take
             self.work.count("takes_doubted")
@@ -210,8 +215,9 @@ class Voicer:
         other: Fallback | None = None,
     ) -> Take:
         engine = other.synthesizer if other else self.synthesizer
+        spoken = self._spoken(text)
         key = {
-            "text": text,
+            "text": spoken,
             "language": self.language,
             "voice": voice,
             "speed": speed,
@@ -220,7 +226,7 @@ class Voicer:
         }
         if other:
             key["engine"] = other.name
-        request = SpeechRequest(text, self.language, voice, speed, seed)
+        request = SpeechRequest(spoken, self.language, voice, speed, seed)
         path = self.work.cached(key, ".wav", partial(self._synthesise, engine, request, reference))
         audio, rate = sf.read(path, dtype="float32")
         audio = trim(audio, rate)

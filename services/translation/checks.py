@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 from services.translation.budget import Budget
@@ -27,6 +27,8 @@ SCRIPTS = {
     "th": ("THAI",),
 }
 LATIN = ("LATIN",)
+CHINESE = re.compile(r"好的|是的|不是|明白了|知道了|我们|我[明知不是要在有会]|可以|谢谢|再见|什么|没有|[你您吗们]")
+"""Chinese that is written with characters which Japanese has too."""
 MIN_SCRIPT_SHARE = 0.5
 SHORT_WORDS = 2
 """“OK”, “Taxi!”, “Hello, Anna.” may be the same in both languages."""
@@ -41,6 +43,50 @@ META = re.compile(
     r"|\b(as an ai|language model|film dialogue)\b",
     re.IGNORECASE,
 )
+ABOUT_TRANSLATION = re.compile(
+    r"translat|\btrad[uo][czt]|traduir|übersetz|翻訳|अनुवाद|interpret|interpr[eè]t|dolmetsch|通訳|दुभाषिय|перев[ео]д|译",
+    re.IGNORECASE,
+)
+"""A line speaks of translating, or of somebody who does."""
+
+APOLOGIES = {
+    "en": re.compile(r"\b(?:sorry|apologi[sz]e|afraid)\b", re.IGNORECASE),
+    "es": re.compile(r"\b(?:lo siento|disculp\w{1,8}|perd[oó]n\w{0,4})\b", re.IGNORECASE),
+    "fr": re.compile(r"\b(?:désolée?|navrée?|excuse[zr]?|pardon\w{0,4}|regrette)\b", re.IGNORECASE),
+    "it": re.compile(r"\b(?:mi (?:di)?spiace|spiacente|scus\w{1,4}|perdon\w{1,4})\b", re.IGNORECASE),
+    "pt": re.compile(r"\b(?:desculp\w{1,4}|sinto muito|lamento|perdão)\b", re.IGNORECASE),
+    "de": re.compile(r"\b(?:tut mir (?:sehr )?leid|entschuldig\w{1,5}|verzeih\w{1,5}|bedauere?)\b", re.IGNORECASE),
+    "ja": re.compile(r"(?:申し訳|すみません|ごめん)", re.IGNORECASE),
+    "hi": re.compile(r"(?:माफ़|माफ|क्षमा|खेद)", re.IGNORECASE),
+    "nl": re.compile(r"\b(?:het spijt me|sorry|excuse\w{1,4}|helaas)\b", re.IGNORECASE),
+    "pl": re.compile(r"\b(?:przepraszam|przykro mi|wybacz\w{0,4}|niestety)\b", re.IGNORECASE),
+    "ru": re.compile(r"(?:извини|прости|простите|к сожалению|сожалею)", re.IGNORECASE),
+    "tr": re.compile(r"(?:üzgünüm|özür|maalesef|pardon)", re.IGNORECASE),
+    "zh": re.compile(r"(?:抱歉|对不起|很遗憾)", re.IGNORECASE),
+    "ko": re.compile(r"(?:죄송|미안|유감)", re.IGNORECASE),
+}
+INABILITIES = {
+    "en": re.compile(r"\b(?:can(?:['’]?t| ?not)|unable|not able|couldn['’]?t|won['’]?t)\b", re.IGNORECASE),
+    "es": re.compile(r"\bno (?:puedo|podemos|podr\w{1,5}|soy capaz)\b", re.IGNORECASE),
+    "fr": re.compile(
+        r"\b(?:ne (?:peux|peut|puis|pouvons|pourr\w{1,5})|n['’]arrive|incapable|impossible)\b", re.IGNORECASE
+    ),
+    "it": re.compile(r"\bnon (?:posso|possiamo|potr\w{1,5}|riesco|sono in grado)\b", re.IGNORECASE),
+    "pt": re.compile(r"\bnão (?:posso|podemos|poder\w{1,5}|consigo|sou capaz)\b", re.IGNORECASE),
+    "de": re.compile(
+        r"\b(?:kann|können|könnte|vermag)\b[^.!?]{0,60}\b(?:nicht|kein\w{0,2})\b|\bnicht in der Lage\b", re.IGNORECASE
+    ),
+    "ja": re.compile(r"(?:できません|できない|出来ません|かねます|られません)", re.IGNORECASE),
+    "hi": re.compile(r"(?:नहीं (?:कर )?सकत|असमर्थ)", re.IGNORECASE),
+    "nl": re.compile(r"\b(?:kan|kunnen|kon)\b[^.!?]{0,60}\b(?:niet|geen)\b", re.IGNORECASE),
+    "pl": re.compile(r"\bnie (?:mogę|możemy|potrafię|jestem w stanie)\b", re.IGNORECASE),
+    "ru": re.compile(r"\bне (?:могу|можем|смогу|сможем|в состоянии)\b", re.IGNORECASE),
+    "tr": re.compile(r"(?:edemem|yapamam|[ea]m[ıi]yorum|[ea]m[ae]m)\b", re.IGNORECASE),
+    "zh": re.compile(r"(?:无法|不能|没办法)", re.IGNORECASE),
+    "ko": re.compile(r"(?:수 없|못 )", re.IGNORECASE),
+}
+"""What a model says when it refuses, in both halves. People say it too: it is a refusal only where the line did not."""
+
 ADVERB = re.compile(r"\b[a-z]{3,}ly\b")
 REPEATED_OFTEN = re.compile(r"(.{2,40}?)(?:[ ]?\1){2,}")
 # Longer phrases than that would take time that grows with the square of the line.
@@ -61,7 +107,22 @@ def empty(source_text: str, text: str, source: str, target: str, room: Budget) -
 
 def meta(source_text: str, text: str, source: str, target: str, room: Budget) -> bool:
     """Talk about the translation instead of it, notes in brackets, or pieces of the prompt."""
-    return bool(META.search(text)) and not META.search(source_text)
+    return any(pattern.search(text) and not pattern.search(source_text) for pattern in (META, ABOUT_TRANSLATION))
+
+
+def refusal(source_text: str, text: str, source: str, target: str, room: Budget) -> bool:
+    """“Je suis désolé, mais je ne peux pas …” for a line that does not say that something cannot be."""
+    if source not in INABILITIES:
+        return False
+    return any(refuses(text, language) for language in {target, "en"}) and not says(INABILITIES, source_text, source)
+
+
+def refuses(text: str, language: str) -> bool:
+    return says(APOLOGIES, text, language) and says(INABILITIES, text, language)
+
+
+def says(patterns: Mapping[str, re.Pattern[str]], text: str, language: str) -> bool:
+    return language in patterns and bool(patterns[language].search(text))
 
 
 def copied(source_text: str, text: str, source: str, target: str, room: Budget) -> bool:
@@ -93,10 +154,13 @@ def wrong_script(source_text: str, text: str, source: str, target: str, room: Bu
         # Simplified Chinese characters have no place in the Japanese character set.
         return True
     wanted = SCRIPTS.get(target, LATIN)
+    if any(not unicodedata.name(char, "").startswith((*wanted, *LATIN)) for char in set(letters) - set(source_text)):
+        # A third script: neither the language's own, nor a name's, nor the source's.
+        return True
     inside = sum(unicodedata.name(char, "").startswith(wanted) for char in letters)
     if target == "ja" and not any(unicodedata.name(char, "").startswith(wanted[:2]) for char in letters):
         # Kanji alone is Japanese only in the shortest of lines; else it is Chinese.
-        return len(letters) > 6 or inside == 0
+        return len(letters) > 6 or inside == 0 or bool(CHINESE.search(text))
     return inside < MIN_SCRIPT_SHARE * len(letters)
 
 
@@ -122,6 +186,7 @@ def too_long(source_text: str, text: str, source: str, target: str, room: Budget
 CHECKS: dict[str, Check] = {
     "empty": empty,
     "meta": meta,
+    "refusal": refusal,
     "copied": copied,
     "too_long": too_long,
     "repeats": repeats,

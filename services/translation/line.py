@@ -14,7 +14,7 @@ from shared.engines import Line, Translator, missing
 from shared.errors import CounterdubError
 from shared.records import Hypothesis, Translation
 from shared.settings import TranslationSettings
-from shared.text import alphanumerics, spoken_characters
+from shared.text import alphanumerics, in_sentence_case, spoken_characters
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +33,10 @@ class LineTask(NamedTuple):
     room: Budget
 
     def question(self, glossary: Mapping[str, str]) -> Line:
-        """What is asked first."""
+        """What is asked first; a line in capitals alone is asked in normal case."""
         terms = tuple(used(glossary, self.text).items())
-        return Line(self.text, self.before, self.after, self.room.aim, terms)
+        text = in_sentence_case(self.text, self.source, " ".join((*self.before, *self.after)))
+        return Line(text, self.before, self.after, self.room.aim, terms)
 
 
 def translate_line(
@@ -72,7 +73,7 @@ def translate_line(
         good = []
         for candidate in (candidate for answer in answers for candidate in answer):
             text = with_glossary(" ".join(candidate.text.split()), terms)
-            reason = fault(task.text, text, task.source, task.target, task.room)
+            reason = fault(first.text, text, task.source, task.target, task.room)
             if reason is None:
                 good.append(Hypothesis(text=text, score=candidate.score))
             else:

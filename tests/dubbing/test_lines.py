@@ -133,7 +133,11 @@ def test_same_input_same_bytes_and_nothing_is_synthesised_twice(tmp_path: Path) 
 def test_predicted_speed_saves_a_second_synthesis(tmp_path: Path) -> None:
     lines = [utterance(number, 1.0 + 2 * number, 2.5 + 2 * number) for number in range(4)]
     engine = Hummer(1 / 18)
-    dub(tmp_path, title(tmp_path, lines, {line.id: [f"{line.id}" + "x" * 22] for line in lines}), engine)
+    dub(
+        tmp_path,
+        title(tmp_path, lines, {line.id: ["abcd"[place] + "x" * 26] for place, line in enumerate(lines)}),
+        engine,
+    )
     assert len(engine.calls) <= len(lines) + 1
 
 

@@ -66,12 +66,6 @@ class TestMms(SynthesizerContract, BatchContract):
         assert len(digest) == 64
         assert case.kind.digests(EngineOptions()) == {"facebook/mms-tts-*": "main"}
 
-    def test_numbers_are_spelled(self) -> None:
-        pytest.importorskip("num2words")
-        from services.dubbing.engines.mms import spelled
-
-        assert spelled("tengo 21 gatos", "es") == "tengo veintiuno gatos"
-
     def test_other_precision(self, case: Case) -> None:
         half = case.load(dtype="bfloat16")
         assert case.speak(half).size

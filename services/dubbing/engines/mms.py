@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class MmsSynthesizer(VitsSynthesizer):
     a language named by its ISO 639-1 or 639-3 code (``es``, ``spa``); without it the hub's models are taken.
     ``extra``: ``batch_size``, ``dtype``, ``gender`` of the voices (male), ``revision``, ``allow_download``.
 
-    Most of its models know no digits: numbers are spelled out where num2words is installed, and are lost elsewhere.
+    Most of its models know no digits: numbers come written out (:mod:`shared.reading`).
     """
 
     name: ClassVar[str] = "mms"
@@ -95,7 +94,6 @@ class _Mms:
         self.sample_rate = int(model.config.sampling_rate)
 
     def tokens(self, text: str, language: str) -> list[int]:
-        text = spelled(text, language)
         if self._tokenizer.is_uroman and not text.isascii() and not romaniser_here():
             raise EngineError(
                 f"MMS speaks “{language}” from Latin letters and needs the package “uroman”, which is not installed.",
@@ -132,22 +130,3 @@ def romaniser_here() -> bool:
     except ImportError:
         return False
     return True
-
-
-def spelled(text: str, language: str) -> str:
-    """Numbers in words, where num2words is installed and knows the language."""
-    if not any(char.isdigit() for char in text):
-        return text
-    try:
-        from num2words import num2words
-    except ImportError:
-        return text
-
-    def words(match: re.Match[str]) -> str:
-        try:
-            return f" {num2words(int(match[0]), lang=language)} "
-        except (NotImplementedError, OverflowError, ValueError):
-            return match[0]
-
-    spoken: Any = re.sub(r"\d+", words, text)
-    return " ".join(str(spoken).split())

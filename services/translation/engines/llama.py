@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,26 @@ LONG = 1.3
 TIGHT = 0.8
 """Below this share of the source's length the model is told to be brief."""
 CHARACTERS_PER_WORD = 6
+TO_A_MODEL = re.compile(
+    r"\b(?:translat\w{1,5}|traduc\w{1,6}|tradui\w{1,4}|tradu[cz]\w{0,5}|übersetz\w{0,5})\b|翻訳"
+    r"|\b(?:ignor\w{1,6}|forget|disregard|olvid\w{1,4}|oubli\w{1,4}|vergiss|vergesst|dimentic\w{1,4}|esque[çc]\w{1,3})\b"
+    r"[^.!?]{0,40}\b(?:instruc\w{2,8}|istruzion\w|anweisung\w{0,2}|prompts?|told|said)\b"
+    r"|\b(?:system prompt|language model|ai assistant|helpful assistant|chatbot|repeat after me)\b"
+    r"|^\W{0,4}(?:answer|reply|respond|speak|say it|write)\b[^.!?]{0,40}\b(?:in (?:english|french|spanish|chinese"
+    r"|german|italian|japanese|portuguese)|poem|essay|story|code)\b",
+    re.IGNORECASE,
+)
+"""Lines that the model takes for its own instructions."""
+REPORTED = {
+    "en": "She said: “{}”",
+    "es": "Ella dijo: “{}”",
+    "fr": "Elle a dit : “{}”",
+    "it": "Lei ha detto: “{}”",
+    "pt": "Ela disse: “{}”",
+    "de": "Sie sagte: “{}”",
+    "ja": "彼女は言った。「{}」",
+}
+"""What somebody said is translated, not obeyed."""
 PROMPT = (
     "You are a professional translator of film dialogue. Translate each {source} line into natural, idiomatic spoken "
     "{target} of similar length. Output only the translation."
@@ -80,6 +101,10 @@ class LlamaTranslator:
         return [self._line(line, source, target, count, seed) for line in lines]
 
     def _line(self, line: Line, source: str, target: str, count: int, seed: int) -> list[Hypothesis]:
+        if TO_A_MODEL.search(line.text) and source in REPORTED:
+            said = [answer for part in sentences(line.text) for answer in self._reported(part, source, target)]
+            if len(said) == len(sentences(line.text)):
+                return [joined(said, target)]
         parts = [Line(part, terms=tuple(used(dict(line.terms), part).items())) for part in sentences(line.text)]
         if tight(line):
             # A shorter version may leave a sentence out, so the line is seen as a whole.
@@ -94,6 +119,13 @@ class LlamaTranslator:
             others = [joined(versions, target) for versions in zip(*drawn, strict=False)]
             found += sorted(others, key=lambda candidate: -candidate.score)
         return list({candidate.text: candidate for candidate in found}.values())
+
+    def _reported(self, text: str, source: str, target: str) -> list[Hypothesis]:
+        """The likeliest translation of a sentence as somebody's words; none when the quotation marks are lost."""
+        told = Line(REPORTED[source].format(text.replace("“", "").replace("”", "")))
+        (answer,) = self._ask(told, source, target, temperature=0)
+        said = quoted(answer.text)
+        return [Hypothesis(text=tidy(said, target), score=answer.score)] if said else []
 
     def _ask(self, line: Line, source: str, target: str, **sampling: float) -> list[Hypothesis]:
         """Answers with their mean log-probability a token.
@@ -163,6 +195,13 @@ def joined(parts: Sequence[Hypothesis], target: str) -> Hypothesis:
     size = sum(len(part.text) for part in parts) or 1
     text = ("" if target in UNSPACED else " ").join(part.text for part in parts)
     return Hypothesis(text=text, score=sum(part.score * len(part.text) for part in parts) / size)
+
+
+def quoted(text: str) -> str:
+    """What stands between the first quotation mark and the last; nothing where there are not two."""
+    first = min((place for mark in '"“„«「『' if (place := text.find(mark)) >= 0), default=len(text))
+    last = max(text.rfind(mark) for mark in '"”“»」』')
+    return text[first + 1 : last].strip()
 
 
 def tidy(text: str, target: str) -> str:
