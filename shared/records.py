@@ -24,6 +24,7 @@ class Record(BaseModel):
 
 
 class VideoStream(Record):
+    index: int | None = Field(None, description="Of the stream in its file, as ffprobe counts.")
     codec: str
     width: int = Field(description="Pixels as stored, before rotation.")
     height: int
@@ -35,6 +36,7 @@ class VideoStream(Record):
 
 
 class AudioStream(Record):
+    index: int | None = Field(None, description="Of the stream in its file, as ffprobe counts.")
     codec: str
     sample_rate: int
     channels: int
@@ -42,6 +44,13 @@ class AudioStream(Record):
     start: float
     duration: float
     language: str | None = Field(None, description="ISO 639-1 code from the container, if it names one.")
+
+
+class Restart(Record):
+    """A place of a file from which on its clock has begun again, as where recordings were put together."""
+
+    position: int = Field(description="Byte of the file.")
+    shift: float = Field(description="Seconds that are added to the clock from there on.")
 
 
 class Probe(Record):
@@ -53,6 +62,9 @@ class Probe(Record):
     video: VideoStream
     audio: AudioStream | None = Field(description="None when the file has no audio stream.")
     sha256: str = Field(description="Of the submitted file.")
+    restarts: list[Restart] = Field([], description="Where the file's clock begins again; times here go on.")
+    hidden: float = Field(0.0, description="Seconds of picture in the file that no player shows (edit lists).")
+    notes: list[str] = Field([], description="What was chosen or repaired when the file was read.")
 
 
 class Shot(Record):

@@ -41,6 +41,8 @@ RULES: dict[str, Rule] = {
     # Each chunk is a row for every stage and language.
     "ingest.chunk_seconds": Number(low=5, high=3600, caller_low=30, caller_high=1800),
     "ingest.vad": Engine(),
+    "ingest.video_stream": Number(low=0, high=1000),
+    "ingest.audio_stream": Number(low=0, high=1000),
     **on_machine("separation"),
     "separation.context_seconds": Number(low=0, high=60),
     **on_machine("transcription"),

@@ -42,6 +42,8 @@ class IngestSettings(Section):
     min_shot_frames: int = Field(6, description="Shorter runs of frames are flashes, not shots.")
     chunk_seconds: float = Field(300, description="Aim for the length of a chunk.")
     vad: str = "silero"
+    video_stream: int | None = Field(None, description="Stream of the file that the picture is; chosen when absent.")
+    audio_stream: int | None = Field(None, description="Stream of the file that the sound is; chosen when absent.")
 
 
 class SeparationSettings(Section):

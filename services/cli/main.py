@@ -45,6 +45,16 @@ Jobs = Annotated[int, typer.Option(min=1, max=64, help="Tasks at a time; engines
 Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as dubbing.seed=3.")]
 
 
+VideoStream = Annotated[int | None, typer.Option(min=0, help="Stream of the file that the picture is.")]
+AudioStream = Annotated[int | None, typer.Option(min=0, help="Stream of the file that the sound is.")]
+
+
+def streams(video: int | None, audio: int | None) -> list[str]:
+    """The settings that choose streams of the file."""
+    chosen = {"ingest.video_stream": video, "ingest.audio_stream": audio}
+    return [f"{name}={index}" for name, index in chosen.items() if index is not None]
+
+
 @app.callback()
 def options(verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False) -> None:
     """Options of every command."""
@@ -62,7 +72,11 @@ def dub(
     profile: Annotated[str, typer.Option(help="Engines and defaults: cpu or gpu.")] = "cpu",
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
-    transcript: Annotated[Path | None, typer.Option(help="SRT, VTT or JSON with the source text of the video.")] = None,
+    transcript: Annotated[
+        Path | None, typer.Option(help="What is said: SRT, VTT, ASS, SBV, TTML, SAMI, LRC or JSON.")
+    ] = None,
+    video_stream: VideoStream = None,
+    audio_stream: AudioStream = None,
     jobs: Jobs = 2,
     accept_licence: Annotated[
         list[str], typer.Option(metavar="NAME", help="A licence that forbids commercial use, such as CPML.")
@@ -82,7 +96,7 @@ def dub(
         from shared.pipeline import request
         from shared.settings import load_settings
 
-        settings = load_settings(profile, config, set_)
+        settings = load_settings(profile, config, [*set_, *streams(video_stream, audio_stream)])
         require(settings, accept_licence)
         with Bars(errors, quiet=json) as bars:
             summary = request.dub(
@@ -148,14 +162,19 @@ def report(out: Annotated[Path, typer.Argument(help="Output folder of an earlier
 def inspect(
     file: Annotated[Path, typer.Argument(help="A video.")],
     shots: Annotated[bool, typer.Option(help="Look for the shots too.")] = False,
+    set_: Set = [],  # noqa: B006 - typer copies it
+    video_stream: VideoStream = None,
+    audio_stream: AudioStream = None,
     json: Json = False,
 ) -> None:
     """Show what a video holds, as the pipeline will see it."""
     with reported(json):
         from services.cli.tables import probe_table
         from services.ingest.inspect import inspect as look
+        from shared.settings import load_settings
 
-        found = look(file, shots=shots)
+        wanted = load_settings("cpu", None, [*set_, *streams(video_stream, audio_stream)])
+        found = look(file, shots=shots, settings=wanted)
         say_json(found) if json else console.print(probe_table(found))
 
 

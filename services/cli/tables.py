@@ -28,6 +28,8 @@ def probe_table(found: Mapping[str, Any]) -> Table:
         table.add_row("audio", f"{audio['codec']} {audio['sample_rate']} Hz, {audio['layout']}{language}")
     else:
         table.add_row("audio", "none: the pairs of this title would be rejected (no_speech)")
+    for note in found.get("notes", ()):
+        table.add_row("note", note)
     if "shots" in found:
         table.add_row("shots", " ".join(f"{shot['start']:.2f}–{shot['end']:.2f}" for shot in found["shots"]))
     return table

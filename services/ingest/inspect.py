@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from services.ingest.cutting import shots_between
+from shared import languages
 from shared.engines import EngineOptions, engine_class
-from shared.media.probing import origin, probe
+from shared.media.probing import Wanted, origin, probe
 from shared.records import Probe, Shot
 from shared.settings import Settings
 from shared.weights import WeightFolder
@@ -20,7 +21,11 @@ def inspect(path: Path, shots: bool = False, settings: Settings | None = None) -
         InputError: as :func:`shared.media.probing.probe`.
     """
     settings = settings or Settings()
-    found = probe(path, settings.limits)
+    language = settings.transcription.language
+    wanted = Wanted(
+        languages.code(language) if language else None, settings.ingest.video_stream, settings.ingest.audio_stream
+    )
+    found = probe(path, settings.limits, wanted=wanted)
     facts = {"name": path.name, **found.model_dump()}
     if shots:
         facts["shots"] = [piece.model_dump() for piece in shots_in(path, found, settings)]
@@ -29,7 +34,8 @@ def inspect(path: Path, shots: bool = False, settings: Settings | None = None) -
 
 def shots_in(path: Path, found: Probe, settings: Settings) -> list[Shot]:
     """Shots that the configured detector finds, on the title's clock."""
-    options = EngineOptions(extra={"limits": settings.limits.model_dump()})
+    streams = {"video_stream": found.video.index, "audio_stream": found.audio.index if found.audio else None}
+    options = EngineOptions(extra={"limits": settings.limits.model_dump(), "streams": streams})
     detector = engine_class("shot_detector", settings.ingest.detector)(options, WeightFolder())
     cuts = detector.cuts(path, lambda _share: None)
     zero, end = origin(found), found.video.start + found.video.duration - origin(found)

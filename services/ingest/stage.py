@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,19 @@ from typing import Any
 from pydantic import BaseModel
 
 from services.ingest.cutting import chunks_of, shots_between
+from shared import languages
 from shared.audio.vad import speech_in_file
 from shared.engines import EngineOptions
-from shared.media.probing import check, origin, probe
+from shared.media.probing import Wanted, check, origin, probe
 from shared.media.sound import Sound, decode_audio
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
-from shared.records import SAMPLE_RATE, Probe
+from shared.records import SAMPLE_RATE, Note, Probe, write_notes
 from shared.settings import IngestSettings, LimitSettings, Section, Settings
+
+log = logging.getLogger(__name__)
+
+TOLD_SECONDS = 0.1
+"""Less sound than that lost or made up is not told."""
 
 
 class IngestOptions(Section):
@@ -24,6 +31,8 @@ class IngestOptions(Section):
 
     ingest: IngestSettings
     limits: LimitSettings
+    language: str | None = None
+    """What the film speaks, where somebody said so: of several sounds that one is chosen."""
 
 
 def run(
@@ -31,7 +40,7 @@ def run(
 ) -> dict[str, Path]:
     """``source`` → ``probe.json``, ``shots.json``, ``chunks.json``, ``master.flac``, ``speech.json``."""
     source, limits = inputs["source"], settings.limits
-    looked = probe(source, limits, within(work, 0.0, 0.05))
+    looked = probe(source, limits, within(work, 0.0, 0.05), wanted_streams(settings))
     master = work.path("master.flac")
     sound = decode_audio(source, looked, master, limits, within(work, 0.05, 0.2))
     found = settled(looked, sound)
@@ -43,6 +52,9 @@ def run(
     shots = shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / found.video.fps)
     speech = speech_in_file(engines["vad"], master, within(work, 0.9, 1.0)) if found.audio else []
     chunks = chunks_of(sound.samples, shots, speech, settings.ingest.chunk_seconds)
+    notes = [Note(kind="file", message=text) for text in found.notes] + damage(sound)
+    for note in notes:
+        log.info("%s", note.message)
     probe_file = work.path("probe.json")
     probe_file.write_text(found.model_dump_json(indent=1), encoding="utf-8")
     return {
@@ -51,7 +63,25 @@ def run(
         "shots.json": write_list(work.path("shots.json"), shots),
         "chunks.json": write_list(work.path("chunks.json"), chunks),
         "speech.json": write_list(work.path("speech.json"), speech),
+        "notes.json": write_notes(work.path("notes.json"), notes),
     }
+
+
+def wanted_streams(settings: IngestOptions) -> Wanted:
+    language = languages.code(settings.language) if settings.language else None
+    return Wanted(language, settings.ingest.video_stream, settings.ingest.audio_stream)
+
+
+def damage(sound: Sound) -> list[Note]:
+    """What of the sound could not be used, in seconds."""
+    told = []
+    if sound.trimmed > TOLD_SECONDS:
+        told.append(f"{sound.trimmed:.2f} s of sound are left out: their times lie in what was heard already.")
+    if sound.filled > TOLD_SECONDS:
+        told.append(f"{sound.filled:.2f} s of silence stand for gaps in the sound.")
+    if sound.corrupt:
+        told.append(f"{sound.corrupt} packets of sound could not be decoded; silence stands for them.")
+    return [Note(kind="sound_damaged", message=message) for message in told]
 
 
 def settled(looked: Probe, sound: Sound) -> Probe:
@@ -73,15 +103,16 @@ def write_list(path: Path, records: Sequence[BaseModel]) -> Path:
 
 
 def options(settings: Settings) -> IngestOptions:
-    return IngestOptions(ingest=settings.ingest, limits=settings.limits)
+    return IngestOptions(ingest=settings.ingest, limits=settings.limits, language=settings.transcription.language)
 
 
 def engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
-    extra = {"limits": settings.limits.model_dump()}
+    chosen = {"video_stream": settings.ingest.video_stream, "audio_stream": settings.ingest.audio_stream}
+    extra = {"limits": settings.limits.model_dump(), "streams": chosen}
     return {
         "shots": EngineUse("shot_detector", settings.ingest.detector, EngineOptions(extra=extra)),
         "vad": EngineUse("voice_detector", settings.ingest.vad, EngineOptions(threads=1)),
     }
 
 
-STAGE = Stage(name="ingest", version=1, run=run, settings=options, engines=engines, queue="ingest")
+STAGE = Stage(name="ingest", version=2, run=run, settings=options, engines=engines, queue="ingest")

@@ -41,6 +41,9 @@ OPTIONS = {"mp4": {"movflags": "+faststart", "movie_timescale": str(SAMPLE_RATE)
 MOST_REORDERED = 32
 """Pictures that a decoder may hold back to bring them into order (16 in H.264, each in two fields)."""
 
+HIDDEN_SECONDS = 0.02
+"""More than so much of hidden picture is cut off by encoding anew."""
+
 TIMEOUT_FACTOR = 10
 """Muxing may take this many times the time allowed for decoding: it may have to encode."""
 
@@ -141,7 +144,7 @@ def write_title(
             av.open(out, "w", format=kind, options=OPTIONS[kind]) as target,
         ):
             if copy:
-                picture = copied_picture(container, target, origin(facts))
+                picture = copied_picture(container, target, facts)
             else:
                 picture = encoded_picture(container, target, facts, max_pixels)
             sounds = []
@@ -156,7 +159,9 @@ def write_title(
                 progress(min(1.0, max(0.0, when(packet)) / max(facts.duration, 1e-3)))
 
     with open_media(Path(source)) as container:
-        copy = facts.video.codec in COPIED[kind] and not shows_in_order(container)
+        # Only players of MP4 know how to hide what comes before a key frame.
+        whole = facts.hidden <= HIDDEN_SECONDS
+        copy = facts.video.codec in COPIED[kind] and not shows_in_order(container) and whole
     if copy:
         try:
             write(copy=True)
@@ -176,12 +181,12 @@ def when(packet: Any) -> float:
     return float(packet.dts * packet.time_base)
 
 
-def copied_picture(source: Any, target: Any, zero: float) -> Iterator[Any]:
+def copied_picture(source: Any, target: Any, found: Probe) -> Iterator[Any]:
     """The source's own video packets on the title's clock."""
-    stream = video_stream(source)
+    stream = video_stream(source, found.video.index)
     assert stream is not None
     copy = target.add_stream_from_template(stream)
-    return _shifted(packets(source, stream), copy, zero)
+    return _shifted(packets(source, stream, restarts=found.restarts), copy, origin(found))
 
 
 def _shifted(source: Iterable[Any], stream: Any, zero: float) -> Iterator[Any]:
@@ -218,7 +223,7 @@ def decode_times(source: Iterable[Any]) -> Iterator[Any]:
 
 def encoded_picture(source: Any, target: Any, found: Probe, max_pixels: int) -> Iterator[Any]:
     """The picture encoded anew: H.264, upright, even sizes."""
-    encoder = PictureEncoder(target, found, pixel_shape(source))
+    encoder = PictureEncoder(target, found, pixel_shape(source, found))
 
     def run() -> Iterator[Any]:
         for time, frame in frames(source, found, max_pixels):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import av
 import av.error
 
 from shared.errors import InputError
+from shared.records import Restart
 
 DEMUXERS = (
     "mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut", "rm", "dv", "gxf", "wtv",
@@ -101,16 +102,20 @@ def lacks_index(path: Path) -> bool:
     return True
 
 
-def video_stream(container: av.container.InputContainer) -> Any | None:
-    """The first real picture; covers and thumbnails do not count."""
+def video_stream(container: av.container.InputContainer, index: int | None = None) -> Any | None:
+    """The stream of that index, else the first real picture; covers and thumbnails do not count."""
+    if index is not None:
+        return container.streams[index]
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             return stream
     return None
 
 
-def audio_stream(container: av.container.InputContainer) -> Any | None:
-    """The default sound, else the first; streams that no decoder is known for do not count."""
+def audio_stream(container: av.container.InputContainer, index: int | None = None) -> Any | None:
+    """The stream of that index, else the default sound, else the first; those without a decoder do not count."""
+    if index is not None:
+        return container.streams[index]
     known = [stream for stream in container.streams.audio if stream.codec_context is not None]
     default = [stream for stream in known if stream.disposition & av.stream.Disposition.default]
     return next(iter(default or known), None)
@@ -127,15 +132,17 @@ def shows_in_order(container: av.container.InputContainer) -> bool:
 class Decoded(Iterator[Any]):
     """Frames of one stream in order; packets that cannot be decoded are counted in ``corrupt`` and left out."""
 
-    def __init__(self, container: av.container.InputContainer, stream: Any) -> None:
+    def __init__(self, container: av.container.InputContainer, stream: Any, restarts: Sequence[Restart] = ()) -> None:
         self.corrupt = 0
-        self._frames = self._decode(container, stream)
+        self._frames = self._decode(container, stream, restarts)
 
     def __next__(self) -> Any:
         return next(self._frames)
 
-    def _decode(self, container: av.container.InputContainer, stream: Any) -> Iterator[Any]:
-        for packet in packets(container, stream):
+    def _decode(
+        self, container: av.container.InputContainer, stream: Any, restarts: Sequence[Restart]
+    ) -> Iterator[Any]:
+        for packet in packets(container, stream, restarts=restarts):
             try:
                 frames = stream.decode(packet)
             except MemoryError:
@@ -154,8 +161,15 @@ RETRIES = 1000
 """Damaged places in a row after which the rest of a file is given up."""
 
 
-def packets(container: av.container.InputContainer, *streams: Any) -> Iterator[Any]:
-    """Packets of the streams to the end of what can be read; damaged places are skipped."""
+def packets(container: av.container.InputContainer, *streams: Any, restarts: Sequence[Restart] = ()) -> Iterator[Any]:
+    """Packets of the streams to the end of what can be read; damaged places are skipped.
+
+    Args:
+        restarts: Where the file's clock begins again; times of packets go on there.
+    """
+    if restarts:
+        yield from going_on(packets(container, *streams), restarts)
+        return
     failures = 0
     while failures < RETRIES:
         try:
@@ -167,3 +181,19 @@ def packets(container: av.container.InputContainer, *streams: Any) -> Iterator[A
             failures += 1
         except av.error.OSError:
             return
+
+
+def going_on(source: Iterable[Any], restarts: Sequence[Restart]) -> Iterator[Any]:
+    """Packets of a file whose clock begins again, on one clock that goes on."""
+    places: dict[int, int] = {}
+    for packet in source:
+        index = packet.stream.index
+        # What a packet was cut off has no place of its own.
+        places[index] = packet.pos if packet.pos is not None and packet.pos >= 0 else places.get(index, 0)
+        shift = next((one.shift for one in reversed(restarts) if one.position <= places[index]), 0.0)
+        ticks = round(shift / float(packet.time_base)) if packet.time_base else 0
+        if ticks and packet.pts is not None:
+            packet.pts += ticks
+        if ticks and packet.dts is not None:
+            packet.dts += ticks
+        yield packet

@@ -37,14 +37,14 @@ def frames(container: Any, found: Probe, max_pixels: int, threads: int = 2) -> I
 
     Times are the frames' own, also where the rate varies. A frame without a time follows the last by one average step.
     """
-    stream = video_stream(container)
+    stream = video_stream(container, found.video.index)
     assert stream is not None
     stream.thread_type = "AUTO"
     stream.thread_count = threads
     zero, step, ordered = origin(found), 1 / found.video.fps, shows_in_order(container)
     first = found.video.start - zero
     last, earliest = first - step, None
-    for frame in Decoded(container, stream):
+    for frame in Decoded(container, stream, found.restarts):
         check_pixels(frame.width, frame.height, max_pixels)
         time = last + step
         if ordered and frame.dts is not None:
@@ -126,7 +126,9 @@ def encode(
             if time < todo[0].start - EARLY:
                 continue
             if writer is None:
-                writer = ShotWriter(shot_file(Path(folder), todo[0].index), todo[0], facts, pixel_shape(container))
+                writer = ShotWriter(
+                    shot_file(Path(folder), todo[0].index), todo[0], facts, pixel_shape(container, facts)
+                )
                 made.append(todo[0].index)
             writer.add(time, frame)
     if writer:
@@ -213,9 +215,9 @@ class PictureEncoder:
         return packets
 
 
-def pixel_shape(container: Any) -> Fraction | None:
+def pixel_shape(container: Any, found: Probe) -> Fraction | None:
     """Width ÷ height of a pixel of the file's picture."""
-    stream = video_stream(container)
+    stream = video_stream(container, found.video.index)
     return getattr(stream, "sample_aspect_ratio", None) or None
 
 

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared import languages
-from shared.errors import InputError, UsageError
+from shared.errors import InputError
 from shared.media import child
-from shared.media.opening import (
-    Decoded,
-    audio_stream,
-    open_media,
-    packets,
-    read_head,
-    refuse_scripts,
-    shows_in_order,
-    video_stream,
-)
-from shared.records import AudioStream, Probe, VideoStream
+from shared.media.choosing import Choice, choose, language_of
+from shared.media.opening import Decoded, open_media, packets, read_head, refuse_scripts, shows_in_order
+from shared.media.restarting import Restarts
+from shared.records import AudioStream, Probe, Restart, VideoStream
 from shared.settings import LimitSettings
 
 SLOWEST_BYTES_PER_SECOND = 10e6
@@ -35,7 +27,21 @@ SHORTEST = 0.02
 BYTES_AT_ONCE = 2**20
 
 
-def probe(path: Path, limits: LimitSettings | None = None, progress: child.Progress = child.ignore) -> Probe:
+class Wanted(NamedTuple):
+    """What is known of the streams that are meant, before the file is looked at."""
+
+    language: str | None = None
+    """What the film speaks, ISO 639-1."""
+    video_stream: int | None = None
+    audio_stream: int | None = None
+
+
+def probe(
+    path: Path,
+    limits: LimitSettings | None = None,
+    progress: child.Progress = child.ignore,
+    wanted: Wanted = Wanted(),  # noqa: B008 - a tuple
+) -> Probe:
     """Look at a submitted file in a child process.
 
     Times are seconds on the file's own clock; subtract :func:`origin` for the title's. A file without sound passes
@@ -43,14 +49,19 @@ def probe(path: Path, limits: LimitSettings | None = None, progress: child.Progr
 
     Raises:
         InputError: ``unreadable``, ``empty_file``, ``disguised_playlist``, ``not_a_video``, ``truncated``,
-            ``no_video_stream``, ``too_large``, ``too_long``, ``too_many_pixels``, ``too_many_channels``,
-            ``decode_timeout``, ``decode_memory`` or ``decode_crashed``.
+            ``no_video_stream``, ``no_such_stream``, ``too_large``, ``too_long``, ``too_many_pixels``,
+            ``too_many_channels``, ``decode_timeout``, ``decode_memory`` or ``decode_crashed``.
     """
-    found = survey(path, limits or LimitSettings(), progress)
+    found = survey(path, limits or LimitSettings(), progress, wanted)
     return found.model_copy(update={"sha256": sha256(path, progress)})
 
 
-def survey(path: Path, limits: LimitSettings, progress: child.Progress = child.ignore) -> Probe:
+def survey(
+    path: Path,
+    limits: LimitSettings,
+    progress: child.Progress = child.ignore,
+    wanted: Wanted = Wanted(),  # noqa: B008 - a tuple
+) -> Probe:
     """:func:`probe` without the hash."""
     refuse_scripts(read_head(path))
     size = path.stat().st_size
@@ -60,7 +71,7 @@ def survey(path: Path, limits: LimitSettings, progress: child.Progress = child.i
         )
     facts = child.call(
         "shared.media.probing:examine",
-        {"path": str(path), "max_pixels": limits.max_pixels},
+        {"path": str(path), "max_pixels": limits.max_pixels, **wanted._asdict()},
         timeout=limits.probe_timeout_s + size / SLOWEST_BYTES_PER_SECOND,
         progress=progress,
     )
@@ -113,44 +124,94 @@ def sha256(path: Path, progress: child.Progress = child.ignore) -> str:
     return digest.hexdigest()
 
 
-def examine(path: str, max_pixels: int, progress: Callable[[float], None] = child.ignore) -> dict[str, Any]:
+def examine(
+    path: str,
+    max_pixels: int,
+    progress: Callable[[float], None] = child.ignore,
+    language: str | None = None,
+    video_stream: int | None = None,
+    audio_stream: int | None = None,
+) -> dict[str, Any]:
     """The child's part of :func:`probe`: JSON-able fields of :class:`Probe` except size and hash."""
     file = Path(path)
-    first_video, first_audio = first_frames(file, max_pixels)
-    with open_media(file) as container:
-        picture, sound = video_stream(container), audio_stream(container) if first_audio else None
-        assert picture is not None
+    choice = choose(file, language, video_stream, audio_stream)
+    notes = list(choice.notes)
+    first_video, first_audio = first_frames(file, max_pixels, choice)
+    seen = survey_packets(file, choice, first_video, first_audio, (), progress)
+    if seen.restarts:
+        count = f"{len(seen.restarts)} times" if len(seen.restarts) > 1 else "once"
+        notes.append(f"The file's clock begins again {count}; what follows was joined to what came before.")
+        joined = survey_packets(file, choice, first_video, first_audio, seen.restarts, progress)
+        seen = joined._replace(restarts=seen.restarts)
+    if seen.video.duration < SHORTEST:
+        raise InputError("Hardly any picture of this file can be read: it is cut short.", code="truncated")
+    if seen.hidden > SHORTEST:
+        notes.append(
+            f"The file hides {seen.hidden:.2f} s of its picture (edit list), which are left out as players do."
+        )
+    return {
+        "container": seen.container,
+        "duration": length(seen.video, seen.audio),
+        "video": seen.video.model_dump(),
+        "audio": seen.audio.model_dump() if seen.audio else None,
+        "restarts": [one.model_dump() for one in seen.restarts],
+        "hidden": seen.hidden,
+        "notes": notes,
+    }
+
+
+class Seen(NamedTuple):
+    """What reading all packets of a file has shown."""
+
+    container: str
+    video: VideoStream
+    audio: AudioStream | None
+    hidden: float
+    """Seconds of picture that no player shows."""
+    restarts: list[Restart]
+
+
+def survey_packets(
+    path: Path,
+    choice: Choice,
+    first_video: Any,
+    first_audio: Any,
+    restarts: Sequence[Restart],
+    progress: child.Progress,
+) -> Seen:
+    """Read the packets of the chosen streams, on one clock."""
+    with open_media(path) as container:
+        assert choice.video is not None
+        picture = container.streams[choice.video]
+        sound = container.streams[choice.audio] if choice.audio is not None and first_audio is not None else None
         ordered = shows_in_order(container)
-        times = {stream.index: Times(stream, ordered) for stream in (picture, sound) if stream is not None}
-        for packet in packets(container, *(stream for stream in (picture, sound) if stream is not None)):
-            times[packet.stream_index].add(packet)
+        chosen = [stream for stream in (picture, sound) if stream is not None]
+        times = {stream.index: Times(stream, ordered) for stream in chosen}
+        watch = Restarts(container.format.name)
+        for packet in packets(container, *chosen, restarts=restarts):
+            times[packet.stream.index].add(packet)
+            watch.add(packet)
             progress(0.0)
         video = describe_video(picture, first_video, times[picture.index])
-        audio = describe_audio(sound, first_audio, times[sound.index]) if sound is not None and first_audio else None
-        if video.duration < SHORTEST:
-            raise InputError("Hardly any picture of this file can be read: it is cut short.", code="truncated")
-        return {
-            "container": container.format.name,
-            "duration": length(video, audio),
-            "video": video.model_dump(),
-            "audio": audio.model_dump() if audio else None,
-        }
+        audio = describe_audio(sound, first_audio, times[sound.index]) if sound is not None else None
+        return Seen(container.format.name, video, audio, times[picture.index].hidden, watch.found())
 
 
-def first_frames(path: Path, max_pixels: int) -> tuple[Any, Any]:
+def first_frames(path: Path, max_pixels: int, choice: Choice) -> tuple[Any, Any]:
     """The first picture and the first sound (None without) that can be decoded."""
     with open_media(path) as container:
-        picture = video_stream(container)
-        if picture is None:
+        if choice.video is None:
             raise InputError("The file has no picture, only sound or data.", code="no_video_stream")
+        picture: Any = container.streams[choice.video]
         # Before decoding: a frame of absurd size is memory asked for.
         check_pixels(picture.codec_context.width, picture.codec_context.height, max_pixels)
         frame = next(Decoded(container, picture), None)
     if frame is None:
         raise InputError("No picture of this file can be decoded: it is cut short or damaged.", code="truncated")
+    if choice.audio is None:
+        return frame, None
     with open_media(path) as container:
-        sound = audio_stream(container)
-        heard = next(Decoded(container, sound), None) if sound is not None else None
+        heard = next(Decoded(container, container.streams[choice.audio]), None)
     return frame, heard
 
 
@@ -162,10 +223,14 @@ class Times:
         self._ordered = ordered
         self._shown = array("q")
         self._end = -(2**62)
+        self._hidden = 0
 
     def add(self, packet: Any) -> None:
         time = packet.dts if self._ordered or packet.pts is None else packet.pts
-        if time is None or packet.size == 0 or packet.is_discard:
+        if time is None or packet.size == 0:
+            return
+        if packet.is_discard:
+            self._hidden += packet.duration or 0
             return
         self._shown.append(time)
         self._end = max(self._end, time + (packet.duration or 0))
@@ -173,6 +238,11 @@ class Times:
     def seconds(self) -> np.ndarray:
         """Sorted times, seconds."""
         return np.unique(np.frombuffer(self._shown, dtype=np.int64)) * self.base
+
+    @property
+    def hidden(self) -> float:
+        """Seconds of what no player shows."""
+        return self._hidden * self.base
 
     @property
     def end(self) -> float:
@@ -190,6 +260,7 @@ def describe_video(stream: Any, first: Any, times: Times) -> VideoStream:
     # Containers round times to a millisecond or a tick: only more than that is a varying rate.
     varying = bool(len(steps) and np.ptp(steps) > max(0.25 * step, 2.5e-3, 2 * times.base))
     return VideoStream(
+        index=stream.index,
         codec=stream.codec_context.name,
         width=first.width,
         height=first.height,
@@ -204,6 +275,7 @@ def describe_video(stream: Any, first: Any, times: Times) -> VideoStream:
 def describe_audio(stream: Any, first: Any, times: Times) -> AudioStream:
     start = first.time if first.time is not None else 0.0
     return AudioStream(
+        index=stream.index,
         codec=stream.codec_context.name,
         sample_rate=first.sample_rate,
         channels=first.layout.nb_channels,
@@ -212,11 +284,3 @@ def describe_audio(stream: Any, first: Any, times: Times) -> AudioStream:
         duration=max(times.end - start, first.samples / first.sample_rate),
         language=language_of(stream),
     )
-
-
-def language_of(stream: Any) -> str | None:
-    """ISO 639-1 code of a stream's tag, if it names a language."""
-    try:
-        return languages.code(stream.metadata.get("language", ""))
-    except UsageError:
-        return None

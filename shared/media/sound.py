@@ -95,7 +95,7 @@ def decode(
             return Sound(samples, 1, 0.0, 0.0, 0, 0.0, 0.0)._asdict()
         latest = min(max_seconds, facts.duration + TIMELINE_SLACK)
         with open_media(Path(path)) as container:
-            decoded = Decoded(container, audio_stream(container))
+            decoded = Decoded(container, audio_stream(container, facts.audio.index), facts.restarts)
             return _write(decoded, facts, zero, latest, Path(out), progress)._asdict()
     except (sf.LibsndfileError, AssertionError) as error:
         raise StorageError(

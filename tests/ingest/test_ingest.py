@@ -19,7 +19,7 @@ from shared.errors import InputError
 from shared.pipeline.stage import Scope
 from shared.records import SAMPLE_RATE, Chunk, Probe, Shot
 from shared.settings import Settings
-from tests.media import odd
+from tests.media import odd, several
 
 
 class Folder:
@@ -55,6 +55,7 @@ class Ingested:
         out = STAGE.run(Scope(), {"source": source}, STAGE.settings(settings), engines, self.work)
         read = {name: json.loads(Path(path).read_text()) for name, path in out.items() if name.endswith(".json")}
         self.master = out["master.flac"]
+        self.notes = [note["message"] for note in read["notes.json"]]
         self.probe = Probe.model_validate(read["probe.json"])
         self.shots = [Shot.model_validate(row) for row in read["shots.json"]]
         self.chunks = [Chunk.model_validate(row) for row in read["chunks.json"]]
@@ -230,3 +231,24 @@ def test_speech_over_a_block_s_edge_is_one_span_as_in_one_go(
         return np.any([(grid >= span.start) & (grid < span.end) for span in spans], axis=0)
 
     assert (active(whole) == active(parts)).mean() > 0.97
+
+
+def test_the_sound_of_the_films_language_is_taken_and_told(tmp_path: Path) -> None:
+    sounds = [(several.tone(880, 3), "spa", True), (several.tone(220, 3), "eng", False)]
+    path = several.film(tmp_path / "a.mkv", sounds)
+    plain = Ingested(path, tmp_path / "plain")
+    told = Ingested(
+        path, tmp_path / "told", settings=Settings.model_validate({"transcription": {"language": "English"}})
+    )
+    asked = Ingested(path, tmp_path / "asked", settings=Settings.model_validate({"ingest": {"audio_stream": 2}}))
+    assert [one.probe.audio.language for one in (plain, told, asked)] == ["es", "en", "en"]
+    assert all("sound is stream" in one.notes[0] for one in (plain, told, asked))
+    assert inspect(path)["notes"] == plain.notes
+
+
+def test_what_is_joined_and_what_is_lost_is_told_in_seconds(tmp_path: Path) -> None:
+    joined = Ingested(several.joined(tmp_path / "a.ts", 1.4, 1.4), tmp_path / "joined")
+    assert joined.probe.duration == pytest.approx(6.0, abs=0.1) and "begins again" in joined.notes[0]
+    gap = Ingested(odd.clip(tmp_path / "b.ts", 6.0, gap=(2.0, 4.0)), tmp_path / "gap")
+    assert any(note.startswith(("2.0", "1.9")) and "silence" in note for note in gap.notes), gap.notes
+    assert Ingested(odd.clip(tmp_path / "c.mp4"), tmp_path / "plain").notes == []

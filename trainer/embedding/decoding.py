@@ -18,9 +18,12 @@ import soxr
 
 from shared.errors import InputError
 from shared.media import child
-from shared.media.opening import Decoded, audio_stream, open_media, packets, shows_in_order, video_stream
+from shared.media.choosing import Choice, choose
+from shared.media.opening import Decoded, open_media, packets, shows_in_order, video_stream
 from shared.media.probing import Times, check_pixels
+from shared.media.restarting import Restarts
 from shared.media.sound import TIMELINE_SLACK, Timeline
+from shared.records import Restart
 from shared.settings import LimitSettings
 
 SLOWEST_BYTES_PER_SECOND = 1e6
@@ -42,6 +45,10 @@ class Facts(NamedTuple):
     """Of the picture, seconds after the beginning of the sound; below 0 never: then the sound begins with silence."""
     delay: int
     """Ticks that a frame's decoding time is ahead of when it is shown; only for AVI, whose frames have no other."""
+    picture: int | None = None
+    """Index of the picture's stream."""
+    restarts: Sequence[dict[str, Any]] = ()
+    """Where the file's clock begins again, as :class:`~shared.records.Restart`."""
 
 
 NO_PICTURE = {"fps": 0.0, "size": (0, 0), "time_base": (1, 1), "start": 0.0, "delay": 0}
@@ -91,13 +98,15 @@ def look_here(
 ) -> dict[str, Any]:
     """The child's part of :func:`look`."""
     file, place = Path(path), Path(folder)
-    picture, heard = first_picture(file, max_pixels), first_sound(file, max_channels)
+    choice = choose(file)
+    picture, heard = first_picture(file, max_pixels, choice), first_sound(file, max_channels, choice)
+    restarts = clock_of(file, choice, progress)
     if picture is None and heard is None:
         raise InputError("The file holds neither picture nor sound that can be decoded.", code="not_media")
     facts = NO_PICTURE
     zero, latest = (heard.time or 0.0) if heard is not None else 0.0, max_seconds
     if picture is not None:
-        ticks, base, fps, ordered = frame_ticks(file, picture, progress)
+        ticks, base, fps, ordered = frame_ticks(file, picture, choice, restarts, progress)
         begin = float(ticks[0] * base)
         zero = min(zero, begin) if heard is not None else begin
         lasts = float((ticks[-1] - ticks[0]) * base)
@@ -111,25 +120,39 @@ def look_here(
             "time_base": (base.numerator, base.denominator),
             "start": begin - zero,
             "delay": (picture.dts or 0) - int(ticks[0]) if ordered else 0,
+            "picture": choice.video,
+            "restarts": [one.model_dump() for one in restarts],
         }
     sound = place / "sound.f32"
-    samples = write_sound(file, sound, heard, zero, latest, sample_rate, progress) if heard is not None else 0
+    samples = 0
+    if heard is not None:
+        samples = write_sound(file, sound, heard, choice, restarts, zero, latest, sample_rate, progress)
     return {"samples": samples, **facts}
 
 
-def first_picture(path: Path, max_pixels: int) -> Any | None:
+def clock_of(path: Path, choice: Choice, progress: child.Progress) -> list[Restart]:
+    """Where the clock of the chosen streams begins again."""
     with open_media(path) as container:
-        stream = video_stream(container)
-        if stream is None:
+        watch = Restarts(container.format.name)
+        chosen = [container.streams[index] for index in (choice.video, choice.audio) if index is not None]
+        for packet in packets(container, *chosen) if watch.watching else ():
+            watch.add(packet)
+            progress(0.0)
+        return watch.found()
+
+
+def first_picture(path: Path, max_pixels: int, choice: Choice) -> Any | None:
+    with open_media(path) as container:
+        if choice.video is None:
             return None
+        stream: Any = container.streams[choice.video]
         check_pixels(stream.codec_context.width, stream.codec_context.height, max_pixels)
         return next(Decoded(container, stream), None)
 
 
-def first_sound(path: Path, max_channels: int) -> Any | None:
+def first_sound(path: Path, max_channels: int, choice: Choice) -> Any | None:
     with open_media(path) as container:
-        stream = audio_stream(container)
-        frame = next(Decoded(container, stream), None) if stream is not None else None
+        frame = next(Decoded(container, container.streams[choice.audio]), None) if choice.audio is not None else None
     if frame is not None and frame.layout.nb_channels > max_channels:
         raise InputError(
             f"The sound has {frame.layout.nb_channels} channels; {max_channels} are allowed.", code="too_many_channels"
@@ -142,14 +165,16 @@ def upright(frame: Any) -> tuple[int, int]:
     return (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
 
 
-def frame_ticks(path: Path, first: Any, progress: child.Progress) -> tuple[np.ndarray, Fraction, float, bool]:
+def frame_ticks(
+    path: Path, first: Any, choice: Choice, restarts: Sequence[Restart], progress: child.Progress
+) -> tuple[np.ndarray, Fraction, float, bool]:
     """When frames are shown, int64 rising; seconds of a tick; frames a second; whether these are decoding times."""
     with open_media(path) as container:
-        stream = video_stream(container)
-        assert stream is not None
+        assert choice.video is not None
+        stream: Any = container.streams[choice.video]
         base, rate, ordered = stream.time_base, stream.average_rate, shows_in_order(container)
         times = Times(stream, ordered)
-        for packet in packets(container, stream):
+        for packet in packets(container, stream, restarts=restarts):
             times.add(packet)
             progress(0.0)
         ticks = np.rint(times.seconds() / times.base).astype(np.int64)
@@ -160,13 +185,23 @@ def frame_ticks(path: Path, first: Any, progress: child.Progress) -> tuple[np.nd
 
 
 def write_sound(
-    path: Path, out: Path, first: Any, zero: float, latest: float, sample_rate: int, progress: child.Progress
+    path: Path,
+    out: Path,
+    first: Any,
+    choice: Choice,
+    restarts: Sequence[Restart],
+    zero: float,
+    latest: float,
+    sample_rate: int,
+    progress: child.Progress,
 ) -> int:
     """Mono float32 at ``sample_rate`` from time ``zero`` on; returns the number of samples."""
     resampler = soxr.ResampleStream(first.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
     samples = 0
     with open_media(path) as container, out.open("wb") as file:
-        line = Timeline(Decoded(container, audio_stream(container)), first.sample_rate, 1, zero, latest)
+        assert choice.audio is not None
+        decoded = Decoded(container, container.streams[choice.audio], restarts)
+        line = Timeline(decoded, first.sample_rate, 1, zero, latest)
 
         def put(block: np.ndarray, last: bool = False) -> int:
             wave = resampler.resample_chunk(block[:, 0], last=last)
@@ -250,19 +285,20 @@ def write_frames(
 
 def frames_from(container: Any, facts: Facts, begin: int | None, max_pixels: int) -> Iterator[tuple[int, Any]]:
     """``(tick, frame)`` from the last key frame before ``begin`` on, or from the beginning; ticks rise."""
-    stream = video_stream(container)
+    stream = video_stream(container, facts.picture)
     assert stream is not None
+    restarts = [Restart.model_validate(one) for one in facts.restarts]
     stream.thread_type = "AUTO"
     stream.thread_count = 2
     ordered = shows_in_order(container)
     step = max(1, round(facts.time_base[1] / facts.time_base[0] / facts.fps))
     last: int | None = None
-    if begin is not None:
+    if begin is not None and not restarts:
         try:
             container.seek(begin, stream=stream)
         except (av.error.FFmpegError, OverflowError):
             return
-    for frame in Decoded(container, stream):
+    for frame in Decoded(container, stream, restarts):
         check_pixels(frame.width, frame.height, max_pixels)
         tick = 0 if last is None else last + step
         if ordered and frame.dts is not None:

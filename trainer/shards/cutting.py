@@ -84,7 +84,7 @@ class Cutter:
                     raise
                 left_out[track] = error.code
         with open_media(Path(plan.picture)) as container:
-            shape = pixel_shape(container)
+            shape = pixel_shape(container, found)
             shown = on_grid(self._pictures(container, found, plan, end), ticks)
             members = {"mp4": encode_picture(shown, shape, found.video.rotation), **members}
         members["json"] = facts_of(plan, end, ticks, samples, left_out)
@@ -101,7 +101,7 @@ class Cutter:
     def _pictures(self, container: Any, found: Probe, plan: ShotPlan, end: float) -> Iterator[tuple[float, Any]]:
         """Frames with their times from the shot's start."""
         zero = plan.picture_start if plan.end is not None else found.video.start
-        if zero - found.video.start > PREROLL and not shows_in_order(container):
+        if zero - found.video.start > PREROLL and not shows_in_order(container) and not found.restarts:
             container.seek(int((zero - PREROLL) * 1e6))
         for time, frame in frames(container, found, self._most_pixels, threads=1):
             at = time + origin(found) - zero
@@ -146,10 +146,11 @@ def master(path: Path, stream: int, found: Probe, out: Path) -> None:
 
     with open_media(path) as container:
         sounds = [sound for sound in container.streams.audio if stream in {-1, sound.index}]
-        chosen = audio_stream(container) if stream == -1 else next(iter(sounds), None)
+        own = found.audio.index if found.audio else None
+        chosen = audio_stream(container, own) if stream == -1 else next(iter(sounds), None)
         if chosen is None:
             raise InputError("The file has no such sound.", code="no_sound")
-        decoded = Decoded(container, chosen)
+        decoded = Decoded(container, chosen, found.restarts)
         rate, channels = chosen.codec_context.sample_rate or SAMPLE_RATE, min(chosen.codec_context.channels or 1, 2)
         line = Timeline(decoded, rate, channels, found.video.start, LimitSettings().max_seconds)
         resampler = soxr.ResampleStream(rate, SAMPLE_RATE, channels, dtype="float32", quality="HQ")

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from services.ingest.engines.decoding import limits_of, small_frames
+from services.ingest.engines.decoding import limits_of, small_frames, streams_of
 from shared.engines import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
 from shared.records import Probe
@@ -41,13 +41,13 @@ class Adaptive:
 
         if find_spec("scenedetect") is None:
             raise missing("shot_detector", self.name, ImportError(name="scenedetect"))
-        self._limits = limits_of(options)
+        self._limits, self._streams = limits_of(options), streams_of(options)
 
     def cuts(self, video: Path, progress: Callable[[float], None]) -> list[float]:
         """Times of camera changes, seconds on the file's own clock."""
-        from shared.media.probing import survey
+        from shared.media.probing import Wanted, survey
 
-        found = survey(video, self._limits, progress)
+        found = survey(video, self._limits, progress, Wanted(**self._streams))
         times: list[float] = child.call(
             "services.ingest.engines.adaptive:find_cuts",
             {"path": str(video), "found": found.model_dump(), "max_pixels": self._limits.max_pixels},

@@ -18,6 +18,11 @@ def limits_of(options: EngineOptions) -> LimitSettings:
     return LimitSettings.model_validate(options.extra.get("limits", {}))
 
 
+def streams_of(options: EngineOptions) -> dict[str, Any]:
+    """The streams that the stage passed on, for :class:`shared.media.probing.Wanted`."""
+    return dict(options.extra.get("streams", {}))
+
+
 def small_frames(
     path: Path, found: Probe, max_pixels: int, width: int, height: int | None, form: str
 ) -> Iterator[tuple[float, np.ndarray[Any, Any]]]:

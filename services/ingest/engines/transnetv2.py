@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from services.ingest.engines.decoding import limits_of, small_frames
+from services.ingest.engines.decoding import limits_of, small_frames, streams_of
 from shared.engines import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
 from shared.records import Probe
@@ -53,13 +53,13 @@ class TransNet:
         self._torch = torch
         self._device = options.device
         self._network: Any = Network(device=options.device)
-        self._limits = limits_of(options)
+        self._limits, self._streams = limits_of(options), streams_of(options)
 
     def cuts(self, video: Path, progress: Callable[[float], None]) -> list[float]:
         """Times of camera changes, seconds on the file's own clock."""
-        from shared.media.probing import survey
+        from shared.media.probing import Wanted, survey
 
-        found = survey(video, self._limits, progress)
+        found = survey(video, self._limits, progress, Wanted(**self._streams))
         with tempfile.TemporaryDirectory(prefix="counterdub-") as folder:
             pixels = Path(folder) / "frames"
             times = child.call(
