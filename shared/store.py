@@ -30,6 +30,8 @@ from shared.disk import full, storage_error, storage_errors
 from shared.errors import CounterdubError, StorageError
 
 CACHE_BYTES = 20 * 2**30
+REFRESH_S = 3600.0
+"""A file on an object store that is found again is made young at most so often: each time is a request."""
 
 _holding: ContextVar[Path | None] = ContextVar("holding", default=None)
 """The workspace that copies are held in."""
@@ -108,12 +110,8 @@ class Store:
         blobs = {name: Blob(name, value["sha256"], value["size"]) for name, value in names.items()}
         for blob in blobs.values():
             try:
-                with answering():
-                    size = self._fs.size(f"{self._root}/{blob.address}")
-                if size != blob.size:
+                if not self._used(f"{self._root}/{blob.address}", blob.size):
                     return None
-                if self._is_local:
-                    touch(Path(f"{self._root}/{blob.address}"))
             except FileNotFoundError:
                 return None
         return blobs
@@ -141,12 +139,35 @@ class Store:
         if self._is_local:
             self._place(path, Path(target), move)
         else:
-            with answering():
-                if not self._fs.exists(target):
+            try:
+                there = self._used(target, blob.size)
+            except FileNotFoundError:
+                there = False
+            if not there:
+                with answering():
                     self._fs.put_file(str(path), target)
             if move:
                 self._keep(path, blob)
         return blob
+
+    def _used(self, path: str, size: int) -> bool:
+        """Whether a file of this size is there; from now on it is young, so that no sweep takes it before it is booked.
+
+        Raises:
+            FileNotFoundError: It is not there.
+            StorageError: ``store_away``.
+        """
+        with answering():
+            facts = self._fs.info(path)
+            if int(facts["size"]) != size:
+                return False
+            if self._is_local:
+                touch(Path(path))
+            elif time.time() - last_used(facts) > REFRESH_S and hasattr(self._fs, "setxattr"):
+                # Copied onto itself. What is too large for that stays as old as it is.
+                with contextlib.suppress(OSError):
+                    self._fs.setxattr(path, used=str(int(time.time())))
+        return True
 
     def fetch(self, blob: Blob) -> Path:
         """A local path with the blob's content. Not to be written to.
@@ -200,18 +221,25 @@ class Store:
             listing = self._fs.find(f"{self._root}/blobs", detail=True)
         before = time.time() - idle_s
         for path, facts in listing.items():
-            used = facts.get("mtime", facts.get("LastModified", facts.get("created")))
-            moment = used.timestamp() if hasattr(used, "timestamp") else float(used or time.time())
-            if moment < before:
+            if last_used(facts) < before:
                 yield path[path.rindex("/blobs/") + 1 :], int(facts["size"])
 
-    def discard(self, addresses: Iterable[str]) -> None:
-        """Remove files by their addresses; a key that names one counts as not there from then on."""
+    def discard(self, addresses: Iterable[str], idle_s: float) -> list[str]:
+        """Remove files by their addresses, but for those that were stored or found meanwhile; returns which went.
+
+        A key that names one counts as not there from then on.
+        """
+        gone = []
         for address in addresses:
-            (self._local / address).unlink(missing_ok=True)
-            if not self._is_local:
-                with answering(), contextlib.suppress(FileNotFoundError):
-                    self._fs.rm_file(f"{self._root}/{address}")
+            with answering(), contextlib.suppress(FileNotFoundError):
+                path = f"{self._root}/{address}"
+                self._fs.invalidate_cache(path)
+                if last_used(self._fs.info(path)) < time.time() - idle_s:
+                    self._fs.rm_file(path)
+                    gone.append(address)
+                    if not self._is_local:
+                        (self._local / address).unlink(missing_ok=True)
+        return gone
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:
@@ -337,6 +365,12 @@ class Store:
         with os.fdopen(handle, "wb") as file:
             file.write(body)  # Not synced: a key that a power cut truncates counts as not there.
         Path(partial).replace(target)
+
+
+def last_used(facts: Mapping[str, Any]) -> float:
+    """When a file was stored or found (Unix time), as its file system says; now where that says nothing."""
+    used = facts.get("mtime", facts.get("LastModified", facts.get("created")))
+    return float(used.timestamp()) if hasattr(used, "timestamp") else float(used or time.time())
 
 
 def touch(path: Path) -> None:

@@ -40,7 +40,8 @@ def sweep(database: Database, store: Store, idle_s: float, dry: bool = False) ->
     kept = referenced(database, store)
     gone = {address: size for address, size in old.items() if address.rpartition("/")[2].partition(".")[0] not in kept}
     if not dry:
-        store.discard(gone)
+        # What was found or stored since then may be about to be booked.
+        gone = {address: old[address] for address in store.discard(gone, idle_s)}
         log.info("store swept", extra={"files": len(gone), "bytes": sum(gone.values())})
     return len(gone), sum(gone.values())
 

@@ -6,9 +6,11 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from shared.jobs import sweeping
 from shared.jobs.database import Database
 from shared.jobs.requests import delete_job
 from shared.jobs.settings import ServiceSettings
@@ -74,6 +76,29 @@ def test_what_is_found_or_stored_again_is_young(tmp_path: Path, database: Databa
     os.utime(store.fetch(blob), (old, old))
     assert sweep(database, store, 24 * HOUR)[0] == 1
     assert store.find("ab" * 32) is None
+
+
+def test_what_is_found_while_the_sweep_looks_elsewhere_stays(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task finds an old result after the listing, and has not booked it when the references are read."""
+    store = Store(str(tmp_path / "store"))
+    with store.workspace() as folder:
+        (path := folder / "made").write_text("made")
+        (blob,) = store.put("ab" * 32, {"made": path}).values()
+    orphan = kept(store, "orphan")
+    old = time.time() - 48 * HOUR
+    os.utime(store.fetch(blob), (old, old))
+    real = sweeping.referenced
+
+    def found_meanwhile(*asked: Any) -> set[str]:
+        references = real(*asked)
+        assert store.find("ab" * 32) is not None
+        return references
+
+    monkeypatch.setattr(sweeping, "referenced", found_meanwhile)
+    assert sweep(database, store, 24 * HOUR) == (1, orphan.size)
+    assert store.holds(blob) and not store.holds(orphan)
 
 
 def test_hashes_are_found_at_any_depth() -> None:

@@ -99,6 +99,23 @@ def test_an_s3_store_is_swept_with_its_copies(bucket: str, tmp_path: Path) -> No
     database.close()
 
 
+def test_what_is_found_on_s3_is_young_again(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.store.REFRESH_S", 0.5)
+    database = Database(f"sqlite:///{tmp_path}/counterdub.db")
+    Base.metadata.create_all(database.engine)
+    store = Store(f"{bucket}/young", tmp_path / "cache")
+    with store.workspace() as folder:
+        (path := folder / "made").write_text("made")
+        (found,) = store.put("ab" * 32, {"made": path}).values()
+    again, left = add(store, "again"), add(store, "left")
+    time.sleep(3)
+    assert store.find("ab" * 32) is not None and add(store, "again") == again
+    assert sweep(database, store, 2.0) == (1, left.size)
+    assert store.holds(found) and store.holds(again)
+    assert store.fetch(found).read_text() == "made"
+    database.close()
+
+
 def add(store: Store, name: str, size: int = 100_000) -> Blob:
     with store.workspace() as folder:
         path = folder / "file.bin"
