@@ -22,6 +22,8 @@ PAD_SECONDS = 0.15
 """The gate opens this much before speech and closes this much after: consonants are softer than detectors hear."""
 JOIN_SECONDS = 0.25
 """A pause this short is not worth closing for."""
+DOUBTFUL = frozenset({"no_speech", "too_short"})
+"""Lines that are not dubbed for these reasons may have been said."""
 SHORTEST_SECONDS = 0.15
 """Speech heard in the vocals alone and shorter than this is a click of the separation."""
 FOLLOW_DB, FOLLOW_PAUSE, FOLLOW_REACH = 30.0, 0.1, 0.6
@@ -55,7 +57,7 @@ def run_stems(
     last bit. ``speech.json`` lists where the gate is open, in title seconds.
     """
     chunk = read_chunk(inputs["chunks.json"], scope)
-    spoken = [line for line in read_jsonl(inputs["utterances.jsonl"], Utterance) if line.status == "ok"]
+    spoken = [line for line in read_jsonl(inputs["utterances.jsonl"], Utterance) if may_be_spoken(line)]
     known = [Span(start=line.start, end=line.end) for line in spoken] + read_spans(inputs["speech.json"])
     spans = open_spans(known, inputs["vocals.flac"], chunk, engines["vad"])
 
@@ -76,6 +78,11 @@ def run_stems(
             background_out.write(background)
             work.progress(vocals_out.samples / (chunk.end - chunk.start))
     return outputs
+
+
+def may_be_spoken(line: Utterance) -> bool:
+    """Whether somebody says this, or a recogniser at least doubts that nobody does: then no dub may keep the voice."""
+    return line.status == "ok" or line.reason in DOUBTFUL
 
 
 def split(mix: np.ndarray, vocals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,4 +143,4 @@ def voice_detector(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
 
 
 STAGE = Stage("separation", 1, run, separation_settings, separator, "separation")
-STEMS = Stage("stems", 1, run_stems, separation_settings, voice_detector, "separation")
+STEMS = Stage("stems", 2, run_stems, separation_settings, voice_detector, "separation")

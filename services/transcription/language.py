@@ -1,23 +1,35 @@
-"""LANGUAGE: which language a title speaks, by listening where most is said."""
+"""LANGUAGE: which language a title speaks, by listening where most is said.
+
+Where a detector sees no speech at all, the mix and the separated voice are listened to where they are loudest: loud
+music hides a voice from detectors, not from recognisers. Only where no words are understood there either is the title
+without speech.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from services.transcription.gates import CREDITS, GHOSTS, phrase_share
 from services.transcription.transcript import read_list
 from services.transcription.windows import covered, read_speech, union
 from shared import languages
 from shared.audio import files
+from shared.audio.signal import rms
+from shared.engines import Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
 from shared.records import SAMPLE_RATE, Span
 from shared.settings import TranscriptionSettings
+from shared.text import normalise
 
 WINDOW_SECONDS = 30.0
 VOTES = 5
+SURE_NO_SPEECH, SURE_LOGPROB, LOOP_SHARE = 0.5, -0.8, 0.5
+"""Words heard where no detector sees speech are believed only within these."""
+SILENT_RMS = 1e-4
 
 
 def run(
@@ -27,7 +39,10 @@ def run(
     engines: Mapping[str, Any],
     work: Work,
 ) -> dict[str, Path]:
-    """``language.json``: language (null when nobody speaks), confidence, votes, and a reason where there is one."""
+    """``language.json``: language (null when nobody speaks), confidence, votes, and a reason where there is one.
+
+    Inputs: ``master.flac``, ``speech.json``, ``vocals/NNNN`` of every chunk.
+    """
     answer: dict[str, Any]
     if settings.language is not None:
         answer = {"language": languages.code(settings.language), "confidence": 1.0, "votes": {}, "reason": "given"}
@@ -42,11 +57,55 @@ def run(
             audio = read_speech(inputs["master.flac"], start, stop)
             for language, probability in engines["recognizer"].language(audio).items():
                 votes[language] += probability * seconds
-        answer = decide(votes)
+        answer = decide(votes or understood(inputs, engines["recognizer"], work.progress))
     path = work.path("language.json")
     path.write_text(json.dumps(answer, ensure_ascii=False), encoding="utf-8")
     work.progress(1.0)
     return {"language.json": path}
+
+
+def understood(
+    inputs: Mapping[str, Path], recognizer: Recognizer, progress: Callable[[float], None]
+) -> dict[str, float]:
+    """Language → seconds of words that are believed, in the loudest stretches of the mix and of the voice."""
+    votes: dict[str, float] = defaultdict(float)
+    sounds = [inputs["master.flac"], *(inputs[name] for name in sorted(inputs) if name.startswith("vocals/"))]
+    plan = [(path, window) for path in sounds for window in loudest_windows(path)]
+    for number, (path, window) in enumerate(plan):
+        progress(number / len(plan))
+        audio = read_speech(path, round(window.start * SAMPLE_RATE), round(window.end * SAMPLE_RATE))
+        chances = recognizer.language(audio)
+        if not chances:
+            continue
+        language = max(chances, key=lambda one: chances[one])
+        for segment in recognizer.transcribe(audio, language):
+            if believed(segment, language):
+                votes[language] += chances[language] * (segment.words[-1].end - segment.words[0].start)
+    return votes
+
+
+def believed(segment: Segment, language: str) -> bool:
+    """Words that a recogniser does not make up: likely speech, likely words, no greeting of video makers, no loop."""
+    share, _ = phrase_share(segment.text, language)
+    invented = normalise(segment.text) in GHOSTS or bool(CREDITS.search(segment.text.casefold())) or share > LOOP_SHARE
+    sure = segment.no_speech < SURE_NO_SPEECH and segment.mean_logprob >= SURE_LOGPROB
+    return bool(segment.words) and sure and not invented
+
+
+def loudest_windows(path: Path) -> list[Span]:
+    """The loudest 30 s of every fifth of a sound, seconds; none where it is silent."""
+    duration = files.length(path)[0] / SAMPLE_RATE
+    part = max(duration / VOTES, WINDOW_SECONDS)
+    best: dict[int, tuple[float, Span]] = {}
+    start = 0.0
+    while start < duration:
+        end = min(start + WINDOW_SECONDS, duration)
+        level = rms(read_speech(path, round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)))
+        slot = int(start / part)
+        if level >= SILENT_RMS and (slot not in best or level > best[slot][0]):
+            best[slot] = (level, Span(start=start, end=end))
+        start = end
+    return [span for _, (_, span) in sorted(best.items())][:VOTES]
 
 
 def listening_windows(speech: Sequence[Span], duration: float) -> list[tuple[Span, float]]:

@@ -11,9 +11,11 @@ import numpy as np
 
 from services.transcription import spreading, transcript
 from services.transcription.gates import refuse
+from services.transcription.hearings import WHOLE_WEIGHT, whole, windowed
 from services.transcription.rehearing import hear_again, unheard
 from services.transcription.turns import by_voice
-from services.transcription.utterances import Heard, breathing_room, hug, joined, levels, settle, split
+from services.transcription.utterances import breathing_room, hug, joined, levels, settle, split
+from services.transcription.voting import Hearing, vote
 from services.transcription.windows import covered, cut, read_speech, union, windows, within
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, rms
@@ -152,24 +154,25 @@ def listen(
     spoken = sum(span.end - span.start for span in speech)
     sparse = duration > SPARSE_CHUNK_SECONDS and spoken < settings.min_speech_share * duration
 
-    words: list[Heard] = []
+    recognizer = engines["recognizer"]
+    plain = whole(
+        mix, language, recognizer, lambda share: progress(0.05 + 0.2 * share), timed=False, weight=WHOLE_WEIGHT
+    )
+    voice = whole(vocals, language, recognizer, lambda share: progress(0.25 + 0.2 * share), timed=True)
     plan = windows(speech, mix)
+    found = []
     for number, window in enumerate(plan):
-        progress(0.05 + 0.75 * number / len(plan))
-        for segment in best_text(mix, vocals, window, language, engines["recognizer"]):
-            for word in segment.words:
-                start, end = word.start + window.start, word.end + window.start
-                moved_word = word.model_copy(update={"start": min(start, window.end), "end": min(end, window.end)})
-                words.append(Heard(moved_word, segment.mean_logprob, segment.no_speech))
-    words = settle(words, precise)
+        progress(0.45 + 0.35 * number / len(plan))
+        found.append((window, best_text(mix, vocals, window, language, recognizer)))
+    hearings = [plain, windowed(found, language), voice]
+    words = settle(vote(hearings), precise)
     groups = split(words, settings.split_gap_seconds, settings.max_utterance_seconds)
     groups = [part for group in groups for part in by_voice(group, vocals, engines["embedder"])]
     if not sparse:
-        found = (
-            hear_again(gap, (mix, vocals), language, engines["recognizer"], speech, settings)
-            for gap in unheard(on_vocals, words)
-        )
-        groups = sorted([*groups, *(group for group in found if group)], key=lambda group: group[0].word.start)
+        late = [
+            hear_again(gap, (mix, vocals), language, recognizer, speech, settings) for gap in unheard(on_vocals, words)
+        ]
+        groups = sorted([*groups, *(group for group in late if group)], key=lambda group: group[0].word.start)
     progress(0.85)
 
     lines: list[Utterance] = []
@@ -210,7 +213,27 @@ def listen(
                 reason=reason,
             )
         )
-    return lines
+    loops = next((hearing for hearing in hearings if hearing.loops), plain)
+    return [*lines, *looped(loops, language, settings)]
+
+
+def looped(hearing: Hearing, language: str, settings: TranscriptionSettings) -> list[Utterance]:
+    """What a hearing left out as a loop, as dropped lines: nothing that was heard is silent."""
+    groups = split(hearing.loops, settings.split_gap_seconds, float("inf"))
+    return [
+        Utterance(
+            id="",
+            start=group[0].word.start,
+            end=max(group[-1].word.end, group[0].word.start),
+            speaker=UNKNOWN_SPEAKER,
+            language=language,
+            text=joined(group),
+            mean_logprob=float(np.mean([heard.mean_logprob for heard in group])),
+            status="dropped",
+            reason="hallucination",
+        )
+        for group in groups
+    ]
 
 
 def best_text(

@@ -8,10 +8,12 @@ more is invented, so the text has to be believed more than elsewhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 import numpy as np
 
 from services.transcription.gates import GHOSTS, refuse
+from services.transcription.hearings import unlooped
 from services.transcription.utterances import Heard
 from services.transcription.windows import PAD_SECONDS, covered, cut
 from shared.engines import Recognizer, Segment
@@ -24,6 +26,8 @@ LEAST_SECONDS = 0.7
 WORD_REACH = 0.3
 """Sound this far from a word still belongs to it."""
 BELIEVED_LOGPROB = -1.0
+ALIKE = 0.7
+"""Two hearings of one text share at least this much of their characters."""
 
 
 def unheard(speech: Sequence[Span], words: Sequence[Heard]) -> list[Span]:
@@ -51,12 +55,13 @@ def hear_again(
     speech: Sequence[Span],
     settings: TranscriptionSettings,
 ) -> list[Heard]:
-    """The surest believable text of a stretch in any of ``sounds`` (mono 16 kHz, same clock), spread over the stretch.
+    """The surer text of a stretch when it is believable and heard alike in all of ``sounds`` (mono 16 kHz, same clock),
+    spread over the stretch.
 
-    Words come with times inside ``gap``: the detector knows better where a lone voice is than the recogniser, whose
-    word times are poor in short windows.
+    A recogniser that hears one second of a crowd writes something else each time. Words come with times inside ``gap``:
+    the detector knows better where a lone voice is than the recogniser, whose word times are poor in short windows.
     """
-    best: tuple[float, str, float] | None = None
+    found: list[tuple[float, str, float]] = []
     for sound in sounds:
         text, logprob, no_speech = one_text(recognizer.transcribe(cut(sound, gap, PAD_SECONDS), language))
         reason = refuse(
@@ -70,10 +75,18 @@ def hear_again(
             settings=settings,
         )
         if reason or logprob < BELIEVED_LOGPROB or normalise(text) in GHOSTS:
-            continue
-        if best is None or logprob > best[0]:
-            best = (logprob, text, no_speech)
-    return [] if best is None else spread(best[1], gap, best[0], best[2])
+            return []
+        if found and likeness(found[0][1], text, language) < ALIKE:
+            return []
+        found.append((logprob, text, no_speech))
+    logprob, text, no_speech = max(found)
+    words = spread(text, gap, logprob, no_speech)
+    return words if not unlooped(words, language)[1] else []
+
+
+def likeness(one: str, other: str, language: str) -> float:
+    """Share of the characters that two texts have in common, 0–1."""
+    return SequenceMatcher(None, normalise(one, language), normalise(other, language), autojunk=False).ratio()
 
 
 def one_text(segments: Sequence[Segment]) -> tuple[str, float, float]:

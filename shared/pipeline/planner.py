@@ -170,8 +170,9 @@ def listening_tasks(title: TitleRequest, chunks: Sequence[int]) -> list[Task]:
     """Stems, and who says what when in the source language."""
     sound = ingested("master.flac", "chunks.json")
     given: Inputs = {"transcript": title.transcript} if title.transcript else {}
-    tasks = [Task("language", "language", Scope(), ingested("master.flac", "speech.json"))]
-    tasks += [Task(f"separation/{chunk:04}", "separation", Scope(chunk=chunk), sound) for chunk in chunks]
+    vocals: Inputs = {f"vocals/{chunk:04}": Ref(f"separation/{chunk:04}", "vocals.flac") for chunk in chunks}
+    tasks = [Task(f"separation/{chunk:04}", "separation", Scope(chunk=chunk), sound) for chunk in chunks]
+    tasks.append(Task("language", "language", Scope(), {**ingested("master.flac", "speech.json"), **vocals}))
     heard: Inputs = {}
     for chunk in chunks:
         task = f"transcription/{chunk:04}"

@@ -96,6 +96,11 @@ class Listener:
         activity = self.activity(vocals)
         return Heard(mix, vocals, activity, union([*activity, *self.activity(mix)]))
 
+    def plain_text(self, sound: Path) -> str:
+        """What the recogniser's library hears by itself, with its defaults."""
+        segments = self.recognizer.whole(to_mono_16k(files.read(sound)), None, timed=False)
+        return " ".join(segment.text for segment in segments)
+
     def activity(self, audio: np.ndarray) -> Times:
         return [(span.start, span.end) for span in self.detector.speech(to_mono_16k(audio))]
 

@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from shared.audio import files
 from shared.audio.loudness import speech_loudness
 from shared.quality.null import null_test
 from shared.records import SAMPLE_RATE, DubbedUtterance, Utterance, read_jsonl
+from shared.schemas.pairs import from_table
 from tests.benchmarks.running import LANGUAGES
 
 ROUNDING = 1.5 / SAMPLE_RATE
@@ -28,6 +31,22 @@ def lines(title: Path, languages: Sequence[str] = LANGUAGES) -> Iterator[tuple[s
     for language in languages:
         for line in read_jsonl(title / "utterances" / f"{language}.jsonl", DubbedUtterance):
             yield language, line
+
+
+def heard_text(title: Path) -> str:
+    """The words of the source that were believed."""
+    source = read_jsonl(title / "utterances" / f"{source_language(title)}.jsonl", Utterance)
+    return " ".join(line.text for line in source if line.status == "ok")
+
+
+def residuals(title: Path) -> list[float]:
+    """How surely somebody is understood in the background, shot by shot, where it was listened for."""
+    found = {}
+    for name in ("pairs.parquet", "rejects.parquet"):
+        for row in from_table(pq.read_table(title.parent / name)):
+            if row.title == title.name and row.residual_speech is not None:
+                found[row.shot] = row.residual_speech
+    return list(found.values())
 
 
 def wrong_lengths(title: Path) -> list[str]:

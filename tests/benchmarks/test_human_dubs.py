@@ -22,14 +22,17 @@ from shared.media.probing import probe as look
 from shared.media.sound import decode_audio
 from shared.quality.shortcut import probe
 from shared.records import SAMPLE_RATE
+from shared.settings import PairingSettings
 from tests.benchmarks import published
 from tests.benchmarks.listening import Blocks, Comparison, Heard, Listener, Window
 from tests.benchmarks.running import LANGUAGES, dub, folder, write_result
+from tests.benchmarks.spoken import text_of, word_recall
 from tests.benchmarks.table import Row, mean, middle, printed, size
 
 pytestmark = pytest.mark.bench
 NAME = re.compile(r"(?P<clip>.+_.+)_(?P<language>[a-z]{2})")
 SOURCE = "en"
+MAX_RESIDUAL = PairingSettings().max_residual_speech
 
 
 @dataclass
@@ -40,6 +43,8 @@ class Measured:
     control_blocks: Blocks = field(default_factory=lambda: Blocks([], [], []))
     orig_blocks: Blocks = field(default_factory=lambda: Blocks([], [], []))
     titles: list[Path] = field(default_factory=list)
+    plain: list[float] = field(default_factory=list)
+    """Word recall of the recogniser's plain call, of titles whose words are known."""
 
     def __add__(self, other: Measured) -> Measured:
         def both(one: Blocks, two: Blocks) -> Blocks:
@@ -50,6 +55,7 @@ class Measured:
             both(self.control_blocks, other.control_blocks),
             both(self.orig_blocks, other.orig_blocks),
             self.titles + other.titles,
+            self.plain + other.plain,
         )
 
 
@@ -98,6 +104,8 @@ def our_dubs(ear: Listener, out: Path, by_shot: bool) -> Measured:
     """Our dubs of every title of an output folder."""
     found = Measured(titles=published.titles(out))
     for title in found.titles:
+        if said := text_of(title.name):
+            found.plain.append(word_recall(said, ear.plain_text(title / "tracks" / "orig.flac")))
         heard = {path.stem: ear.hear(path) for path in sorted((title / "tracks").glob("*.flac"))}
         original, control = heard.pop("orig"), heard.pop("control")
         windows: list[Window] = [(0.0, original.mix.shape[1] / SAMPLE_RATE)]
@@ -156,6 +164,11 @@ def count(check: Callable[[Path], list[str]]) -> Callable[[Measured], float | No
     return lambda found: sum(len(check(title)) for title in found.titles) if found.titles else None
 
 
+def recalls(found: Measured) -> list[float]:
+    texts = [(text_of(title.name), title) for title in found.titles]
+    return [word_recall(said, published.heard_text(title)) for said, title in texts if said]
+
+
 def clips(measure: Callable[[Comparison], float | None]) -> Callable[[Measured], float | None]:
     return lambda found: middle(measure(one) for one in found.dubs)
 
@@ -185,6 +198,13 @@ MEASURES: list[tuple[str, Callable[[Measured], float | None], dict[str, Any]]] =
     ),
     ("speaker cosine, speech stem", clips(lambda one: one.clean_speaker_cosine), {}),
     ("share of the original's speech dubbed", clips(lambda one: one.overlap), {}),
+    ("words heard, of those that are known", lambda found: mean(recalls(found)), {}),
+    ("words heard by the recogniser's plain call", lambda found: mean(found.plain), {}),
+    (
+        "shots with speech left in the background",
+        lambda found: mean(float(one > MAX_RESIDUAL) for title in found.titles for one in published.residuals(title)),
+        {},
+    ),
     ("onset error, s", sized("onset_error"), {}),
     ("offset error, s", sized("offset_error"), {}),
     ("background level, |dB| from the original's", sized("background_level_db"), {}),

@@ -124,11 +124,12 @@ def test_nobody_speaks(tmp_path: Path) -> None:
     assert np.array_equal(read(out["background.flac"]), read(inputs["master.flac"]))
 
 
-def test_hallucinated_lines_do_not_open_the_gate(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reason", "opens"), [("hallucination", False), ("no_words", False), ("no_speech", True)])
+def test_a_dropped_line_opens_the_gate_where_somebody_may_have_spoken(tmp_path: Path, reason: str, opens: bool) -> None:
     inputs = title(tmp_path, noise(1, 2 * SAMPLE_RATE), [2 * SAMPLE_RATE], [])
-    line = Utterance(id="u0001", start=0.5, end=1.5, language="en", text="x", status="dropped", reason="hallucination")
+    line = Utterance(id="u0001", start=0.5, end=1.5, language="en", text="x", status="dropped", reason=reason)
     write_jsonl(inputs["utterances.jsonl"], [line])
-    assert not read(stems(tmp_path, inputs, 0, Half(), Hears())["vocals.flac"]).any()
+    assert read(stems(tmp_path, inputs, 0, Half(), Hears())["vocals.flac"]).any() == opens
 
 
 def test_the_gate_has_no_step_where_chunks_meet(tmp_path: Path) -> None:

@@ -55,10 +55,13 @@ def test_no_known_language_means_no_lines(chunk_inputs: Build, engines: dict[str
     assert transcribe(chunk_inputs(tone(3), language=None), engines, work) == []
 
 
-def test_poor_text_is_heard_again_in_the_vocals(chunk_inputs: Build, engines: dict[str, Any], work: FakeWork) -> None:
-    engines["recognizer"] = ScriptedRecognizer(logprob=-0.9)
+@pytest.mark.parametrize(("logprob", "calls"), [(-0.2, 3), (-0.9, 4)])
+def test_a_window_of_poor_text_is_heard_again_in_the_vocals(
+    chunk_inputs: Build, engines: dict[str, Any], work: FakeWork, logprob: float, calls: int
+) -> None:
+    engines["recognizer"] = ScriptedRecognizer(logprob=logprob)
     transcribe(chunk_inputs(tone(3)), engines, work)
-    assert engines["recognizer"].calls == 2
+    assert engines["recognizer"].calls == calls
 
 
 def test_refused_text_is_kept_with_its_reason(chunk_inputs: Build, engines: dict[str, Any], work: FakeWork) -> None:

@@ -55,6 +55,24 @@ def test_words_with_times(recognizer: FasterWhisper, speech: np.ndarray) -> None
     assert recognizer.transcribe(speech, "en") == segments
 
 
+def test_the_whole_is_heard_as_the_library_hears_it(
+    recognizer: FasterWhisper, speech: np.ndarray, weights: WeightFiles
+) -> None:
+    from faster_whisper import WhisperModel
+
+    folder = str(weights.path("whisper-base-ct2"))
+    plain = WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=2, local_files_only=True)
+    wanted = [item.text.strip() for item in plain.transcribe(speech, language="en")[0]]
+    shares: list[float] = []
+    found = recognizer.whole(speech, "en", timed=False, progress=shares.append)
+    assert [segment.text for segment in found] == wanted
+    assert [word.text.strip() for segment in found for word in segment.words] == " ".join(wanted).split()
+    assert {word.probability for segment in found for word in segment.words} == {0}
+    assert shares and shares == sorted(shares) and shares[-1] <= 1
+    timed = [word for segment in recognizer.whole(speech, "en", timed=True) for word in segment.words]
+    assert all(a.start <= b.start for a, b in pairwise(timed)) and min(word.probability for word in timed) > 0
+
+
 def test_a_short_piece_does_not_loop(recognizer: FasterWhisper, speech: np.ndarray) -> None:
     (segment,) = recognizer.transcribe(speech[:32_000], "en")
     assert segment.text.lower().count("fellow") == 1

@@ -9,7 +9,7 @@ repetitive answer is asked for again with all 30 s.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +22,7 @@ from shared.engines import Audio, EngineOptions, Licence, Segment, WeightFiles, 
 from shared.errors import EngineError, UsageError
 from shared.observability.internal_errors import summary
 from shared.records import Word
+from shared.text import UNSPACED
 from shared.weights.given import digest, is_place, place
 from shared.weights.local import may_download
 from shared.weights.registry import catalog
@@ -177,6 +178,40 @@ class FasterWhisper:
             if rank > best_rank:
                 best = again
         return best
+
+    def whole(
+        self, audio: Audio, language: str | None, *, timed: bool, progress: Callable[[float], None] = lambda share: None
+    ) -> list[Segment]:
+        """The library's own call with its own defaults on mono 16 kHz sound of any length.
+
+        Without ``timed`` a word's times are those of its segment and its probability is 0: neither is known. Where the
+        library is in doubt it draws at random (its ladder of temperatures), so two calls may differ there.
+
+        Raises:
+            UsageError: ``unknown_language``.
+            EngineError: ``out_of_memory``.
+        """
+        self._check(language)
+        segments: list[Segment] = []
+        if not audio.size:
+            return segments
+        with within_memory():
+            self._model.full_window = True
+            timed = timed or language in UNSPACED
+            found, _ = self._model.transcribe(
+                audio, language=language, beam_size=self._beam_size, word_timestamps=timed
+            )
+            for item in found:
+                words = [
+                    Word(start=word.start, end=word.end, text=word.word, probability=word.probability)
+                    for word in item.words or []
+                ]
+                if not timed:
+                    parts = item.text.split()
+                    words = [Word(start=item.start, end=item.end, text=f" {part}", probability=0) for part in parts]
+                segments.append(Segment(item.text.strip(), words, item.avg_logprob, item.no_speech_prob))
+                progress(min(1.0, item.end * SPEECH_RATE / len(audio)))
+        return segments
 
     def skim(self, audio: Audio, language: str | None) -> list[Segment]:
         """:meth:`transcribe` of sound in which hardly anybody speaks: heard once, every phrase written once.
