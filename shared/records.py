@@ -31,6 +31,10 @@ class VideoStream(Record):
     rotation: int = Field(0, description="Degrees clockwise that a player turns the picture by.")
     fps: float = Field(description="Average frames per second.")
     variable_frame_rate: bool
+    interlaced: bool = Field(
+        False, description="Frames hold two fields; they are put together where it is encoded anew."
+    )
+    hdr: str | None = Field(None, description="PQ or HLG; tone-mapped where it is encoded anew in 8 bit.")
     start: float = Field(description="Seconds on the file's own clock.")
     duration: float
 

@@ -79,6 +79,8 @@ def damage(sound: Sound) -> list[Note]:
         told.append(f"{sound.trimmed:.2f} s of sound are left out: their times lie in what was heard already.")
     if sound.filled > TOLD_SECONDS:
         told.append(f"{sound.filled:.2f} s of silence stand for gaps in the sound.")
+    if sound.gain_db < -0.05:
+        told.append(f"The sound was lowered by {-sound.gain_db:.1f} dB as a whole: its channels mixed down would clip.")
     if sound.corrupt:
         told.append(f"{sound.corrupt} packets of sound could not be decoded; silence stands for them.")
     return [Note(kind="sound_damaged", message=message) for message in told]

@@ -35,7 +35,7 @@ def picture_options(settings: Settings) -> shots.PictureOptions:
 
 LEVEL = Stage("level", 2, levelling.run, only("true_peak_dbtp"), no_engines, QUEUE)
 TRACK = Stage("track", 2, tracks.run, only(), no_engines, QUEUE)
-PICTURES = Stage("pictures", 1, shots.pictures, picture_options, no_engines, QUEUE)
+PICTURES = Stage("pictures", 2, shots.pictures, picture_options, no_engines, QUEUE)
 SHOTS = Stage("shots", 1, shots.shots, only("aac_bitrate"), no_engines, QUEUE)
-EXPORT = Stage("export", 2, export.run, export_options, no_engines, QUEUE)
+EXPORT = Stage("export", 3, export.run, export_options, no_engines, QUEUE)
 PAIRS = Stage("pairs", 1, pairs.run, pairs.options, no_engines, QUEUE)

@@ -23,6 +23,7 @@ from shared.media.probing import origin
 from shared.records import SAMPLE_RATE, Probe
 from shared.settings import LimitSettings
 from shared.subtitles import Cue, guard, parse_cues
+from shared.text import clean
 
 COPIED = {
     "mp4": {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9", "mpeg4"},
@@ -40,6 +41,8 @@ OPTIONS = {"mp4": {"movflags": "+faststart", "movie_timescale": str(SAMPLE_RATE)
 
 MOST_REORDERED = 32
 """Pictures that a decoder may hold back to bring them into order (16 in H.264, each in two fields)."""
+
+MOST_CHAPTERS, MOST_ATTACHMENTS, ATTACHED_BYTES = 1000, 100, 64 * 2**20
 
 HIDDEN_SECONDS = 0.02
 """More than so much of hidden picture is cut off by encoding anew."""
@@ -152,6 +155,9 @@ def write_title(
                 channels = length(track.path)[1]
                 encoder = AacEncoder(target, channels, bitrate, track.language, track.title, default=number == 0)
                 sounds.append(encoder.file(track.path))
+            keep_chapters(container, target, facts)
+            if kind == "matroska":
+                keep_attachments(container, target)
             words = [subtitle_packets(target, kind, language, path) for language, path in texts]
             # Streams come in the order of time, so no muxer has to hold one back while it waits for another.
             for packet in heapq.merge(picture, *sounds, *words, key=when):
@@ -186,6 +192,8 @@ def copied_picture(source: Any, target: Any, found: Probe) -> Iterator[Any]:
     stream = video_stream(source, found.video.index)
     assert stream is not None
     copy = target.add_stream_from_template(stream)
+    if target.format.name == "mp4" and found.video.codec == "hevc":
+        copy.codec_context.codec_tag = "hvc1"  # Apple's players take nothing else.
     return _shifted(packets(source, stream, restarts=found.restarts), copy, origin(found))
 
 
@@ -199,6 +207,31 @@ def _shifted(source: Iterable[Any], stream: Any, zero: float) -> Iterator[Any]:
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         packet.stream = stream
         yield packet
+
+
+def keep_chapters(source: Any, target: Any, found: Probe) -> None:
+    """The source's chapters on the title's clock."""
+    zero, kept = origin(found), []
+    for number, chapter in enumerate(source.chapters()[:MOST_CHAPTERS], 1):
+        base = float(chapter["time_base"])
+        start, end = (round(max(0.0, chapter[side] * base - zero) * 1000) for side in ("start", "end"))
+        end = min(end, round(found.duration * 1000))
+        if start < end:
+            facts = {"title": clean(chapter["metadata"].get("title", ""))[:200]}
+            kept.append({"id": number, "start": start, "end": end, "time_base": Fraction(1, 1000), "metadata": facts})
+    if kept:
+        target.set_chapters(kept)
+
+
+def keep_attachments(source: Any, target: Any) -> None:
+    """Fonts, covers and whatever else a Matroska file has attached."""
+    size = 0
+    for stream in source.streams.attachments[:MOST_ATTACHMENTS]:
+        content = stream.data or b""
+        size += len(content)
+        if content and size <= ATTACHED_BYTES:
+            name = clean(stream.name or "").replace("\\", "/").rpartition("/")[2] or "attachment"
+            target.add_attachment(name[:200], stream.mimetype or "application/octet-stream", bytes(content))
 
 
 def decode_times(source: Iterable[Any]) -> Iterator[Any]:

@@ -14,6 +14,7 @@ import av
 import numpy as np
 
 from shared.media import child
+from shared.media.grading import Grading
 from shared.media.opening import Decoded, open_media, shows_in_order, video_stream
 from shared.media.probing import check_pixels, origin
 from shared.records import Probe, Shot
@@ -27,6 +28,8 @@ EARLY = 1e-4
 
 QUALITY = {"crf": "20", "preset": "veryfast", "bf": "0", "g": "50"}
 """x264: visually clean; without B-frames decoding order is showing order and no time offset arises."""
+
+MPEG_RANGE = 1
 
 SLOWER_THAN_DECODING = 5
 """Encoding may take this many times the time allowed for decoding."""
@@ -169,9 +172,15 @@ class PictureEncoder:
         self._size: tuple[int, int] | None = None
         self._waiting: tuple[int, Any] | None = None
         self._durations: dict[int, int] = {}
+        self._grading: Grading | None = None
 
     def encode(self, time: float, frame: Any) -> list[Any]:
         """Packets that are ready when a frame shown at ``time`` seconds is added."""
+        if self._grading is None:
+            self._grading = Grading(frame)
+        return [packet for shown, graded in self._grading.push(time, frame) for packet in self._take(shown, graded)]
+
+    def _take(self, time: float, frame: Any) -> list[Any]:
         pts = max(0, round(time * TICKS))
         if self._size is None:
             self._open(frame)
@@ -181,7 +190,9 @@ class PictureEncoder:
 
     def finish(self, end: float) -> list[Any]:
         """The remaining packets; the last frame is shown until ``end`` seconds."""
-        return [*self._release(round(end * TICKS)), *self._timed(self._stream.encode(None))]
+        held = self._grading.finish() if self._grading is not None else ()
+        late = [packet for shown, graded in held for packet in self._take(shown, graded)]
+        return [*late, *self._release(round(end * TICKS)), *self._timed(self._stream.encode(None))]
 
     def _open(self, frame: Any) -> None:
         # The size of the first frame holds; later frames of another size are scaled to it.
@@ -190,6 +201,9 @@ class PictureEncoder:
         context = self._stream.codec_context
         context.width, context.height = self._size[::-1] if turned else self._size
         context.pix_fmt = "yuv420p"
+        # Players guess by the size where nothing is said, and a shot may be of another size than its film.
+        context.color_primaries, context.color_trc = frame.color_primaries, frame.color_trc
+        context.colorspace, context.color_range = frame.colorspace, MPEG_RANGE
         context.time_base = Fraction(1, TICKS)
         context.thread_count = 2
         if self._shape:

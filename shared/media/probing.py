@@ -13,6 +13,7 @@ import numpy as np
 from shared.errors import InputError
 from shared.media import child
 from shared.media.choosing import Choice, choose, language_of
+from shared.media.grading import HDR
 from shared.media.opening import Decoded, open_media, packets, read_head, refuse_scripts, shows_in_order
 from shared.media.restarting import Restarts
 from shared.records import AudioStream, Probe, Restart, VideoStream
@@ -149,6 +150,12 @@ def examine(
         notes.append(
             f"The file hides {seen.hidden:.2f} s of its picture (edit list), which are left out as players do."
         )
+    if seen.video.interlaced:
+        notes.append("The picture is interlaced; its fields are put together where it is encoded anew (shots).")
+    if seen.video.hdr:
+        notes.append(
+            f"The picture is HDR ({seen.video.hdr}); it is tone-mapped where it is encoded anew in 8 bit (shots)."
+        )
     return {
         "container": seen.container,
         "duration": length(seen.video, seen.audio),
@@ -267,6 +274,8 @@ def describe_video(stream: Any, first: Any, times: Times) -> VideoStream:
         rotation=-first.rotation % 360,
         fps=len(shown) / (end - start),
         variable_frame_rate=varying,
+        interlaced=bool(first.interlaced_frame),
+        hdr=HDR.get(int(first.color_trc)),
         start=start,
         duration=end - start,
     )

@@ -32,7 +32,19 @@ _FRONT = {"FL": (1.0, 0.0), "FR": (0.0, 1.0), "FC": (0.5**0.5, 0.5**0.5)}
 _SIDE = {"SL": (0.5**0.5, 0.0), "SR": (0.0, 0.5**0.5), "BL": (0.5**0.5, 0.0), "BR": (0.0, 0.5**0.5)}
 _OTHER = {"BC": (0.5, 0.5), "FLC": (0.5**0.5, 0.0), "FRC": (0.0, 0.5**0.5), "LFE": (0.0, 0.0), "LFE2": (0.0, 0.0)}
 DOWNMIX = _FRONT | _SIDE | _OTHER
-"""Left and right share of a channel (ITU-R BS.775; the LFE is left out, as is usual)."""
+"""Left and right share of a channel (ITU-R BS.775; the LFE is left out, as is usual). Fronts keep their level, whatever
+the layout, so that none changes where a film goes from stereo to 5.1."""
+
+
+USUAL = {
+    3: ("FL", "FR", "LFE"),
+    4: ("FL", "FR", "FC", "BC"),
+    5: ("FL", "FR", "FC", "BL", "BR"),
+    6: ("FL", "FR", "FC", "LFE", "BL", "BR"),
+    7: ("FL", "FR", "FC", "LFE", "BC", "SL", "SR"),
+    8: ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR"),
+}
+"""Channels by their number, as FFmpeg takes them where nothing is said."""
 
 
 class Sound(NamedTuple):
@@ -50,6 +62,8 @@ class Sound(NamedTuple):
     """Seconds of silence put into gaps, those before the start and after the end not counted."""
     trimmed: float
     """Seconds of sound dropped because timestamps overlapped."""
+    gain_db: float = 0.0
+    """Of the whole sound, below 0 where channels mixed down would clip else."""
 
 
 def decode_audio(
@@ -94,9 +108,10 @@ def decode(
                 write_silence(master, samples, 1)
             return Sound(samples, 1, 0.0, 0.0, 0, 0.0, 0.0)._asdict()
         latest = min(max_seconds, facts.duration + TIMELINE_SLACK)
-        with open_media(Path(path)) as container:
-            decoded = Decoded(container, audio_stream(container, facts.audio.index), facts.restarts)
-            return _write(decoded, facts, zero, latest, Path(out), progress)._asdict()
+        sound, peak, gain = _decode(path, facts, zero, latest, out, 1.0, progress)
+        if peak > 1.0:
+            sound, _, gain = _decode(path, facts, zero, latest, out, 1.0 / peak, progress)
+        return sound._replace(gain_db=20 * float(np.log10(gain)))._asdict()
     except (sf.LibsndfileError, AssertionError) as error:
         raise StorageError(
             "The sound cannot be written: the disk may be full. Free some space and run again.",
@@ -105,7 +120,19 @@ def decode(
         ) from error
 
 
-def _write(decoded: Decoded, facts: Probe, zero: float, latest: float, out: Path, progress: child.Progress) -> Sound:
+def _decode(
+    path: str, facts: Probe, zero: float, latest: float, out: str, gain: float, progress: child.Progress
+) -> tuple[Sound, float, float]:
+    """The sound written with a gain, the peak of what was mixed down in it, and the gain."""
+    assert facts.audio is not None
+    with open_media(Path(path)) as container:
+        decoded = Decoded(container, audio_stream(container, facts.audio.index), facts.restarts)
+        return *_write(decoded, facts, zero, latest, Path(out), gain, progress), gain
+
+
+def _write(
+    decoded: Decoded, facts: Probe, zero: float, latest: float, out: Path, gain: float, progress: child.Progress
+) -> tuple[Sound, float]:
     audio = facts.audio
     assert audio is not None
     rate, channels = audio.sample_rate, min(audio.channels, 2)
@@ -119,13 +146,14 @@ def _write(decoded: Decoded, facts: Probe, zero: float, latest: float, out: Path
             progress(min(1.0, master.samples / SAMPLE_RATE / max(facts.duration, 1e-3)))
 
         for block in line.blocks():
-            put(block)
+            put(block * np.float32(gain))
         put(np.zeros((0, channels), np.float32), last=True)
         end = zero + line.position / rate
         samples = round((max(end, facts.video.start + facts.video.duration) - zero) * SAMPLE_RATE)
         write_silence(master, samples - master.samples, channels)
     start = zero + (line.first or 0) / rate
-    return Sound(samples, channels, start, end, decoded.corrupt, line.filled / rate, line.trimmed / rate)
+    sound = Sound(samples, channels, start, end, decoded.corrupt, line.filled / rate, line.trimmed / rate)
+    return sound, line.mixed_peak
 
 
 def write_silence(out: FlacWriter, samples: int, channels: int) -> None:
@@ -154,6 +182,8 @@ class Timeline:
         """Where the sound began, samples."""
         self.filled = 0
         self.trimmed = 0
+        self.mixed_peak = 0.0
+        """Of what was mixed down from more channels than two, full scale 1."""
         self._decoded, self._rate, self._channels, self._zero, self._latest = decoded, rate, channels, zero, latest
         self._layouts: dict[tuple[str, ...], np.ndarray] = {}
 
@@ -199,24 +229,33 @@ class Timeline:
         return np.asarray(soxr.resample(block, frame.sample_rate, self._rate), dtype=np.float32)
 
     def _mix(self, block: np.ndarray, layout: Any) -> np.ndarray:
-        names = tuple(channel.name for channel in layout.channels)
+        names = names_of(layout)
         if len(names) == self._channels:
             return block
         if names not in self._layouts:
             matrix = downmix(names)
             self._layouts[names] = matrix if self._channels == 2 else matrix.mean(axis=1, keepdims=True)
-        return np.asarray(block @ self._layouts[names], dtype=np.float32)
+        mixed = np.asarray(block @ self._layouts[names], dtype=np.float32)
+        if len(names) > 2 and mixed.size:
+            self.mixed_peak = max(self.mixed_peak, float(np.abs(mixed).max()))
+        return mixed
+
+
+def names_of(layout: Any) -> tuple[str, ...]:
+    """The channels of a layout; where a file does not say what they are, those that so many usually are."""
+    names = tuple(channel.name for channel in layout.channels)
+    usual = USUAL.get(len(names))
+    return usual if usual and not any(name in DOWNMIX for name in names) else names
 
 
 def downmix(names: tuple[str, ...]) -> np.ndarray:
-    """Matrix ``[channels, 2]`` to stereo by channel names, scaled so that nothing can clip.
+    """Matrix ``[channels, 2]`` to stereo by channel names, fronts at their own level: what comes of it may clip.
 
     Mono goes to both sides. Channels without a known place go to both sides alike.
     """
     if len(names) == 1:
         return np.ones((1, 2), np.float32)
-    matrix = np.array([DOWNMIX.get(name, (0.5, 0.5)) for name in names], dtype=np.float64)
-    return (matrix / max(matrix.sum(axis=0).max(), 1.0)).astype(np.float32)
+    return np.array([DOWNMIX.get(name, (0.5, 0.5)) for name in names], dtype=np.float32)
 
 
 def as_float(frame: Any) -> np.ndarray:
