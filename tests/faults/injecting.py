@@ -13,6 +13,7 @@ from typing import Any
 import redis
 from sqlalchemy import update
 
+from shared.jobs import requests
 from shared.jobs.reaping import Watch
 from shared.jobs.tables import Job, StageRun
 from tests.services.rig import HEARTBEAT, Rig
@@ -30,6 +31,7 @@ class Fault:
         task: What hangs until the harm is done; None: nothing does.
         before: Called before workers are started: settings of workers, rows of the job.
         servers: Databases that it can happen to.
+        remade: Tasks that are done again, by design, since what they are made of is another.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Fault:
     task: str | None = "dubbing/es/0000"
     before: Callable[[Rig, str], dict[str, str]] = lambda rig, job: {}
     servers: tuple[str, ...] = ("sqlite", "postgresql")
+    remade: int = 0
 
 
 def owner(rig: Rig, job: str, task: str) -> int:
@@ -58,13 +61,31 @@ def kill_everything(rig: Rig, job: str, server: Any) -> None:
         rig.worker()
 
 
-def kill_at_random(rig: Rig, job: str, server: Any, points: int = 100) -> None:
-    """SIGKILL for a process chosen by chance, at moments chosen by chance, while further jobs come in."""
+def kill_at_random(rig: Rig, job: str, server: Any, points: int = 200) -> None:
+    """SIGKILL for a process chosen by chance, at moments chosen by chance, while one job after the other comes in."""
     chance = random.Random(12)
+    films = 0
     for _ in range(points):
         time.sleep(chance.uniform(0.02, 0.3))
+        if rig.job(job).state != "running":
+            films += 1
+            job = rig.submit(f"film{films}")
         if alive := rig.alive():
             kill_quietly(chance.choice(alive).pid)
+
+
+def kill_thrice(rig: Rig, job: str, server: Any) -> None:
+    """The task fails with ``worker_lost`` alone, by design; a retry does it."""
+    task = "dubbing/es/0000"
+    for attempt in range(1, 4):
+        rig.until(lambda attempt=attempt: (run := rig.running(job, task)) and run.attempt == attempt)
+        os.kill(owner(rig, job, task), signal.SIGKILL)
+    rig.wait(job)
+    run = rig.run(job, task)
+    assert run is not None and run.error is not None and run.error["code"] == "worker_lost", run
+    for trap in rig.traps.glob("*.hang"):
+        trap.unlink()
+    rig.waker.wake(requests.retry_job(rig.database, rig.store, job))
 
 
 def kill_quietly(pid: int) -> None:
@@ -166,7 +187,14 @@ PG = ("postgresql",)
 FAULTS = (
     *(Fault(f"kill in {task.partition('/')[0]}", kill(task), task) for task in EACH_STAGE),
     Fault("kill everything", kill_everything),
-    Fault("kill at 100 random points", kill_at_random, None),
+    # As many attempts as there are kills: with three, a task that chance hits three times has failed by design.
+    Fault(
+        "kill at 200 random points, one job after another",
+        kill_at_random,
+        None,
+        with_environment(COUNTERDUB_MAX_ATTEMPTS="200"),
+    ),
+    Fault("kill three times in one task (`worker_lost`), then `:retry`", kill_thrice, remade=3),
     Fault("stop a worker past its lease, go on", stop_past_the_lease),
     Fault("stop a process alone", stop_the_child, before=with_environment(COUNTERDUB_SILENT_S="2")),
     Fault("a native call that keeps all threads", nothing, None, frozen),

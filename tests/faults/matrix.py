@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
+from shared.jobs.tables import Title
 from tests.faults.injecting import FAULTS, WORKERS, Fault
 from tests.services.conftest import database_url, postgres_server, valkey_server
 from tests.services.nursery import Nursery
@@ -29,6 +32,8 @@ class Outcome:
     server: str
     lost: int
     """Jobs that did not come to a good end."""
+    codes: tuple[str, ...]
+    """Of the tasks that failed in them."""
     twice: int
     """Tasks whose result was computed more than once."""
     differing: int
@@ -36,9 +41,12 @@ class Outcome:
     seconds: float
     """From the fault to the job's end."""
 
+    remade: int = 0
+    """Of those, the ones that are made of something else the second time."""
+
     @property
     def harmless(self) -> bool:
-        return (self.lost, self.twice, self.differing) == (0, 0, 0)
+        return (self.lost, self.twice, self.differing) == (0, self.remade, 0)
 
 
 @contextmanager
@@ -68,19 +76,29 @@ def outcome(fault: Fault, server: str, folder: Path, nursery: Nursery) -> Outcom
         fault.inject(rig, job, postgres)
         for trap in rig.traps.glob("*.hang"):
             trap.unlink()
-        ended = rig.wait(job)
-        seconds = time.monotonic() - began
-        files, wanted = rig.artifacts(job), undisturbed(folder, "film")
-        differing = sum(files.get(path) != wanted.get(path) for path in files.keys() | wanted.keys())
-        twice = sum(run.computed > 1 for run in rig.runs(job))
-        rig.kinds(job)  # Without a gap.
-        return Outcome(fault.name, server, int(ended.state != "done"), twice, differing, seconds)
+        lost, twice, differing, codes = 0, 0, 0, set()
+        for name, one in films(rig).items():
+            ended = rig.wait(one, 180)
+            seconds = time.monotonic() - began
+            files, wanted = rig.artifacts(one), undisturbed(folder, name)
+            differing += sum(files.get(path) != wanted.get(path) for path in files.keys() | wanted.keys())
+            twice += sum(run.computed > 1 for run in rig.runs(one))
+            codes |= {run.error["code"] for run in rig.runs(one) if run.state == "failed" and run.error}
+            lost += bool(ended.state != "done" or files.keys() != wanted.keys())
+            rig.kinds(one)  # Without a gap.
+        return Outcome(fault.name, server, lost, tuple(sorted(codes)), twice, differing, seconds, fault.remade)
+
+
+def films(rig: Rig) -> dict[str, str]:
+    """Title → job of all that must come to a good end: ``film``, and what a fault added of like name."""
+    with rig.database.read() as session:
+        rows = session.execute(select(Title.name, Title.job_id).where(Title.name.startswith("film")).order_by(Title.id))
+        return dict(rows.all())
 
 
 def row(found: Outcome) -> str:
-    return (
-        f"| {found.fault} | {found.server} | {found.lost} | {found.twice} | {found.differing} | {found.seconds:.1f} |"
-    )
+    lost = f"{found.lost} ({', '.join(f'`{code}`' for code in found.codes)})" if found.codes else found.lost
+    return f"| {found.fault} | {found.server} | {lost} | {found.twice} | {found.differing} | {found.seconds:.1f} |"
 
 
 HEAD = (
