@@ -49,6 +49,8 @@ def quality_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse]
 
 def residual_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse]:
     wanted = settings.quality
+    if not wanted.round_trip:
+        return {}
     return {"recognizer": recognizer(wanted, settings.transcription.beam_size), "vad": helpers(wanted)["vad"]}
 
 

@@ -32,6 +32,7 @@ EACH_STAGE = (
     "dubbing/es/0001",
     "control/0000",
     "quality/fr/0000",
+    "residual/0001",
     "level",
     "track/es",
     "pictures",

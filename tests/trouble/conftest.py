@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 from tests.trouble import cli, media
 
 STAGES = (
-    *("ingest", "language", "separation", "transcription", "speakers", "stems", "translation", "cast", "dubbing"),
+    *("ingest", "separation", "language", "transcription", "speakers", "stems", "translation", "cast", "dubbing"),
     *("control", "quality", "residual", "level", "track", "pictures", "shots", "export", "preview", "pairs", "dataset"),
 )
 """Every stage in the order in which a title of one chunk meets it."""
