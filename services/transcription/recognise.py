@@ -14,7 +14,7 @@ from services.transcription.gates import refuse
 from services.transcription.hearings import WHOLE_WEIGHT, whole, windowed
 from services.transcription.rehearing import hear_again, unheard
 from services.transcription.turns import by_voice
-from services.transcription.utterances import breathing_room, hug, joined, levels, settle, split
+from services.transcription.utterances import breathing_room, hug, joined, levels, reunite, settle, split
 from services.transcription.voting import Hearing, vote
 from services.transcription.windows import covered, cut, read_speech, union, windows, within
 from shared.audio.pitch import median_f0
@@ -167,6 +167,7 @@ def listen(
     hearings = [plain, windowed(found, language), voice]
     words = settle(vote(hearings), precise)
     groups = split(words, settings.split_gap_seconds, settings.max_utterance_seconds)
+    groups = reunite(groups, settings.min_alphanumerics)
     groups = [part for group in groups for part in by_voice(group, vocals, engines["embedder"])]
     if not sparse:
         late = [

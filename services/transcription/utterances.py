@@ -9,6 +9,7 @@ import numpy as np
 
 from shared.audio.signal import SPEECH_RATE
 from shared.records import Span, Word
+from shared.text import alphanumerics
 
 SENTENCE_END = (".", "!", "?", "…", "。", "！", "？", "．")
 SENTENCE_PAUSE_SECONDS = 0.2
@@ -16,6 +17,8 @@ SENTENCE_PAUSE_SECONDS = 0.2
 REACH_SECONDS = 0.5
 """A word without voice under it is moved to speech no further away."""
 MIN_WORD_SECONDS = 0.02
+SCRAP_SECONDS = 1.5
+"""A lone letter belongs to words that begin no later than this."""
 MAX_CHARS_PER_SECOND = 28.0
 """Nobody speaks faster; text that seems to was given wrong times."""
 HOP_SECONDS = 0.01
@@ -71,6 +74,31 @@ def split(words: Sequence[Heard], gap: float, longest: float) -> list[list[Heard
         else:
             groups[-1].append(heard)
     return [part for group in groups for part in shorten(group, longest)]
+
+
+def reunite(groups: Sequence[list[Heard]], least: int) -> list[list[Heard]]:
+    """Groups of fewer than ``least`` letters go to the next one if that is near: an “I” whose time was misjudged is no
+    line of its own. Its words then stand directly before that group."""
+    out: list[list[Heard]] = []
+    for group in groups:
+        scrap = out[-1] if out else []
+        letters = alphanumerics(joined(scrap))
+        if (
+            0 < letters < least
+            and not ends_sentence(scrap[-1].word.text)
+            and group[0].word.start - scrap[-1].word.end <= SCRAP_SECONDS
+        ):
+            late = group[0].word.start - scrap[-1].word.end
+            near = [
+                heard._replace(
+                    word=heard.word.model_copy(update={"start": heard.word.start + late, "end": heard.word.end + late})
+                )
+                for heard in scrap
+            ]
+            out[-1] = [*near, *group]
+        else:
+            out.append(group)
+    return out
 
 
 def shorten(words: list[Heard], longest: float) -> list[list[Heard]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from services.transcription.engines.faster_whisper import useful_frames
 from services.transcription.gates import phrase_share, refuse
 from services.transcription.language import decide, listening_windows
-from services.transcription.utterances import Heard, breathing_room, hug, joined, levels, settle, split
+from services.transcription.utterances import Heard, breathing_room, hug, joined, levels, reunite, settle, split
 from services.transcription.windows import MAX_WINDOW_SECONDS, covered, union, windows, within
 from shared.records import Span, Word
 from shared.settings import TranscriptionSettings
@@ -81,6 +81,13 @@ def test_settled_words_never_overlap(times: list[tuple[float, float]], speech: l
 def test_pauses_split() -> None:
     words = heard((0, 0.5, "One"), (0.6, 1.0, "two."), (1.25, 2.0, "Three"), (2.3, 3.0, "four"), (3.6, 4.0, "five."))
     assert texts(split(words, 0.5, 12)) == ["One two.", "Three four", "five."]
+
+
+def test_a_letter_alone_goes_to_the_words_behind_it() -> None:
+    words = heard((0, 0.3, "I"), (1.0, 1.4, "think"), (1.4, 1.8, "so."), (5.0, 5.2, "A"), (9.0, 9.4, "night."))
+    parts = reunite(split(words, 0.5, 12), 2)
+    assert texts(parts) == ["I think so.", "A", "night."]
+    assert [item.word.start for item in parts[0]] == pytest.approx([0.7, 1.0, 1.4])
 
 
 def test_long_utterances_split_at_the_best_break() -> None:
