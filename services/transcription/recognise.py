@@ -132,7 +132,8 @@ def heard_apart(
             list(group), heard, speech, language or "", settings.split_gap_seconds, settings.max_utterance_seconds
         )
         cut, out = cut + 1, [*out, *placed]
-    message = f"{cut} long cues of the transcript were taken apart at the times where their words are heard."
+    cues = "A long cue of the transcript was" if cut == 1 else f"{cut} long cues of the transcript were"
+    message = f"{cues} taken apart at the times where the words are heard."
     notes.append(Note(kind="transcript_long_cue", message=message))
     return sorted(out, key=lambda item: (item.cue.start, item.cue.end))
 
