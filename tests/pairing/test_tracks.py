@@ -82,7 +82,7 @@ def test_the_stems_of_the_original_add_up_to_it_but_for_rounding(finished: Title
 @settings(max_examples=50, deadline=None)
 @given(
     gain_db=st.floats(-30, 0),
-    values=st.lists(st.tuples(st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)), min_size=1, max_size=40),
+    values=st.lists(st.tuples(st.floats(-0.499, 0.499), st.floats(-0.499, 0.499)), min_size=1, max_size=40),
 )
 def test_any_gain_keeps_the_null_exact(gain_db: float, values: list[tuple[float, float]]) -> None:
     gain = 10 ** (gain_db / 20)
