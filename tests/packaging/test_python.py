@@ -46,7 +46,7 @@ def test_an_interpreter_that_fits_is_found_on_the_path(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not UNSUPPORTED, reason="needs another Python that is not supported (under pyenv)")
-@pytest.mark.parametrize("python", {*UNSUPPORTED[:1], *UNSUPPORTED[-1:]}, ids=lambda python: python.parts[-3])
+@pytest.mark.parametrize("python", UNSUPPORTED[:1] + UNSUPPORTED[1:][-1:], ids=lambda python: python.parts[-3])
 def test_make_refuses_it_before_anything_is_installed(tmp_path, python):
     done = subprocess.run(
         ["make", "setup", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"],
