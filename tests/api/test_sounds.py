@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -202,23 +203,26 @@ def test_profiles_tell_what_must_be_accepted(api: Api) -> None:
 
 
 def test_jobs_are_told_of_as_they_change(api: Api) -> None:
-    from services.api.activity import changed
-    from services.api.keys import ANYBODY
+    from services.api.activity import look
+    from services.api.keys import ANYBODY, caller_of
+
+    def stamps(caller: Any) -> dict[str, Any]:
+        return {job.id: job.stamp for job in look(api.here, caller)}
 
     first = api.job()
-    seen: dict = {}
-    assert [json.loads(job)["id"] for job in changed(api.here, ANYBODY, seen)] == [first]
-    assert changed(api.here, ANYBODY, seen) == []
+    before = stamps(ANYBODY)
+    assert list(before) == [first]
+    assert stamps(ANYBODY) == before
+    assert json.loads(look(api.here, ANYBODY)[0].text.split(b"data: ")[1])["id"] == first
     second = api.job()
     api.tell(first, "task_done")
-    assert {json.loads(job)["id"] for job in changed(api.here, ANYBODY, seen)} == {first, second}
+    after = stamps(ANYBODY)
+    assert set(after) == {first, second} and after[first] != before[first]
     key_id, secret = api.key("jobs:read")
     own = api.job(key_id)
-    from services.api.keys import caller_of
-
     caller = caller_of(api.database, secret)
     assert caller is not None
-    assert [json.loads(job)["id"] for job in changed(api.here, caller, {})] == [own]
+    assert list(stamps(caller)) == [own]
 
 
 def test_no_more_rows_than_can_be_shown(api: Api, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
