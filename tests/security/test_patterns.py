@@ -26,7 +26,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = {"compile", "sub", "subn", "split", "match", "fullmatch", "search", "findall", "finditer"}
 LENGTH = 30_000
-SECONDS = 0.15
+SECONDS = 0.25
 """A linear pattern takes a few milliseconds for so many characters, a quadratic one half a second and more."""
 
 MADE_ON_THE_SPOT = {
