@@ -27,10 +27,12 @@ test: models $(VENV)/test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines $(foreach t,$(PUNCTUAL),--ignore=$(t))
 	$(BIN)/python -m pytest $(PUNCTUAL)
 
-# Without what is marked slow: what .ci/run does on every further Python.
+# From a film to its pairs without what is marked slow, services and training aside: for further Pythons.
+QUICK := audio cli dubbing ingest jobs media observability packaging pairing pipeline quality report separation transcription \
+  translation test_reading.py
 test-quick: models $(VENV)/test
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines --ignore=tests/web \
-	  -m 'not slow and not bench and not network and not gpu'
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m 'not slow and not bench and not network and not gpu' \
+	  $(addprefix tests/,$(QUICK))
 
 # The wheel in an empty environment, outside the checkout; its dependencies come from the package index.
 test-wheel: models $(VENV)/test
