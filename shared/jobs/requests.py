@@ -283,9 +283,11 @@ def keep_edit(session: Session, title: Title, language: str, edit: LineEdit, lin
     """Enter an edit instead of what its line has had, which it remembers until its job has ended well."""
     replaced = None
     for row in list(session.scalars(select(Edit).where(Edit.title_id == title.id, Edit.language == language))):
-        if edit.utterance in resolve([row.line], lines).lines or row.utterance == edit.utterance:
+        if edit.utterance in resolve([row.line], lines).lines:
             replaced = row.replaced if row.pending else row.line.to_dict()
             session.delete(row)
+        elif row.utterance == edit.utterance:
+            row.utterance = new_id("")[:16]  # Of another line that had this number.
     session.flush()
     row = Edit(title_id=title.id, language=language, **edit.to_dict(), pending=True, replaced=replaced)
     session.add(row)
