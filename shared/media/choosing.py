@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,38 +60,11 @@ def choose(
             lengths = seconds_of(container, pictures)
             video, why = film(pictures, lengths, wanted_video)
             notes.append(told("picture", pictures, video, why, lengths))
-        chosen = next((stream for stream in pictures if stream.index == video), None)
-        own = programme.get(chosen.id) if chosen is not None else None
-        names = {stream.index: (stream.index, programme.get(stream.id)) for stream in sounds}
-        tags = {stream.index: language_of(stream) for stream in sounds}
-        marks = {stream.index: flags(stream) for stream in sounds}
         audio = first_index(sounds)
         if len(sounds) > 1:
-            heard = {stream.index: wanted_audio is not None or sounding(path, stream.index) for stream in sounds}
-
-            def rank(index: int) -> tuple[bool, ...]:
-                return (
-                    own is not None and names[index][1] != own,
-                    not heard[index],
-                    language is not None and tags[index] != language,
-                    marks[index][1],
-                    not marks[index][0],
-                )
-
-            order = sorted((stream.index for stream in sounds), key=lambda index: (rank(index), index))
-            audio = wanted_audio if wanted_audio is not None else order[0]
-            reasons = (
-                "it belongs to the picture's programme",
-                "it is not silent",
-                "of its language tag",
-                "the others are commentary or for special hearers",
-                "it is the default",
-            )
-            second = next((index for index in order if index != audio), audio)
-            first_difference = next((i for i in range(5) if rank(audio)[i] != rank(second)[i]), None)
-            why = "somebody chose it" if wanted_audio is not None else "it is the first"
-            if wanted_audio is None and first_difference is not None:
-                why = reasons[first_difference]
+            picture = next((stream for stream in pictures if stream.index == video), None)
+            own = programme.get(picture.id) if picture is not None else None
+            audio, why = sound_of(path, sounds, programme, own, language, wanted_audio)
             notes.append(told("sound", sounds, audio, why, {}))
         return Choice(video, audio, notes)
 
@@ -137,6 +110,36 @@ def film(pictures: Sequence[Any], lengths: dict[int, float], wanted: int | None)
     if len(lasting) == 1:
         return best, "the others are too short for a film"
     return best, "it is the largest" if list(areas.values()).count(areas[best]) == 1 else "it is the default, or first"
+
+
+def sound_of(
+    path: Path,
+    sounds: Sequence[Any],
+    programme: Mapping[int, int],
+    own: int | None,
+    language: str | None,
+    wanted: int | None,
+) -> tuple[int, str]:
+    """The sound that is the film's, and the first thing in which it differs from the next best.
+
+    Args:
+        programme: Of a transport stream: id of a stream → its programme; ``own`` is the picture's.
+    """
+    if wanted is not None:
+        return wanted, "somebody chose it"
+    speaks_against = {
+        stream.index: {
+            "it belongs to the picture's programme": own is not None and programme.get(stream.id) != own,
+            "it is not silent": not sounding(path, stream.index),
+            "of its language tag": language is not None and language_of(stream) != language,
+            "the others are commentary or for special hearers": flags(stream)[1],
+            "it is the default": not flags(stream)[0],
+        }
+        for stream in sounds
+    }
+    best, second = sorted(speaks_against, key=lambda index: (*speaks_against[index].values(), index))[:2]
+    differs = (why for why, against in speaks_against[best].items() if against != speaks_against[second][why])
+    return best, next(differs, "it is the first")
 
 
 def flags(stream: Any) -> tuple[bool, bool]:
