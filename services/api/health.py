@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ PROBE = "readyz"
 PROBE_S = 5.0
 
 router = APIRouter(tags=["service"])
+log = logging.getLogger(__name__)
 
 
 @router.get("/healthz", operation_id="get_health", summary="Alive")
@@ -54,7 +56,8 @@ def said(check: Any, here: Services) -> str:
         check(here)
     except CounterdubError as error:
         return error.code
-    except Exception:
+    except Exception as error:
+        log.warning("the %s does not answer: %s", check.__name__, type(error).__name__)
         return "does not answer"
     return "ok"
 
