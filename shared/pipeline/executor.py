@@ -82,6 +82,7 @@ class Executor:
         jobs: Tasks with engines at a time. Engines use several threads themselves, so few are enough. Tasks without
             engines use one thread each and fill the other cores.
         fresh: Do the work again even where the store has it.
+        cancelled: Once set, no task is begun, and those that run end soon.
     """
 
     def __init__(
@@ -92,9 +93,10 @@ class Executor:
         listener: Listener,
         jobs: int = 1,
         fresh: bool = False,
+        cancelled: threading.Event | None = None,
     ) -> None:
         self.store = store
-        self.cancelled = threading.Event()
+        self.cancelled = cancelled or threading.Event()
         self._performer = Performer(store, pool, fresh)
         self._settings = settings
         self._tell = listener
@@ -113,6 +115,8 @@ class Executor:
         with ThreadPoolExecutor(max(self._jobs, CORES), thread_name_prefix="task") as threads:
             try:
                 while True:
+                    if fatal is None and self.cancelled.is_set():
+                        fatal = Cancelled()
                     if fatal is None:
                         while run.asking:
                             self._plan(run, run.asking.popleft())

@@ -6,6 +6,8 @@ The command line, notebooks and services call these functions; :mod:`shared.pipe
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from shared.pipeline.titles import find_videos, unique_name
 from shared.pipeline.work import EnginePool
 from shared.records import Utterance, read_jsonl
 from shared.settings import Settings, stored_settings
+from shared.stop_signals import stop_signals
 from shared.weights import WeightFolder
 
 log = logging.getLogger(__name__)
@@ -62,11 +65,14 @@ def dub(
     if transcript is not None and not transcript.is_file():
         raise UsageError(f"There is no transcript “{transcript}”.", code="bad_transcript")
     check_engines(settings, wanted)
-    with opened(out, settings.store.lock_timeout_s) as database:
+    with (
+        stop_signals(threading.Event(), signal.SIGINT) as cancelled,
+        opened(out, settings.store.lock_timeout_s) as database,
+    ):
         with database.session() as session:
             for video in videos:
                 register(session, video, wanted, transcript and transcript.absolute(), fresh, settings)
-        return run(out, database, settings, {str(video) for video in videos}, jobs, fresh, listener)
+        return run(out, database, settings, {str(video) for video in videos}, jobs, fresh, listener, cancelled)
 
 
 def redub(
@@ -90,7 +96,7 @@ def redub(
     if not (out / STATE / "state.db").exists():
         raise UsageError("This folder holds no run of counterdub.", code="no_run")
     target, said = codes.code(language), wanted_text(text)
-    with opened(out) as database:
+    with stop_signals(threading.Event(), signal.SIGINT) as cancelled, opened(out) as database:
         with database.session() as session:
             record = chosen_title(titles(session), title)
             if target not in record.languages:
@@ -108,7 +114,7 @@ def redub(
                 )
             settings = own_settings(session, record)
             new = NewText(record.id, target, edit_of(line, said), [line for line in lines if line.status == "ok"])
-        return run(out, database, settings, {str(source)}, jobs, False, listener, new)
+        return run(out, database, settings, {str(source)}, jobs, False, listener, cancelled, new)
 
 
 def chosen_title(records: Sequence[Title], name: str | None) -> Title:

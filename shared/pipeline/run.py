@@ -7,6 +7,7 @@ the settings name another.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -129,6 +130,7 @@ def run(
     jobs: int,
     fresh: bool,
     listener: Listener,
+    cancelled: threading.Event,
     new_text: NewText | None = None,
 ) -> RunSummary:
     """Run the titles with these sources and rebuild the tables and the report of the whole folder.
@@ -146,7 +148,7 @@ def run(
         session.flush()
         job_id = job.id
     journal = Journal(database, job_id, listener)
-    executor = Executor(store, EnginePool(WeightFolder()), settings, journal, jobs, fresh)
+    executor = Executor(store, EnginePool(WeightFolder()), settings, journal, jobs, fresh, cancelled)
     state = "failed"
     try:
         runs = executor.run(requests)

@@ -147,6 +147,8 @@ def test_a_download_that_is_not_taken_is_closed(tmp_path: Path) -> None:
         connection = connect(url, f"GET {path} HTTP/1.1\r\n{HOST}\r\n")
         server = server_side(url)
         deadline = time.monotonic() + 10
+        while not server() and time.monotonic() < deadline:  # It was connected before it is accepted.
+            time.sleep(0.01)
         while server() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not server()
@@ -186,6 +188,8 @@ def test_what_waits_to_be_taken_is_bounded(tmp_path: Path) -> None:
         held = [connect(url, request) for _ in range(40)]
         server = server_side(url)
         deadline = time.monotonic() + 20
+        while server() < 40 and time.monotonic() < deadline:
+            time.sleep(0.01)
         while server() == 40 and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(3)

@@ -22,8 +22,10 @@ from shared.jobs.tables import Job
 from tests.api.harness import Api, make_api, serving
 
 
-def listen(url: str, job: str, most: int = 10**9, **more: Any) -> list[ServerSentEvent]:
-    """All events until the stream ends, or the first few."""
+def listen(
+    url: str, job: str, most: int = 10**9, heard: threading.Semaphore | None = None, **more: Any
+) -> list[ServerSentEvent]:
+    """All events until the stream ends, or the first few. ``heard`` is released with the first."""
     found = []
     with (
         httpx.Client(timeout=20) as client,
@@ -31,6 +33,8 @@ def listen(url: str, job: str, most: int = 10**9, **more: Any) -> list[ServerSen
     ):
         for item in source.iter_sse():
             found.append(item)
+            if heard and len(found) == 1:
+                heard.release()
             if len(found) == most:
                 break
     return found
@@ -76,8 +80,10 @@ def test_a_retried_jobs_stream_does_not_end_at_its_first_end(any_api: Api) -> No
     with any_api.database.write() as session:
         session.get_one(Job, job).state = "running"
     with serving(any_api) as url, ThreadPoolExecutor() as pool:
-        stream = pool.submit(listen, url, job)
-        time.sleep(0.6)
+        heard = threading.Semaphore(0)
+        stream = pool.submit(listen, url, job, heard=heard)
+        assert heard.acquire(timeout=20)
+        time.sleep(0.6)  # Looks at the database went by meanwhile.
         any_api.tell(job, "job_done")
         assert [item.event for item in stream.result(20)] == ["job_created", "job_failed", "job_retried", "job_done"]
 
@@ -88,8 +94,9 @@ def test_more_events_than_a_page_come_complete(api: Api, monkeypatch: pytest.Mon
     job = api.job()
     api.tell(job, *["task_done"] * 100)
     with serving(api) as url, ThreadPoolExecutor() as pool:
-        stream = pool.submit(listen, url, job)
-        time.sleep(0.5)
+        heard = threading.Semaphore(0)
+        stream = pool.submit(listen, url, job, heard=heard)
+        assert heard.acquire(timeout=20)
         api.tell(job, *["task_done"] * 100)
         api.tell(job, "job_done")
         assert numbers(stream.result(20)) == list(range(1, 203))
@@ -110,8 +117,10 @@ def test_a_page_of_json_instead(api: Api) -> None:
 def test_many_listeners_cost_one_query_a_tick(api: Api) -> None:
     jobs = [api.job() for _ in range(5)]
     with serving(api) as url, ThreadPoolExecutor(50) as pool:
-        streams = [pool.submit(listen, url, jobs[number % 5]) for number in range(50)]
-        time.sleep(1.5)
+        heard = threading.Semaphore(0)
+        streams = [pool.submit(listen, url, jobs[number % 5], heard=heard) for number in range(50)]
+        assert all(heard.acquire(timeout=20) for _ in streams)
+        time.sleep(0.5)
         asked: list[str] = []
 
         def note(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -143,8 +152,9 @@ def test_silence_is_broken_by_comments(api: Api, monkeypatch: pytest.MonkeyPatch
 def test_a_deleted_jobs_stream_ends(api: Api) -> None:
     job = api.job()
     with serving(api) as url, ThreadPoolExecutor() as pool:
-        stream = pool.submit(listen, url, job)
-        time.sleep(0.5)
+        heard = threading.Semaphore(0)
+        stream = pool.submit(listen, url, job, heard=heard)
+        assert heard.acquire(timeout=20)
         with api.database.write() as session:
             session.delete(session.get_one(Job, job))
         assert numbers(stream.result(20)) == [1]
@@ -154,8 +164,9 @@ def test_a_server_told_to_stop_ends_its_streams(api: Api) -> None:
     job = api.job()
     with ThreadPoolExecutor() as pool:
         with serving(api) as url:
-            stream = pool.submit(listen, url, job)
-            time.sleep(0.5)
+            heard = threading.Semaphore(0)
+            stream = pool.submit(listen, url, job, heard=heard)
+            assert heard.acquire(timeout=20)
             began = time.monotonic()
         assert time.monotonic() - began < 5
         assert numbers(stream.result(5)) == [1]
@@ -203,8 +214,9 @@ def test_a_database_that_is_away_delays_events_and_loses_none(api: Api, monkeypa
 
     monkeypatch.setattr(Broadcast, "_latest", latest)
     with serving(api) as url, ThreadPoolExecutor() as pool:
-        stream = pool.submit(listen, url, job)
-        time.sleep(0.5)
+        heard = threading.Semaphore(0)
+        stream = pool.submit(listen, url, job, heard=heard)
+        assert heard.acquire(timeout=20)
         away.set()
         api.tell(job, "task_done")
         time.sleep(0.6)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -10,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from shared.edits import LineEdit, edit_of, read_edits, resolve, stored_edits, wanted_text
-from shared.errors import CounterdubError, UsageError
+from shared.errors import Cancelled, CounterdubError, UsageError
 from shared.pipeline import executor, performing, publish, request
 from shared.pipeline.events import RunEvent
 from shared.pipeline.run import STATE, opened
@@ -272,3 +276,21 @@ def test_a_title_that_fails_when_it_is_run_again_keeps_all_it_had(folder: Folder
 
 def ignore(event: RunEvent) -> None:
     """Nobody listens."""
+
+
+@pytest.mark.parametrize("at", range(1, 12))
+def test_ctrl_c_in_any_commit_ends_the_run_as_cancelled(folder: Folder, at: int) -> None:
+    """Raised inside SQLAlchemy's commit, an interruption was lost, or came out as another error."""
+    ended = itertools.count(1)
+
+    def interrupt(*_: Any) -> None:
+        if next(ended) == at:
+            signal.raise_signal(signal.SIGINT)
+
+    event.listen(Session, "after_transaction_end", interrupt)
+    try:
+        with pytest.raises(Cancelled):
+            folder.dub()
+    finally:
+        event.remove(Session, "after_transaction_end", interrupt)
+    folder.dub()

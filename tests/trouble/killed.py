@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -46,6 +47,8 @@ class Killer:
 def attempt(out: Path, video: Path, log: Path, where: str) -> NoReturn:
     try:
         request.dub([str(video)], LANGUAGES, out, load_settings(), listener=Killer(where, log))
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 
 from shared.engines import engine_class
 from shared.errors import Cancelled, EngineError, InputError, StorageError
+from shared.stop_signals import stop_signals
 from trainer.feed import Batch, Feed, MakeFeed
 from trainer.model import prepared, tensors
 from trainer.recipe import Recipe
@@ -26,7 +28,6 @@ from trainer.running.processes import joined
 from trainer.running.retrieval import measure
 from trainer.running.speed import Speed, arithmetic
 from trainer.running.state import Training
-from trainer.running.stopping import asked
 
 Listener = Callable[[int, int, Mapping[str, Any]], None]
 """Called after every step with the steps done, all steps, and the step's line of metrics if there is one, else {}."""
@@ -72,7 +73,7 @@ def train(
     make = make_feed or engine_class("feed", recipe.data.feed)
     with contextlib.ExitStack() as stack:
         stack.enter_context(arithmetic(recipe.running.threads))
-        event = stack.enter_context(asked())
+        event = stack.enter_context(stop_signals(threading.Event(), signal.SIGTERM, signal.SIGINT))
         processes = stack.enter_context(joined(recipe.running.device))
         folder = stack.enter_context(locked(out)) if processes.first else RunFolder(out)
         feed = stack.enter_context(contextlib.closing(make(data, recipe, processes.rank, processes.world)))

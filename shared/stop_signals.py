@@ -1,4 +1,4 @@
-"""Being asked to stop: the step that runs is finished and saved first."""
+"""Stop signals set an event instead of interrupting whatever line happens to run, a database's commit too."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from types import FrameType
 
 
 @contextmanager
-def asked() -> Iterator[threading.Event]:
-    """An event that SIGTERM or SIGINT sets. A second SIGINT interrupts at once. Only in the main thread."""
-    event = threading.Event()
+def stop_signals(event: threading.Event, *numbers: signal.Signals) -> Iterator[threading.Event]:
+    """Have these signals set ``event``. A second SIGINT interrupts at once. Only the main thread hears signals."""
     if threading.current_thread() is not threading.main_thread():
         yield event
         return
@@ -22,7 +21,7 @@ def asked() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         event.set()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield event
     finally:
