@@ -2,7 +2,7 @@
 
 Where a detector sees no speech at all, the mix and the separated voice are listened to where they are loudest: loud
 music hides a voice from detectors, not from recognisers. Only where no words are understood there either is the title
-without speech.
+without speech; a transcript then says what it speaks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from services.transcription.gates import CREDITS, GHOSTS, phrase_share
-from services.transcription.transcript import read_list
+from services.transcription.text_language import SURE, beliefs
+from services.transcription.transcript import Given, read, read_list
 from services.transcription.windows import covered, read_speech, union
 from shared import languages
 from shared.audio import files
@@ -23,7 +24,7 @@ from shared.engines import Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
 from shared.records import SAMPLE_RATE, Span
 from shared.settings import TranscriptionSettings
-from shared.text import normalise
+from shared.text import clean, normalise
 
 WINDOW_SECONDS = 30.0
 VOTES = 5
@@ -41,7 +42,10 @@ def run(
 ) -> dict[str, Path]:
     """``language.json``: language (null when nobody speaks), confidence, votes, and a reason where there is one.
 
-    Inputs: ``master.flac``, ``speech.json``, ``vocals/NNNN`` of every chunk.
+    Inputs: ``master.flac``, ``speech.json``, ``vocals/NNNN`` of every chunk, ``transcript`` where one is given.
+
+    Raises:
+        UsageError: The transcript cannot be read, where nothing else tells the language.
     """
     answer: dict[str, Any]
     if settings.language is not None:
@@ -58,10 +62,21 @@ def run(
             for language, probability in engines["recognizer"].language(audio).items():
                 votes[language] += probability * seconds
         answer = decide(votes or understood(inputs, engines["recognizer"], work.progress))
+        if answer["language"] is None and "transcript" in inputs:
+            answer = written(read(inputs["transcript"], duration)) or answer
     path = work.path("language.json")
     path.write_text(json.dumps(answer, ensure_ascii=False), encoding="utf-8")
     work.progress(1.0)
     return {"language.json": path}
+
+
+def written(lines: Sequence[Given]) -> dict[str, Any] | None:
+    """The language that a transcript is surely in."""
+    shares = beliefs(clean(" ".join(given.cue.text for given in lines)))
+    language = max(shares, key=lambda one: shares[one])
+    if shares[language] < SURE:
+        return None
+    return {"language": language, "confidence": round(shares[language], 4), "votes": {}, "reason": "transcript"}
 
 
 def understood(

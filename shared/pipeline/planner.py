@@ -172,7 +172,7 @@ def listening_tasks(title: TitleRequest, chunks: Sequence[int]) -> list[Task]:
     given: Inputs = {"transcript": title.transcript} if title.transcript else {}
     vocals: Inputs = {f"vocals/{chunk:04}": Ref(f"separation/{chunk:04}", "vocals.flac") for chunk in chunks}
     tasks = [Task(f"separation/{chunk:04}", "separation", Scope(chunk=chunk), sound) for chunk in chunks]
-    tasks.append(Task("language", "language", Scope(), {**ingested("master.flac", "speech.json"), **vocals}))
+    tasks.append(Task("language", "language", Scope(), {**ingested("master.flac", "speech.json"), **vocals, **given}))
     heard: Inputs = {}
     for chunk in chunks:
         task = f"transcription/{chunk:04}"

@@ -118,6 +118,23 @@ def test_language_is_detected_given_or_absent(chunk_inputs: Build, engines: dict
         language(chunk_inputs(tone(3)), language="klingonese")
 
 
+def test_a_transcript_tells_the_language_of_a_film_in_which_nobody_is_heard(
+    chunk_inputs: Build, engines: dict[str, Any], work: FakeWork, tmp_path: Path
+) -> None:
+    def language(sound: np.ndarray, said: str) -> dict[str, Any]:
+        given = tmp_path / "given.srt"
+        given.write_text(f"1\n00:00:00,500 --> 00:00:02,500\n{said}\n")
+        out = LANGUAGE.run(Scope(), chunk_inputs(sound) | {"transcript": given}, TranscriptionSettings(), engines, work)
+        answer: dict[str, Any] = json.loads(out["language.json"].read_text())
+        return answer
+
+    spanish = "Nadie sabe de dónde viene el agua que bebemos."
+    told = language(quiet(3), spanish)
+    assert (told["language"], told["reason"]) == ("es", "transcript")
+    assert language(quiet(3), "Ta ta, tra la!")["language"] is None, "too little to be sure"
+    assert language(tone(3), spanish)["language"] == "en", "what is heard comes first"
+
+
 def quality_inputs(tmp_path: Path, texts: list[str], speech: np.ndarray) -> dict[str, Path]:
     sf.write(tmp_path / "speech.flac", speech, 48_000, subtype="PCM_24")
     sf.write(tmp_path / "vocals.flac", speech, 48_000, subtype="PCM_24")
