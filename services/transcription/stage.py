@@ -55,7 +55,7 @@ def residual_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse
 
 
 LANGUAGE = Stage("language", 2, language.run, lambda settings: settings.transcription, language_engines, QUEUE)
-STAGE = Stage("transcription", 5, recognise.run, lambda settings: settings.transcription, transcription_engines, QUEUE)
+STAGE = Stage("transcription", 6, recognise.run, lambda settings: settings.transcription, transcription_engines, QUEUE)
 SPEAKERS = Stage("speakers", 2, label.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE)
 QUALITY = Stage("quality", 2, quality.run, lambda settings: settings.quality, quality_engines, QUEUE)
 RESIDUAL = Stage("residual", 1, residual.run, lambda settings: settings.quality, residual_engines, QUEUE)

@@ -73,6 +73,17 @@ def test_the_whole_is_heard_as_the_library_hears_it(
     assert all(a.start <= b.start for a, b in pairwise(timed)) and min(word.probability for word in timed) > 0
 
 
+def test_what_is_in_doubt_is_heard_alike_every_time(weights: WeightFiles, speech: np.ndarray) -> None:
+    """Under noise the library draws at random: two runs of one film would differ, and what a killed run left too."""
+    noise = np.random.default_rng(0).normal(0, 4.0 * float(np.std(speech)), speech.size).astype(np.float32)
+    texts = set()
+    for _ in range(3):
+        pytest.importorskip("faster_whisper")
+        recognizer = FasterWhisper(EngineOptions(model="base", threads=2), weights)
+        texts.add(" ".join(segment.text for segment in recognizer.whole(speech + noise, "en", timed=True)))
+    assert len(texts) == 1 and texts != {""}
+
+
 def test_a_short_piece_does_not_loop(recognizer: FasterWhisper, speech: np.ndarray) -> None:
     (segment,) = recognizer.transcribe(speech[:32_000], "en")
     assert segment.text.lower().count("fellow") == 1

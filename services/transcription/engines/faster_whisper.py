@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,6 +42,13 @@ SKIMMED_TOKENS = 200
 """More than anybody says in 30 s."""
 DOUBTFUL_LOGPROB = -0.7
 """Below this mean log-probability a second hearing with the full window is worth its time."""
+LADDER: tuple[dict[str, Any], ...] = (
+    {"no_repeat_ngram_size": 4},
+    {"no_repeat_ngram_size": 3, "repetition_penalty": 1.2},
+)
+"""What is asked again of a window whose text is in doubt, where the library would draw words at random."""
+UNPROMPTED = 1.0
+"""Told as the temperature of an answer from the ladder: the next window is then not prompted with it."""
 
 
 def useful_frames(mel: np.ndarray, margin: float = MARGIN_SECONDS) -> int:
@@ -71,6 +79,25 @@ def short_window_model(path: str, options: EngineOptions) -> WhisperModel:
                 self._seen = mel
             return self._encoded
 
+        def generate_with_fallback(self, encoder_output: Any, prompt: list[int], tokenizer: Any, options: Any) -> Any:
+            """The library's search, but no step of its ladder draws at random: the same sound has the same text."""
+            search = super().generate_with_fallback
+            calm = replace(options, temperatures=[0.0])
+            answer = search(encoder_output, prompt, tokenizer, calm)
+            if len(options.temperatures) == 1:
+                return answer
+            answers = [answer]
+            for step in LADDER:
+                if not in_doubt(answers[-1], options):
+                    return answers[-1]
+                found, logprob, _, ratio = search(encoder_output, prompt, tokenizer, replace(calm, **step))
+                answers.append((found, logprob, UNPROMPTED, ratio))
+            if not in_doubt(answers[-1], options):
+                return answers[-1]
+            varied = [one for one in answers if one[3] <= options.compression_ratio_threshold]
+            found, logprob, _, ratio = max(varied or answers, key=lambda one: one[1])
+            return found, logprob, UNPROMPTED, ratio
+
     on_cpu = options.device == "cpu"
     if not on_cpu:
         find_cublas()
@@ -85,6 +112,14 @@ def short_window_model(path: str, options: EngineOptions) -> WhisperModel:
         cpu_threads=options.threads,
         local_files_only=True,
     )
+
+
+def in_doubt(answer: tuple[Any, float, float, float], options: Any) -> bool:
+    """Whether the library asks for a window again: its text repeats itself or is unlikely, and it is no silence."""
+    found, logprob, _, ratio = answer
+    unlikely = logprob < options.log_prob_threshold
+    silent = unlikely and found.no_speech_prob > options.no_speech_threshold
+    return not silent and (unlikely or ratio > options.compression_ratio_threshold)
 
 
 def find_cublas() -> None:
@@ -184,8 +219,9 @@ class FasterWhisper:
     ) -> list[Segment]:
         """The library's own call with its own defaults on mono 16 kHz sound of any length.
 
-        Without ``timed`` a word's times are those of its segment and its probability is 0: neither is known. Where the
-        library is in doubt it draws at random (its ladder of temperatures), so two calls may differ there.
+        Without ``timed`` a word's times are those of its segment and its probability is 0: neither is known.
+        Deterministic: where the library is in doubt and draws at random (its ladder of temperatures), beams that may
+        not repeat phrases are searched instead.
 
         Raises:
             UsageError: ``unknown_language``.
