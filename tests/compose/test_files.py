@@ -1,14 +1,13 @@
 """The files that containers are made of say what they have to, without Docker. ``tests/compose/run`` runs them."""
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
 from shared.jobs.settings import FETCH, QUEUES, ServiceSettings
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 WAY_OUT = {"api", "fetch", "weights"}

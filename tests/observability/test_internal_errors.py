@@ -14,8 +14,7 @@ from shared.errors import CounterdubError
 from shared.media import child
 from shared.observability.internal_errors import LOG_NAME, internal_error, log_file, summary, without_folders
 from shared.pipeline.performing import failures
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT
 
 
 def break_down(progress: object) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from requirements.check_python import installed, names_of, refusal, supported_range
+from tests.conftest import ROOT
 
-ROOT = Path(__file__).parents[2]
 FIRST, END = supported_range((ROOT / "pyproject.toml").read_text())
 VERSIONS = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
 OTHERS = {

@@ -20,9 +20,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.conftest import ROOT
 from tests.sample.cut import cut
-
-ROOT = Path(__file__).parents[2]
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 

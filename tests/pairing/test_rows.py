@@ -15,6 +15,7 @@ from shared.schemas.pairs import PairRow
 from shared.schemas.quality import QualityReport
 from shared.schemas.reasons import TEXTS, Reason
 from shared.settings import PairingSettings, Settings
+from tests.conftest import ROOT
 
 from .title import SHOTS, TRACKS, Title, dubbed, facts_scope, pairs_inputs, run_stage
 
@@ -257,7 +258,7 @@ def test_the_quality_report_proves_the_tracks(finished: Title, tmp_path: Path) -
 
 
 def test_every_reason_is_documented() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "output.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "output.md").read_text(encoding="utf-8")
     for reason in Reason:
         assert f"`{reason.value}`" in page and TEXTS[reason] in page
     for name in [*PairRow.model_fields, *QualityReport.model_fields]:

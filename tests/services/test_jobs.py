@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.services.rig import ALL, Rig
 from tests.services.undisturbed import undisturbed
 
@@ -117,7 +118,7 @@ def test_the_worker_of_the_package_starts_and_stops(rig: Rig) -> None:
         "import sys\n"
         f"run_worker({list(ALL)!r}, 1, service_settings(), [sys.executable, '-m', 'tests.services.nulls'])\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], env=rig.environment, cwd=Path(__file__).parents[2])
+    process = subprocess.Popen([sys.executable, "-c", code], env=rig.environment, cwd=ROOT)
     try:
         job = rig.submit("film", languages=["es"], chunks=1)
         assert rig.wait(job).state == "done"

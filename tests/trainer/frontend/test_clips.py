@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.conftest import ROOT
 from trainer.frontend.clips import Window, clips, crops, plan, scaled
 from trainer.frontend.picture import picture
 from trainer.frontend.windows import frames_of_clip, video_windows
@@ -67,7 +67,7 @@ def test_a_window_of_which_nothing_came_is_left_out() -> None:
 @pytest.fixture(scope="module")
 def film() -> Iterator[tuple[list[tuple[int, np.ndarray]], Fraction, float]]:
     av = pytest.importorskip("av")
-    with av.open(str(Path(__file__).resolve().parents[2] / "sample" / "sample.mp4")) as container:
+    with av.open(str(ROOT / "tests" / "sample" / "sample.mp4")) as container:
         stream = container.streams.video[0]
         decoded = []
         for frame in container.decode(stream):

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.conftest import ROOT
+
 NAMES = ("v_p", "a_p", "v_s", "a_s")
 
 
