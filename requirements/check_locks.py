@@ -15,6 +15,7 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from packaging.markers import Marker
 from packaging.requirements import Requirement
@@ -39,10 +40,10 @@ def pins(lock: str) -> Iterable[tuple[str, str, str]]:
             yield canonicalize_name(match[1]), match[2], match[3] or ""
 
 
-def direct_dependencies(project: Mapping[str, object]) -> set[str]:
+def direct_dependencies(project: Mapping[str, Any]) -> set[str]:
     """Names of all packages that the project file asks for, extras too."""
-    table: Mapping[str, list[str]] = {"": project["dependencies"], **project["optional-dependencies"]}  # type: ignore[dict-item]
-    names = {canonicalize_name(Requirement(line).name) for lines in table.values() for line in lines}
+    table: Mapping[str, list[str]] = {"": project["dependencies"], **project["optional-dependencies"]}
+    names: set[str] = {canonicalize_name(Requirement(line).name) for lines in table.values() for line in lines}
     return names - {"counterdub"}
 
 

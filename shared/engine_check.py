@@ -189,7 +189,7 @@ def speaking(engine: Any, language: str) -> Task:
 
     def task() -> float:
         said = engine.synthesize(SENTENCE, language, voices[0].id, reference=reference)
-        return float(len(said)) / engine.sample_rate
+        return len(said) / float(engine.sample_rate)
 
     return task
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from shared.errors import UsageError
 
+if TYPE_CHECKING:
+    from langcodes import Language
 
-def tables() -> Any:
+
+def tables() -> type[Language]:
     """langcodes: a third of a second to load, which commands that need no language shall not wait for."""
-    import langcodes
+    from langcodes import Language
 
-    return langcodes
+    return Language
 
 
 def code(text: str) -> str:

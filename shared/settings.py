@@ -303,6 +303,7 @@ def parse_override(text: str) -> dict[str, Any]:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
         value = raw.strip()
-    for part in reversed(parts):
-        value = {part: value}
-    return value
+    override = {parts[-1]: value}
+    for part in reversed(parts[:-1]):
+        override = {part: override}
+    return override

@@ -60,7 +60,8 @@ class Resemblyzer:
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Scaled to length 1 along the last axis; zeros stay."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    scaled: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    return scaled
 
 
 def windows(audio: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import APIRouter, Depends, Query
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, Field
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
@@ -116,6 +116,21 @@ async def stream(here: Services, caller: Caller, jobs: list[Newest], also: str |
         jobs = await newest(here, caller, also)
 
 
+class Counted(NamedTuple):
+    """Tasks of a job that are alike, as the database counts them."""
+
+    stage: str
+    queue: str
+    language: str | None
+    state: str
+    cached: bool
+    tasks: int
+    progress: float | None
+    seconds: float | None
+    first: int
+    """Number of the one that was planned first."""
+
+
 class Newest(NamedTuple):
     """A job as the stream tells of it."""
 
@@ -163,21 +178,22 @@ def get_tasks(here: Here, caller: Reader, job_id: JobId) -> TasksOut:
     """With the depth of the queues and the errors of tasks that failed (the latest 50)."""
     with here.database.read() as session:
         own_job(session, caller, job_id)
-        counted = session.execute(
+        rows = session.execute(
             select(
                 StageRun.stage,
                 StageRun.queue,
                 StageRun.language,
                 StageRun.state,
                 StageRun.cached,
-                func.count().label("count"),
-                func.sum(StageRun.progress).label("progress"),
-                func.sum(StageRun.seconds).label("seconds"),
-                func.min(StageRun.id).label("first"),
+                func.count(),
+                func.sum(StageRun.progress),
+                func.sum(StageRun.seconds),
+                func.min(StageRun.id),
             )
             .where(StageRun.job_id == job_id)
             .group_by(StageRun.stage, StageRun.queue, StageRun.language, StageRun.state, StageRun.cached)
-        ).all()
+        )
+        counted = [Counted(*row) for row in rows]
         failed = select(StageRun).where(StageRun.job_id == job_id, StageRun.state == "failed")
         errors = [
             TaskError(
@@ -194,7 +210,7 @@ def get_tasks(here: Here, caller: Reader, job_id: JobId) -> TasksOut:
     return TasksOut(cells=cells(counted), queues=queues, seconds_left=left, errors=errors)
 
 
-def cells(counted: Sequence[Row[Any]]) -> list[Cell]:
+def cells(counted: Sequence[Counted]) -> list[Cell]:
     """One for each stage and language, in the order in which they were planned."""
     found: dict[tuple[str, str | None], Cell] = {}
     for row in sorted(counted, key=lambda row: row.first):
@@ -202,11 +218,11 @@ def cells(counted: Sequence[Row[Any]]) -> list[Cell]:
             (row.stage, row.language),
             Cell(stage=row.stage, language=row.language, states={}, progress=0.0, cached=0, seconds=0.0),
         )
-        cell.states[row.state] = cell.states.get(row.state, 0) + row.count
+        cell.states[row.state] = cell.states.get(row.state, 0) + row.tasks
         if row.state == "running":
             cell.progress = round(cell.progress + (row.progress or 0.0), 3)
         if row.state == "done":
-            cell.cached += row.count if row.cached else 0
+            cell.cached += row.tasks if row.cached else 0
             cell.seconds = round(cell.seconds + (0.0 if row.cached else row.seconds or 0.0), 3)
     return list(found.values())
 
@@ -223,20 +239,20 @@ def depths(session: Session) -> dict[str, Depth]:
     return found
 
 
-def seconds_left(session: Session, job_id: str, counted: Sequence[Row[Any]]) -> float | None:
+def seconds_left(session: Session, job_id: str, counted: Sequence[Counted]) -> float | None:
     """What the open tasks will take, by what tasks of their stage took: in this job, or else in any other."""
     open_tasks: dict[str, float] = {}
     for row in counted:
         if row.state in OPEN:
             share = row.progress or 0.0 if row.state == "running" else 0.0
-            open_tasks[row.stage] = open_tasks.get(row.stage, 0.0) + row.count - share
-    running = sum(row.count for row in counted if row.state == "running")
+            open_tasks[row.stage] = open_tasks.get(row.stage, 0.0) + row.tasks - share
+    running = sum(row.tasks for row in counted if row.state == "running")
     if not open_tasks:
         return 0.0
     done = [row for row in counted if row.state == "done" and not row.cached]
     usual = {}
     for stage in open_tasks:
-        count = sum(row.count for row in done if row.stage == stage)
+        count = sum(row.tasks for row in done if row.stage == stage)
         spent = sum(row.seconds or 0.0 for row in done if row.stage == stage)
         latest = (
             select(StageRun.seconds)

@@ -108,7 +108,7 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
     app.include_router(page.router)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(SafeHeaders)
-    app.openapi = lambda: described(app)  # type: ignore[method-assign]
+    app.openapi = lambda: described(app)  # type: ignore[method-assign]  # as FastAPI's documentation says
     return app
 
 

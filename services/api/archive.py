@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path
 from sqlalchemy import select
@@ -18,6 +18,9 @@ from services.api.problems import documented
 from services.api.state import Here
 from shared.jobs.tables import Artifact
 from shared.store import Blob
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 ZIP = "application/zip"
 WHEN = (1980, 1, 1, 0, 0, 0)
@@ -65,9 +68,9 @@ class Outlet(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
+    def write(self, data: ReadableBuffer, /) -> int:
         self.parts.append(bytes(data))
-        return len(data)
+        return len(self.parts[-1])
 
     def taken(self) -> bytes:
         parts, self.parts = self.parts, []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import product
 from string import ascii_lowercase
-from typing import Annotated, Any
+from typing import Annotated, TypeVarTuple
 
 from fastapi import APIRouter, Depends
 from sqlalchemy import Select, func, select
@@ -22,6 +22,7 @@ from shared.jobs.tables import Job, StageRun, Title
 router = APIRouter(tags=["catalog"])
 
 Reader = Annotated[Caller, Depends(requires("jobs:read"))]
+Columns = TypeVarTuple("Columns")
 
 
 @lru_cache
@@ -72,7 +73,7 @@ def list_languages(caller: Reader) -> list[LanguageOut]:
 def get_stats(here: Here, caller: Reader) -> Stats:
     """Counted when asked."""
 
-    def own(query: Select[Any]) -> Select[Any]:
+    def own(query: Select[*Columns]) -> Select[*Columns]:
         query = query.where(Job.kind == "job")
         return query if caller.sees_all else query.where(Job.key_id == caller.key_id)
 

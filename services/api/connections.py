@@ -93,7 +93,7 @@ class WatchedProtocol(H11Protocol):
         self._mark = 0
         self.unsent, self.stuck_since = 0, 0.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         there = len(self._watch.open)
         self._watch.add(self)
@@ -102,7 +102,7 @@ class WatchedProtocol(H11Protocol):
         if there >= self._watch.most + SPARE:
             self._refuse(503)
         elif there >= self._watch.most:
-            self.app = partial(crowded, self.app)  # type: ignore[arg-type, assignment]
+            self.app = partial(crowded, self.app)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.open.discard(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -13,6 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from services.api.problems import Refused
 from shared.disk import storage_errors
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 WRITE_AT = 2**20
 MAX_PARTS = 200
@@ -136,16 +139,24 @@ async def read_form(
     if not 0 < len(boundary) <= 70:
         raise Refused(422, "bad_request", "The Content-Type names no boundary.")
     reader = _Reader(folder, check_size)
-    names = ("on_part_begin", "on_part_data", "on_part_end", "on_header_field", "on_header_value", "on_header_end")
-    callbacks: Any = {name: getattr(reader, name) for name in (*names, "on_headers_finished")}
     finished = False
 
     def on_end() -> None:
         nonlocal finished
         finished = True
 
+    callbacks: MultipartCallbacks = {
+        "on_part_begin": reader.on_part_begin,
+        "on_part_data": reader.on_part_data,
+        "on_part_end": reader.on_part_end,
+        "on_header_field": reader.on_header_field,
+        "on_header_value": reader.on_header_value,
+        "on_header_end": reader.on_header_end,
+        "on_headers_finished": reader.on_headers_finished,
+        "on_end": on_end,
+    }
     try:
-        parser = MultipartParser(boundary, {**callbacks, "on_end": on_end})
+        parser = MultipartParser(boundary, callbacks)
         async for chunk in stream:
             parser.write(chunk)
             if reader.pending_bytes >= WRITE_AT:

@@ -25,7 +25,8 @@ def read(store: Store, table: Artifact, first: int, limit: int) -> tuple[list[di
         raise not_found("The file is no longer in the store.", "artifact_lost") from error
     with file:
         total = file.metadata.num_rows
-        groups, skipped, before = [], first, 0
+        groups: list[int] = []
+        skipped, before = first, 0
         for number in range(file.num_row_groups):
             count = file.metadata.row_group(number).num_rows
             if before + count > first and before < first + limit:

@@ -47,7 +47,7 @@ def create_server(app: FastAPI, host: str, port: int, **options: Any) -> Server:
         port=port,
         # Of WebSockets there are none, and a library for them that happens to be there would take connections over.
         ws="none",
-        http=protocol_for(here.settings),  # type: ignore[arg-type]
+        http=protocol_for(here.settings),  # type: ignore[arg-type]  # asked for is a class, and only called
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
         access_log=False,

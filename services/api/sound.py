@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -136,11 +137,12 @@ def piece(here: Services, found: Artifact | Blob, start: float, seconds: float) 
 
 def compared(here: Services, files: list[Artifact], start: float, seconds: float) -> np.ndarray:
     """Mono float32 ``[samples]``: the first sound, less the second if there are two."""
-    pieces = [piece(here, file, start, seconds).mean(axis=0) for file in files]
+    pieces: list[np.ndarray] = [piece(here, file, start, seconds).mean(axis=0) for file in files]
     if len(pieces) == 1:
         return pieces[0]
     shortest = min(len(one) for one in pieces)
-    return pieces[0][:shortest] - pieces[1][:shortest]
+    difference: np.ndarray = pieces[0][:shortest] - pieces[1][:shortest]
+    return difference
 
 
 def flac(audio: np.ndarray) -> bytes:
@@ -150,7 +152,7 @@ def flac(audio: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def fresh(request: Request, files: list[Artifact], *more: Any) -> tuple[dict[str, str], bool]:
+def fresh(request: Request, files: Sequence[Artifact | Blob], *more: Any) -> tuple[dict[str, str], bool]:
     """Headers of something made from files, and whether the caller has it already."""
     content = hashlib.sha256(repr([*(file.sha256 for file in files), *more]).encode()).hexdigest()[:32]
     headers = {"ETag": f'"{content}"', "Cache-Control": "private, no-cache"}

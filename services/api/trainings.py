@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -54,13 +53,13 @@ def list_recipes(caller: Reader) -> list[RecipeOut]:
     return list(known_recipes())
 
 
-def rows() -> Select[Any]:
+def rows() -> Select[Job, Training, dict[str, Any] | None]:
     """Trainings with their job's row and the error of their task."""
     task = and_(StageRun.job_id == Job.id, StageRun.task == trainings.TASK)
     return select(Job, Training, StageRun.error).join(Training, Training.id == Job.id).outerjoin(StageRun, task)
 
 
-def shown(row: Row[Any]) -> TrainingOut:
+def shown(row: Row[Job, Training, dict[str, Any] | None]) -> TrainingOut:
     job, training, error = row
     base = f"/v1/trainings/{job.id}"
     kept = training.checkpoint
@@ -207,9 +206,7 @@ def list_trainings(
             raise bad_cursor() from error
         query = query.where(or_(Job.created < created, and_(Job.created == created, Job.id < last)))
     with here.database.read() as session:
-        found: Sequence[Row[Any]] = session.execute(
-            query.order_by(Job.created.desc(), Job.id.desc()).limit(limit + 1)
-        ).all()
+        found = session.execute(query.order_by(Job.created.desc(), Job.id.desc()).limit(limit + 1)).all()
     page, more = cut(list(found), limit)
     following = encode(page[-1][0].created.isoformat(), page[-1][0].id) if more else None
     return Page(items=[shown(row) for row in page], next=following)

@@ -42,7 +42,9 @@ class Version(BaseModel):
     href: str = Field(description="How it sounded, with what is heard around it (FLAC).")
 
 
-def before(here: Services, session: Session, job: Job, title: str | None, language: str, utterance: str) -> dict | None:
+def before(
+    here: Services, session: Session, job: Job, title: str | None, language: str, utterance: str
+) -> dict[str, Any] | None:
     """What an edit's event keeps of the line that it replaces; None if the line was never spoken."""
     name = one_title(session, job, title).name
     record = session.get(Artifact, (job.id, layout.posix(name, "title.json")))

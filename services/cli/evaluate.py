@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from services.cli.evaluating import bar, encoders, tell, torch_device
+from services.cli.evaluating import bar, encoders, named, tell, torch_device
 from services.cli.extras import with_extra
 from services.cli.output import console, say_json
 
@@ -65,7 +66,7 @@ def hear(
                         grid_points=grid_points,
                         seed=seed,
                         device=torch_device(device),
-                        listener=lambda what, done, of, at=f"{label} {task.name}": listener(f"{at}: {what}", done, of),
+                        listener=named(listener, f"{label} {task.name}"),
                     )
                     written.append(results.write(result, out, predictions))
         tell(written, json)
@@ -120,7 +121,7 @@ def probe(
                         schedule=PAPER._replace(epochs=epochs),
                         seed=seed,
                         device=torch_device(device),
-                        progress=lambda done, of, at=f"{label} {listing.name}": listener(at, done, of),
+                        progress=partial(listener, f"{label} {listing.name}"),
                     )
                     written.append(results.write(result, out))
         tell(written, json)
@@ -163,7 +164,7 @@ def long(
                         schedule=schedule,
                         seed=seed,
                         device=torch_device(device),
-                        listener=lambda what, done, of, at=f"{label} {one.name}": listener(f"{at}: {what}", done, of),
+                        listener=named(listener, f"{label} {one.name}"),
                     )
                     written.append(results.write(result, out))
         tell(written, json)
@@ -206,7 +207,7 @@ def invariance(
                     limit=shots,
                     speech=speech,
                     seed=seed,
-                    progress=lambda done, of, at=label: listener(at, done, of),
+                    progress=partial(listener, label),
                 )
                 written.append(results.write(result, out))
         tell(written, json, every=True)

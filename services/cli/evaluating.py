@@ -66,3 +66,8 @@ def bar(quiet: bool) -> Iterator[Listener]:
     with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal) as progress:
         task = progress.add_task("", total=None)
         yield lambda what, done, of: progress.update(task, description=what, completed=done, total=of)
+
+
+def named(listener: Listener, of: str) -> Listener:
+    """A listener whose steps are told as those of one encoder and task."""
+    return lambda what, done, total: listener(f"{of}: {what}", done, total)

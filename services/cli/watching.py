@@ -51,7 +51,8 @@ class Watch:
             self._begun.add(task)
         if kind in SHOWN:
             fields = ("task", "stage", "language", "cached", "seconds", "engine_seconds", "error")
-            self._listener(RunEvent(kind, task[0], **{field: data.get(field) for field in fields}))  # type: ignore[arg-type]
+            given = {field: data.get(field) for field in fields}
+            self._listener(RunEvent(kind, task[0], **given))  # type: ignore[arg-type]  # the server's JSON
 
     def exit_code(self, titles: int, titles_failed: int) -> int:
         """As for ``counterdub dub``."""

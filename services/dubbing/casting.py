@@ -154,7 +154,7 @@ def assign(speakers: Sequence[Speaker], candidates: Sequence[Candidate], taken: 
     from scipy.optimize import linear_sum_assignment  # Half a second that listing the engines need not pay.
 
     rows, picks = linear_sum_assignment(cost)
-    return {speakers[row].id: columns[pick][0] for row, pick in zip(rows, picks, strict=True)}
+    return {speakers[row].id: columns[pick][0] for row, pick in zip(rows.tolist(), picks.tolist(), strict=True)}
 
 
 def misfit(speaker: Speaker, candidate: Candidate, gender: Gender | None) -> float:

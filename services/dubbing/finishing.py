@@ -65,7 +65,8 @@ def panning(original: np.ndarray) -> np.ndarray:
     energy = np.square(original, dtype=np.float64).sum(axis=1)
     if energy.sum() <= 1e-9:
         energy = np.ones(original.shape[0])
-    return np.sqrt(energy / energy.sum())
+    shares: np.ndarray = np.sqrt(energy / energy.sum())
+    return shares
 
 
 def finish(speech: np.ndarray, original: np.ndarray, bandwidth_hz: int, fallback: float | None = None) -> Finished:

@@ -39,7 +39,7 @@ def run(
         work.count("speakers_without_reference", not found[speaker.id].size)
     path = work.path(FILE)
     with path.open("wb") as out:
-        np.savez(out, **found)
+        np.savez(out, **found)  # type: ignore[arg-type]  # speakers are S1, S2 …: none is an argument of savez
     return {FILE: path}
 
 

@@ -173,7 +173,7 @@ class Voicer:
 
     def _cost(self, take: Take, source: float, slot: float) -> float:
         """Distance from a length that needs no audible stretch; hurry counts a little by itself."""
-        return misfit(take.seconds, source, slot, self.settings.fit) + 0.1 * abs(np.log(take.speed))
+        return misfit(take.seconds, source, slot, self.settings.fit) + 0.1 * float(abs(np.log(take.speed)))
 
     def _take(self, text: str, voice: str, speed: float, reference: np.ndarray, gender: str | None) -> Take:
         """A take that can be believed; else what stands in for it, with a note."""

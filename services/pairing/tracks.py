@@ -35,7 +35,8 @@ def scale(steps: np.ndarray, gain: float) -> np.ndarray:
 
 def fit(steps: np.ndarray) -> np.ndarray:
     """The level leaves room for every sum; only a ceiling of 0 dBTP can round one step past full scale."""
-    return np.clip(steps, -FULL_SCALE, FULL_SCALE - 1)
+    fitting: np.ndarray = np.clip(steps, -FULL_SCALE, FULL_SCALE - 1)
+    return fitting
 
 
 def run(

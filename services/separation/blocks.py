@@ -26,7 +26,7 @@ def edges(start: int, stop: int, largest: int = BLOCK_SECONDS * SAMPLE_RATE) -> 
 
 
 def separate(
-    separator: Separator,
+    vocals_of: Callable[[np.ndarray], np.ndarray],
     read_range: Callable[[int, int], np.ndarray],
     start: int,
     stop: int,
@@ -38,6 +38,7 @@ def separate(
     """The speech of samples ``[start, stop)`` in consecutive pieces ``[channels, n]``.
 
     Args:
+        vocals_of: An engine's ``vocals``: the speech of a mix, same shape.
         read_range: Gives samples ``[first, last)`` of the mix, ``[channels, samples]``.
         total: Samples of the mix; nothing is read beyond.
         context: Samples that the model hears before and after every block, at least :data:`SEAM`.
@@ -52,7 +53,7 @@ def separate(
     for low, high in pairwise(ends):
         first, last = max(0, low - context), min(total, high + context)
         mix = read_range(first, last)
-        vocals = separator.vocals(mix)
+        vocals = vocals_of(mix)
         if vocals.shape != mix.shape:
             raise EngineError(
                 f"The separator returned {vocals.shape} samples for {mix.shape}.", code="bad_engine_output"
@@ -75,4 +76,4 @@ def separate_file(
     """:func:`separate` on a range of a sound file at 48 kHz."""
     total, _ = length(mix)
     context = round(context_seconds * SAMPLE_RATE)
-    return separate(separator, lambda first, last: read(mix, first, last), start, stop, total, context=context)
+    return separate(separator.vocals, lambda first, last: read(mix, first, last), start, stop, total, context=context)

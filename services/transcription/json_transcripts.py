@@ -64,8 +64,9 @@ def listed(data: Any) -> list[Any]:
     if not isinstance(data, dict) or {"start", "text"} <= data.keys():
         return [data]
     for key in LISTS:
-        if isinstance(data.get(key), list):
-            return data[key]
+        lines = data.get(key)
+        if isinstance(lines, list):
+            return lines
     for key in ("results", "result", "data"):
         if isinstance(data.get(key), dict):
             return listed(data[key])

@@ -142,7 +142,7 @@ def silence(hearing: Hearing, place: Place) -> float:
         middle = (place.start + place.end) / 2
         if not covered(hearing.listened, middle - 0.05, middle + 0.05):
             return 0.0
-    return NOTHING * hearing.weight**0.5
+    return float(NOTHING * hearing.weight**0.5)
 
 
 def settled(place: Place) -> Heard:

@@ -49,7 +49,7 @@ def used(glossary: Mapping[str, str], text: str) -> dict[str, str]:
 def with_glossary(text: str, glossary: Mapping[str, str]) -> str:
     """A term that was left in the source language is replaced by the glossary's word."""
     for term, wanted in glossary.items():
-        text = whole_word(term).sub(lambda _, wanted=wanted: wanted, text)
+        text = whole_word(term).sub(wanted.replace("\\", r"\\"), text)
     return text
 
 

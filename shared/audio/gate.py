@@ -74,7 +74,8 @@ def levels(audio: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """RMS over channels of every :data:`STEP` of ``[channels, samples]``; what is left at the end is left out."""
     size = round(STEP * sample_rate)
     power = np.mean(np.square(audio, dtype=np.float32), axis=0)
-    return np.sqrt(power[: len(power) // size * size].reshape(-1, size).mean(axis=1))
+    levels: np.ndarray = np.sqrt(power[: len(power) // size * size].reshape(-1, size).mean(axis=1))
+    return levels
 
 
 def follow(spans: Sequence[Span], level: np.ndarray, drop_db: float, pause: float, reach: float) -> list[Span]:

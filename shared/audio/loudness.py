@@ -34,7 +34,9 @@ def frame_powers(weighted: np.ndarray, sample_rate: int = SAMPLE_RATE) -> np.nda
     if size == 0:
         return np.zeros(0)
     count = weighted.shape[-1] // size
-    return np.square(weighted[:, : count * size]).reshape(weighted.shape[0], count, size).mean(axis=2).sum(axis=0)
+    squares = np.square(weighted[:, : count * size]).reshape(weighted.shape[0], count, size)
+    energies: np.ndarray = squares.mean(axis=2).sum(axis=0)
+    return energies
 
 
 def active_frames(powers: np.ndarray) -> np.ndarray:

@@ -26,7 +26,8 @@ def filters(sample_rate: int, size: int, bands: int) -> np.ndarray:
     corners = mel_to_hertz(np.linspace(0, top, bands + 2))
     left, centre, right = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     triangles = np.maximum(0, np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre)))
-    return (triangles * 2 / (right - left)).astype(np.float32)
+    scaled: np.ndarray = (triangles * 2 / (right - left)).astype(np.float32)
+    return scaled
 
 
 def mel_power(audio: np.ndarray, sample_rate: int, size: int, hop: int, bands: int) -> np.ndarray:
@@ -35,4 +36,5 @@ def mel_power(audio: np.ndarray, sample_rate: int, size: int, hop: int, bands: i
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)[::hop]
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
     power = np.abs(np.fft.rfft(frames * window, axis=-1)) ** 2
-    return (power @ filters(sample_rate, size, bands).T).astype(np.float32)
+    mel: np.ndarray = (power @ filters(sample_rate, size, bands).T).astype(np.float32)
+    return mel

@@ -30,7 +30,8 @@ def _process_signalsmith(audio: np.ndarray, sample_rate: int, tempo: float) -> n
     # Zeros keep the end of the sound out of the library's last, unfinished block.
     latency = engine.inputLatency() + engine.outputLatency()
     padded = np.pad(audio, (0, latency))
-    return np.asarray(engine.process(padded[None]), np.float32)[0]
+    stretched: np.ndarray = np.asarray(engine.process(padded[None]), np.float32)[0]
+    return stretched
 
 
 def _process_atempo(audio: np.ndarray, sample_rate: int, tempo: float) -> np.ndarray:

@@ -32,7 +32,7 @@ def serve(
     runner = Runner(settings, queues, waker, worker)
     runner.heart.parent, runner.heart.pulse = parent, pulse
 
-    @waker.app.task(name=WORK, bind=True)  # type: ignore[untyped-decorator]
+    @waker.app.task(name=WORK, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
     def work(self: Any) -> None:
         try:
             runner.work(self.request.delivery_info["routing_key"])

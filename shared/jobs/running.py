@@ -171,7 +171,8 @@ class Bench:
 def trainer() -> Callable[[Claimed, Bench], Mapping[str, int]]:
     """What does trainings: the entry point ``train`` of ``counterdub.tasks``."""
     (point,) = entry_points(group="counterdub.tasks", name=trainings.TASK)
-    return point.load()
+    task: Callable[[Claimed, Bench], Mapping[str, int]] = point.load()
+    return task
 
 
 def patiently(action: Callable[[], T], stopping: threading.Event) -> T:

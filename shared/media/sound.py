@@ -260,10 +260,12 @@ def downmix(names: tuple[str, ...]) -> np.ndarray:
 
 def as_float(frame: Any) -> np.ndarray:
     """An audio frame as ``[samples, channels]`` float32, full scale 1."""
-    data = frame.to_ndarray()
+    data: np.ndarray = frame.to_ndarray()
     data = data.T if frame.format.is_planar else data.reshape(-1, frame.layout.nb_channels)
     if data.dtype == np.uint8:
-        return (data.astype(np.float32) - 128) / 128
-    if np.issubdtype(data.dtype, np.integer):
-        return (data / float(2 ** (8 * data.dtype.itemsize - 1))).astype(np.float32)
-    return np.nan_to_num(data.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
+        samples: np.ndarray = (data.astype(np.float32) - 128) / 128
+    elif np.issubdtype(data.dtype, np.integer):
+        samples = (data / float(2 ** (8 * data.dtype.itemsize - 1))).astype(np.float32)
+    else:
+        samples = np.nan_to_num(data.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
+    return samples

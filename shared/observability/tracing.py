@@ -19,7 +19,7 @@ try:
     from opentelemetry import trace
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 except ImportError:  # the extra is not installed
-    trace = None  # type: ignore[assignment]
+    trace = None  # type: ignore[assignment]  # a module otherwise
 
 log = logging.getLogger(__name__)
 

@@ -92,7 +92,8 @@ class Stage:
 @lru_cache
 def stage(name: str) -> Stage:
     """The stage registered under ``name``."""
-    return group("counterdub.stages")[name].load()
+    registered: Stage = group("counterdub.stages")[name].load()
+    return registered
 
 
 @lru_cache

@@ -152,7 +152,8 @@ def fit(inputs: np.ndarray, labels: np.ndarray, c: float = 1.0) -> tuple[np.ndar
 
     def curvature(parameters: np.ndarray) -> np.ndarray:
         chance = expit(x @ parameters)
-        return c * (x.T * (chance * (1 - chance))) @ x + np.diag(penalty)
+        hessian: np.ndarray = c * (x.T * (chance * (1 - chance))) @ x + np.diag(penalty)
+        return hessian
 
     # So few parameters that second derivatives are cheap: a dozen steps where L-BFGS takes a hundred.
     found = minimize(loss, np.zeros(x.shape[1]), jac=True, hess=curvature, method="trust-exact").x

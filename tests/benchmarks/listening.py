@@ -91,7 +91,7 @@ class Listener:
         """Listen to a 48 kHz sound file as a whole; short films only."""
         mix = files.read(sound)
         samples = mix.shape[1]
-        pieces = separate(self.separator, lambda a, b: mix[:, a:b], 0, samples, samples, context=SAMPLE_RATE)
+        pieces = separate(self.separator.vocals, lambda a, b: mix[:, a:b], 0, samples, samples, context=SAMPLE_RATE)
         vocals = np.concatenate(list(pieces), axis=1)
         activity = self.activity(vocals)
         return Heard(mix, vocals, activity, union([*activity, *self.activity(mix)]))

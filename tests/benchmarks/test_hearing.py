@@ -156,7 +156,7 @@ def heard(case: Case, ears: Ears) -> dict[str, Score]:
     """Scores of the plain call, of what was before, and of ours."""
     mix = np.stack([case.mix] * 2)
     samples = mix.shape[1]
-    parts = separate(ears.separator, lambda a, b: mix[:, a:b], 0, samples, samples, context=SAMPLE_RATE)
+    parts = separate(ears.separator.vocals, lambda a, b: mix[:, a:b], 0, samples, samples, context=SAMPLE_RATE)
     vocals = np.concatenate(list(parts), axis=1).mean(axis=0)
     low, voice = (resample(audio, SAMPLE_RATE, SPEECH_RATE) for audio in (case.mix, vocals))
     sound = Sound(low, voice, ears.vad.speech(low), ears.vad.speech(voice))

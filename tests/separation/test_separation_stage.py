@@ -151,7 +151,9 @@ def test_a_long_range_is_separated_in_short_blocks_without_seams() -> None:
     total, largest, context = 1_000_003, 96_000, 4_800
     mix = noise(2, total)
     separator = Half()
-    pieces = list(separate(separator, lambda a, b: mix[:, a:b], 1_000, total, total, context=context, largest=largest))
+    pieces = list(
+        separate(separator.vocals, lambda a, b: mix[:, a:b], 1_000, total, total, context=context, largest=largest)
+    )
     assert separator.longest <= largest + 2 * context
     assert np.abs(np.concatenate(pieces, axis=1) - mix[:, 1_000:] / 2).max() < 1e-6
 
@@ -163,7 +165,7 @@ def test_nothing_outside_the_title_is_read() -> None:
         asked.append((first, last))
         return np.zeros((1, last - first), np.float32)
 
-    list(separate(Half(), read_range, 0, 100, 100, context=48_000))
+    list(separate(Half().vocals, read_range, 0, 100, 100, context=48_000))
     assert asked == [(0, 100)]
 
 
@@ -180,7 +182,7 @@ def test_a_model_that_changes_the_length_is_found_out() -> None:
             return mix[:, 1:]
 
     with pytest.raises(EngineError) as error:
-        list(separate(Shorter(), lambda a, b: np.zeros((1, b - a), np.float32), 0, 100, 100, context=10))
+        list(separate(Shorter().vocals, lambda a, b: np.zeros((1, b - a), np.float32), 0, 100, 100, context=10))
     assert error.value.code == "bad_engine_output"
 
 

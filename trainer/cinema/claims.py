@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from trainer.evaluation.significance import DRAWS, Measured, compare, from_counts
+
+Measures = Mapping[str, Any]
+"""What :func:`trainer.cinema.jobs.write` wrote of one column and fold."""
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 Kind = Literal["above", "below", "alike", "not below"]
@@ -158,7 +161,7 @@ class Difference(NamedTuple):
 
 
 def difference(
-    one: Mapping[int, Mapping], other: Mapping[int, Mapping], metric: str, draws: int = DRAWS
+    one: Mapping[int, Measures], other: Mapping[int, Measures], metric: str, draws: int = DRAWS
 ) -> Difference | None:
     """Compare two columns on the folds that both have.
 
@@ -186,7 +189,7 @@ def difference(
     return Difference(found.difference, sd, (found.low, found.high), by_fold, found.p, len(folds))
 
 
-def pooled(folds: Sequence[Mapping], metric: str) -> Measured:
+def pooled(folds: Sequence[Measures], metric: str) -> Measured:
     """All folds' sources as one; each fold's are its own."""
     kept = [fold["statistics"][metric] for fold in folds]
     sources = [source for one in kept for source in one["sources"]]
@@ -194,7 +197,7 @@ def pooled(folds: Sequence[Mapping], metric: str) -> Measured:
     return from_counts(kept[0]["kind"], sources, counts)
 
 
-def value_of(measured: Mapping, metric: str) -> float:
+def value_of(measured: Measures, metric: str) -> float:
     right, every = np.array(measured["statistics"][metric]["counts"]).sum(0)
     return float(right / every)
 
@@ -243,7 +246,7 @@ def verdict(kind: Kind, found: Difference, p: float) -> Verdict:
     return "holds" if low > 0 and p < LEVEL else "does not hold" if high < 0 else "undecided"
 
 
-def judged(columns: Mapping[str, Mapping[int, Mapping]], draws: int = DRAWS) -> list[dict]:
+def judged(columns: Mapping[str, Mapping[int, Measures]], draws: int = DRAWS) -> list[dict[str, Any]]:
     """Every claim with its contrasts, their differences and verdicts; a claim holds if all of its contrasts do.
 
     Args:

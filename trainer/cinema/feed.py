@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -86,7 +86,7 @@ class CinemaFeed:
             for one in random.integers(2**20, size=len(rows))
         ]
         tracks = {"p": np.full(len(rows), self._policy.primary), "s": np.array(others)}
-        found: dict[str, torch.Tensor] = {
+        batch: dict[str, torch.Tensor] = {
             "shot": torch.from_numpy(rows),
             "title": torch.from_numpy(self._title[rows]),
             "track_p": torch.from_numpy(tracks["p"]),
@@ -95,13 +95,13 @@ class CinemaFeed:
         for suffix, which in tracks.items():
             if f"v_{suffix}" in self._streams:
                 frames = np.stack([self._seen[r, s : s + self._frames] for r, s in zip(rows, start, strict=True)])
-                found[f"video_{suffix}"] = torch.from_numpy(frames)
+                batch[f"video_{suffix}"] = torch.from_numpy(frames)
             if f"a_{suffix}" in self._streams:
                 begin = start * FRAMES_A_PICTURE
                 part = [self._heard[r, t, :, b : b + self._mel] for r, t, b in zip(rows, which, begin, strict=True)]
                 loud = np.stack(part).astype(np.float32) + random.uniform(-GAIN_DB, GAIN_DB, (len(rows), 1, 1))
-                found[f"mel_{suffix}"] = torch.from_numpy(10 ** (loud / 10))[:, None].float()
-        return Batch(**found)  # type: ignore[typeddict-item]
+                batch[f"mel_{suffix}"] = torch.from_numpy(10 ** (loud / 10))[:, None].float()
+        return cast(Batch, batch)
 
     def held_out(self) -> Iterator[Batch]:
         """None: probes measure on shots of other voices, words, titles and sounds instead."""

@@ -145,7 +145,8 @@ def envelope(wave: np.ndarray) -> np.ndarray:
     """RMS of each 40 ms, ``[126]``."""
     step = SAMPLE_RATE // 25
     padded = np.pad(wave, (step // 2, step))[: MEL_FRAMES * step]
-    return np.sqrt(np.square(padded.reshape(MEL_FRAMES, step)).mean(1))
+    levels: np.ndarray = np.sqrt(np.square(padded.reshape(MEL_FRAMES, step)).mean(1))
+    return levels
 
 
 def columns(shots: Sequence[Shot], clips: Clips) -> dict[str, Any]:

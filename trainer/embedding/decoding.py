@@ -314,4 +314,5 @@ def pixels(frame: Any, size: Sequence[int]) -> bytes:
     """A frame as upright RGB of ``size`` (height, width), uint8."""
     turns = round(frame.rotation / 90)
     height, width = size[::-1] if turns % 2 else size
-    return np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), turns).tobytes()
+    upright: np.ndarray = np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), turns)
+    return upright.tobytes()

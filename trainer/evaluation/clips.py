@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def embed_clips(
     return Files(rows[:, : encoder.audio_size], rows[:, encoder.audio_size :], digests, skipped, computed)
 
 
-def packed(encoder: Encoder, windows: list[dict]) -> np.ndarray:
+def packed(encoder: Encoder, windows: list[dict[str, Any]]) -> np.ndarray:
     parts = []
     for stream, size in (("audio", encoder.audio_size), ("video", encoder.video_size)):
         own = [window["embedding"] for window in windows if window["stream"] == stream]

@@ -119,7 +119,7 @@ def read_wave(path: Path, sample_rate: int) -> np.ndarray:
         raise InputError(f"“{path.name}” cannot be read as sound: {error.args[-1]}.", code="bad_audio") from error
     if not len(data):
         raise InputError(f"“{path.name}” has no samples.", code="empty_file")
-    wave = data.mean(axis=1)
+    wave: np.ndarray = data.mean(axis=1)
     if rate != sample_rate:
         wave = soxr.resample(wave, rate, sample_rate).astype(np.float32)
     return wave

@@ -12,7 +12,8 @@ from shared.quality.shortcut import Probe, probe
 def unit(embeddings: np.ndarray) -> np.ndarray:
     """Rows of length 1, ``[N, D]``."""
     embeddings = embeddings.astype(np.float64)
-    return embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    scaled: np.ndarray = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+    return scaled
 
 
 class Agreement(NamedTuple):
@@ -46,7 +47,8 @@ def places(similar: np.ndarray, own: np.ndarray, others: np.ndarray) -> np.ndarr
     """How many of the others are nearer than one's own, ties half, ``[N]``."""
     # Rounded: the same embedding reached by another sum is a tie.
     similar, own = similar.round(9), own.round(9)[:, None]
-    return ((others & (similar > own)).sum(1) + 0.5 * (others & (similar == own)).sum(1)).astype(np.float64)
+    nearer: np.ndarray = (others & (similar > own)).sum(1) + 0.5 * (others & (similar == own)).sum(1)
+    return nearer.astype(np.float64)
 
 
 def retrieval(queries: np.ndarray, answers: np.ndarray) -> np.ndarray:

@@ -120,7 +120,8 @@ def over(sources: Sequence[str], values: np.ndarray) -> dict[str, Any]:
 
 def both(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Shots that have both tracks, bool ``[N]``."""
-    return np.isfinite(one).all(1) & np.isfinite(other).all(1)
+    there: np.ndarray = np.isfinite(one).all(1) & np.isfinite(other).all(1)
+    return there
 
 
 def agreements(shots: Shots, dubs: Sequence[str]) -> Measures:

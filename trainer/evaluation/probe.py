@@ -142,7 +142,8 @@ def network_of(features: int, outputs: int, shape: Shape) -> nn.Sequential:
 def predict(trained: Trained, inputs: np.ndarray) -> np.ndarray:
     """Probabilities ``[items, classes]``, or values ``[items, 1]`` of a regression; float32."""
     device = next(trained.network.parameters()).device
-    said = trained.network(torch.from_numpy((inputs - trained.mean) / trained.scale).to(device))
+    said: torch.Tensor = trained.network(torch.from_numpy((inputs - trained.mean) / trained.scale).to(device))
     if said.shape[1] > 1:
         return said.softmax(1).cpu().numpy()
-    return said.cpu().numpy() * trained.value[1] + trained.value[0]
+    values: np.ndarray = said.cpu().numpy() * trained.value[1] + trained.value[0]
+    return values

@@ -143,8 +143,10 @@ def sides(split: np.ndarray, sources: np.ndarray, there: np.ndarray, seed: int) 
 def right(said: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
     """1 where a class is right; minus the squared error of a value. Higher is better, float ``[items]``."""
     if classes:
-        return (said.argmax(1) == targets).astype(np.float64)
-    return -((said[:, 0] - targets) ** 2)
+        hits: np.ndarray = said.argmax(1) == targets
+        return hits.astype(np.float64)
+    scores: np.ndarray = -((said[:, 0] - targets) ** 2)
+    return scores
 
 
 def evaluate_long(

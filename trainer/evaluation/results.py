@@ -101,7 +101,7 @@ def write(result: dict[str, Any], folder: Path, predictions: Mapping[str, np.nda
         if predictions:
             side = path.with_suffix(".npz")
             part = side.with_suffix(f".{os.getpid()}.npz")
-            np.savez_compressed(part, **predictions)  # type: ignore[arg-type]
+            np.savez_compressed(part, **predictions)  # type: ignore[arg-type]  # none is named like an argument
             part.replace(side)
             result["predictions"] = side.name
         part = path.with_suffix(f".{os.getpid()}.part")

@@ -50,7 +50,8 @@ class Ranking:
         precision = np.take_along_axis(found, self.last, axis=0) / np.maximum(
             np.take_along_axis(seen, self.last, axis=0), 1e-12
         )
-        return (hits * precision).sum(axis=0) / np.maximum(found[-1], 1e-12)
+        average: np.ndarray = (hits * precision).sum(axis=0) / np.maximum(found[-1], 1e-12)
+        return average
 
     def auc(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Area under the ROC curve of each class, ``[classes]``; nan where a class has no item or no other."""
@@ -62,7 +63,8 @@ class Ranking:
         below = passed[-1] - above
         pairs = hits.sum(axis=0) * misses.sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (hits * (below + (above - before) / 2)).sum(axis=0) / pairs
+            area: np.ndarray = (hits * (below + (above - before) / 2)).sum(axis=0) / pairs
+        return area
 
     def _weight(self, weights: np.ndarray | None) -> np.ndarray:
         return np.ones(self.order.shape) if weights is None else np.asarray(weights, dtype=np.float64)[self.order]

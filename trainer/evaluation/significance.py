@@ -47,10 +47,12 @@ def from_counts(kind: str, sources: Sequence[str], counts: np.ndarray) -> Measur
         total = weights @ counts
         with np.errstate(invalid="ignore", divide="ignore"):
             if kind == RATIO:
-                return total[:, 0] / total[:, 1]
-            if kind == F_MEASURE:
-                return np.nan_to_num(2 * total[:, 0] / (total[:, 1] + total[:, 2]))
-            return total[:, :3].sum(axis=1) / total[:, 3]
+                values: np.ndarray = total[:, 0] / total[:, 1]
+            elif kind == F_MEASURE:
+                values = np.nan_to_num(2 * total[:, 0] / (total[:, 1] + total[:, 2]))
+            else:
+                values = total[:, :3].sum(axis=1) / total[:, 3]
+        return values
 
     return Measured(tuple(sources), values)
 

@@ -23,7 +23,7 @@ def resampled(count: int, fps: float, target: float = 25.0) -> np.ndarray:
     length = math.ceil((count / fps) * target)
     if length <= 1:
         return np.zeros(1, np.int64)
-    indices = np.floor(np.arange(length) * ((count - 1) / (length - 1))).astype(np.int64)
+    indices: np.ndarray = np.floor(np.arange(length) * ((count - 1) / (length - 1))).astype(np.int64)
     indices[-1] = count - 1
     return indices
 
@@ -38,7 +38,8 @@ def uniform(count: int, frames: int = 16) -> np.ndarray:
 def frames_of_clip(count: int, fps: float, frames: int = 16, target: float = 25.0) -> np.ndarray:
     """Indices (int64) of the frames that a clip of ``count`` frames at ``fps`` is encoded by."""
     indices = resampled(count, fps, target)
-    return indices[uniform(len(indices), frames)]
+    chosen: np.ndarray = indices[uniform(len(indices), frames)]
+    return chosen
 
 
 def video_windows(last: float, seconds: float = 3.0) -> list[tuple[float, float]]:

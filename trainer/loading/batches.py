@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -127,11 +127,11 @@ def collate(shots: list[dict[str, Any]]) -> Batch:
     """Shots as one batch; empty without any."""
     if not shots:
         return {}
-    batch = {}
+    batch: dict[str, torch.Tensor] = {}
     for name, first in shots[0].items():
         values = [shot[name] for shot in shots]
         if isinstance(first, int):
             batch[name] = torch.tensor(values, dtype=torch.int64)
         else:
             batch[name] = torch.from_numpy(np.stack(values))
-    return batch  # type: ignore[return-value]
+    return cast(Batch, batch)

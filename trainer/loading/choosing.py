@@ -46,7 +46,9 @@ def held_out_rows(index: Index, usable: np.ndarray, settings: DataSettings) -> n
         return held_out(index.shot_hash[usable], settings.held_out)
     title = index.title[usable]  # Not decreasing, so that nothing has to be sorted.
     begins = np.r_[True, title[1:] != title[:-1]]
-    return held_out(index.title_hash[title[begins]], settings.held_out)[np.cumsum(begins) - 1]
+    by_title = held_out(index.title_hash[title[begins]], settings.held_out)
+    by_shot: np.ndarray = by_title[np.cumsum(begins) - 1]
+    return by_shot
 
 
 def identity(index: Index, settings: DataSettings, length: int) -> str:

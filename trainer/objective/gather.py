@@ -49,7 +49,8 @@ ALONE = Gather()
 
 
 def apply(function: type[torch.autograd.Function], x: Tensor, gather: Gather) -> Tensor:
-    return function.apply(x, gather)  # type: ignore[no-untyped-call]
+    gathered: Tensor = function.apply(x, gather)  # type: ignore[no-untyped-call]  # torch leaves apply untyped
+    return gathered
 
 
 class GatherWithGradient(torch.autograd.Function):

@@ -97,7 +97,9 @@ def hand_on(embeddings: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -
 
 def take(generators: Sequence[torch.Generator]) -> list[Tensor]:
     """The random states of torch on the CPU, on the current CUDA device if it is in use, and of ``generators``."""
-    on_device = [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
+    on_device: list[Tensor] = []
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        on_device = [torch.cuda.get_rng_state()]
     return [*(generator.get_state() for generator in generators), torch.get_rng_state(), *on_device]
 
 

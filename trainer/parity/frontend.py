@@ -56,7 +56,7 @@ def tables(case: Case, stated: Stated, arrays: Arrays) -> None:
     def at_25(row: Stated) -> bool:
         found = windows.resampled(row["n_frames"], row["fps"], target)
         listed = row["resampled_indices"]
-        return (
+        return bool(
             len(found) == row["resampled_length"]
             and zlib.crc32(found.astype("<i4").tobytes()) == row["resampled_indices_crc32"]
             and (listed is None or found.tolist() == listed)
@@ -65,11 +65,11 @@ def tables(case: Case, stated: Stated, arrays: Arrays) -> None:
 
     def in_video(row: Stated) -> bool:
         top, bottom = row["last_timestamp"]
-        return [list(window) for window in windows.video_windows(top / bottom)] == row["windows_s"]
+        return bool([list(window) for window in windows.video_windows(top / bottom)] == row["windows_s"])
 
     def in_audio(row: Stated) -> bool:
         found = windows.audio_windows(row["num_samples"], row["sample_rate"])
-        return [list(window) for window in found] == row["windows_samples"]
+        return bool([list(window) for window in found] == row["windows_samples"])
 
     def cropped(row: Stated) -> bool:
         height, width = windows.scaled_size(row["height"], row["width"], short)

@@ -89,7 +89,8 @@ def signals(seed: int) -> dict[str, tuple[np.ndarray, int]]:
 
     def tones(base: float, t: np.ndarray) -> np.ndarray:
         parts = [np.sin(2 * np.pi * (base * (i + 1) * (1 + 0.3 * q[i]) * t + q[4 + i])) for i in range(4)]
-        return 0.15 * np.sum(parts, axis=0)
+        mixed: np.ndarray = 0.15 * np.sum(np.stack(parts), axis=0)
+        return mixed
 
     fast, slow = np.arange(int(44_100 * 2.5)) / 44_100, np.arange(48_000) / 16_000
     made = {
@@ -106,4 +107,5 @@ def frame(height: int, width: int, index: int, offsets: np.ndarray) -> np.ndarra
     """One frame of a made-up video, uint8 ``[height, width, 3]``."""
     y, x, colour = np.arange(height)[:, None, None], np.arange(width)[None, :, None], np.arange(3)
     down, right = y * (5 + 2 * colour) + 7 * index + offsets, x * (3 + colour)
-    return down.astype(np.uint8) + right.astype(np.uint8)  # both wrap at 256
+    frame: np.ndarray = down.astype(np.uint8) + right.astype(np.uint8)  # both wrap at 256
+    return frame

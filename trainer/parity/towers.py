@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -78,7 +78,8 @@ def convolutional(case: Case, tower: nn.Module, stated: Stated, made: np.ndarray
         for index, block in enumerate(tower.get_submodule(f"blocks.{number}.res_blocks").children())
     }
     seen = {name: tower.get_submodule(path) for name, path in stages.items()} | blocks
-    found, output = watched(tower, tower.encode, seen, made)  # type: ignore[arg-type]
+    encode = cast(Callable[[torch.Tensor], torch.Tensor], tower.encode)  # both kinds have one beside forward
+    found, output = watched(tower, encode, seen, made)
     for name in stages:
         summary(case, name, found[name], stated["stages"][name], CONVOLUTIONAL)
     for name, (mean, spread) in stated["residual_blocks_mean_std"].items():

@@ -41,7 +41,8 @@ class Learner:
 
     def encode(self, inputs: Any) -> Mapping[str, Tensor]:
         with self.autocast():
-            return self.network(inputs)
+            outputs: Mapping[str, Tensor] = self.network(inputs)
+        return outputs
 
     @contextmanager
     def of_all_processes(self, inputs: dict[str, Tensor]) -> Iterator[None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -80,9 +80,10 @@ def embedded(
                 streams: Mapping[str, torch.Tensor] = model(prepared(batch, front, device, masks))
             for name, value in streams.items():
                 found.setdefault(name, []).append(value.cpu().numpy())
+            given = cast(Mapping[str, torch.Tensor], batch)
             for name in ("shot", "track_p", "track_s"):
-                if name in batch:
-                    found.setdefault(name, []).append(batch[name].numpy())  # type: ignore[literal-required]
+                if name in given:
+                    found.setdefault(name, []).append(given[name].numpy())
     finally:
         model.train(training)
     return {name: np.concatenate(values) for name, values in found.items()}

@@ -37,7 +37,7 @@ class Training:
         self.objective = Objective(recipe).to(device)
         self.front = MelFrontEnd(recipe.audio).to(device)
         decay = recipe.optimiser.ema
-        blend = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        blend = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.average = AveragedModel(self.model, multi_avg_fn=blend) if decay else None
         self.optimiser = adamw(self.model, self.objective, recipe.optimiser, device)
         seed_everything(recipe.running.seed + processes.rank)  # other masks and paths in each

@@ -53,6 +53,7 @@ def write_shard(folder: Path, number: int, samples: Iterable[Sample], skipped: I
     try:
         with half.open("wb") as raw:
             file = HashingFile(raw)
+            # A stream needs no more than write(); tarfile's types ask for a whole file.
             with tarfile.open(fileobj=file, mode="w|", format=tarfile.USTAR_FORMAT, bufsize=2**20) as tar:  # type: ignore[call-overload]
                 shots = [add(tar, sample) for sample in samples]
             raw.flush()

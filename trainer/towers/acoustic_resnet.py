@@ -118,7 +118,8 @@ class Bottleneck(nn.Module):
             x = in_mel + in_time
         else:
             x = functional.relu(self.norm_b(self.conv_b(x)))
-        return self.norm_c(self.conv_c(x))
+        x = self.norm_c(self.conv_c(x))
+        return x
 
 
 def conv(width: int, out: int, kernel: Axes, stride: Axes) -> nn.Conv3d:

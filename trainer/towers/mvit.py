@@ -109,6 +109,7 @@ class PatchEmbedding(nn.Module):
         padding = tuple(side // 2 for side in kernel)
         norm, convolution = (nn.BatchNorm3d, nn.Conv3d) if len(kernel) == 3 else (nn.BatchNorm2d, nn.Conv2d)
         self.norm = norm(channels, affine=False)
+        # Which of the two it is decides how many sides a kernel has.
         self.proj = convolution(channels, WIDTH, kernel, stride, padding)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, Grid]:
@@ -162,7 +163,8 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.fc2(functional.gelu(self.fc1(x)))
+        x = self.fc2(functional.gelu(self.fc1(x)))
+        return x
 
 
 def start(module: nn.Module) -> None:

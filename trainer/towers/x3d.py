@@ -98,7 +98,8 @@ class Bottleneck(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = functional.relu(self.norm_a(self.conv_a(x)))
         x = functional.silu(self.norm_b(self.conv_b(x)))
-        return self.norm_c(self.conv_c(x))
+        x = self.norm_c(self.conv_c(x))
+        return x
 
 
 class SqueezeExcitation(nn.Module):
@@ -112,7 +113,8 @@ class SqueezeExcitation(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * self.block(x.mean((2, 3, 4), keepdim=True))
+        gate: torch.Tensor = self.block(x.mean((2, 3, 4), keepdim=True))
+        return x * gate
 
 
 class Head(nn.Module):

@@ -29,7 +29,7 @@ class FreeVc(CoquiConverter):
 
         speaker = one_file(self._folder, "speaker_encoder.pt", "speaker_encoder*")
 
-        class Local(freevc.FreeVC):  # type: ignore[misc,unused-ignore]
+        class Local(freevc.FreeVC):  # type: ignore[misc,unused-ignore]  # without its library: Any
             def load_pretrained_speaker_encoder(self) -> None:
                 self.enc_spk_ex = freevc.SpeakerEncoderEx(str(speaker))
 

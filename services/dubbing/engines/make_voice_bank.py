@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from services.dubbing.engines.kokoro import LANGUAGES, PROBES, KokoroSynthesizer, prosody_style
+from services.dubbing.engines.kokoro import PROBES, KokoroSynthesizer, prosody_style
+from services.dubbing.engines.kokoro_phonemes import LANGUAGES
 from services.dubbing.engines.kokoro_search import COORDINATES, USUAL_HZ
 from services.dubbing.engines.kokoro_voices import COLOUR, STYLES, read_style
 from services.dubbing.finishing import trim
@@ -70,7 +71,9 @@ def make(weights: WeightFiles, path: Path, count: int = COUNT) -> None:
     vectors = {style: read_style(weights.path("kokoro-voices"), style) for style in STYLES}
     colours = np.stack([vectors[style][:, :COLOUR] for style in STYLES])
     natural: dict[str, float] = {}
-    shares, pitches, embeddings = [], [], []
+    shares: list[np.ndarray] = []
+    pitches: list[float] = []
+    embeddings: list[np.ndarray] = []
     while len(shares) < count:
         gender = str(rng.choice(["f", "m"]))
         pool = [index for index, style in enumerate(STYLES) if style[1] == gender]

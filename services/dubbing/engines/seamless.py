@@ -165,7 +165,7 @@ class SeamlessSynthesizer:
                 text_max_new_tokens=len(tokens) + 1,
                 **self._of_version(speaker, len(tokens)),
             )
-        audio = waveform.float().cpu().numpy().reshape(-1)[: int(lengths.reshape(-1)[0])].astype(np.float32)
+        audio: np.ndarray = waveform.float().cpu().numpy().reshape(-1)[: int(lengths.reshape(-1)[0])].astype(np.float32)
         if not audio.size or not np.isfinite(audio).all():
             raise EngineError("SeamlessM4T returned no usable sound for this text.", code="engine_failed")
         return audio

@@ -209,7 +209,7 @@ def noise_by_row(torch: Any, seeds: Sequence[int]) -> Iterator[None]:
         ]
         return torch.from_numpy(np.ascontiguousarray(np.stack(rows)))
 
-    class ByRow(TorchFunctionMode):  # type: ignore[misc,unused-ignore]
+    class ByRow(TorchFunctionMode):  # type: ignore[misc,unused-ignore]  # without its library: Any
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if func is torch.randn:
                 shape = args[0] if len(args) == 1 and not isinstance(args[0], int) else args

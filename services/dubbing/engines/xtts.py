@@ -144,7 +144,8 @@ class XttsSynthesizer:
         short = code.split("-", maxsplit=1)[0]
         if len(part) > model.tokenizer.char_limits.get(short, 250):
             return len(part) < 2
-        return len(model.tokenizer.encode(part.strip().lower(), lang=short)) < model.args.gpt_max_text_tokens - 2
+        tokens = len(model.tokenizer.encode(part.strip().lower(), lang=short))
+        return tokens < int(model.args.gpt_max_text_tokens) - 2
 
     def _speak(self, model: Any, text: str, code: str, conditioning: tuple[Any, Any], speed: float) -> Audio:
         latents, embedding = conditioning
@@ -249,7 +250,7 @@ def library_model() -> Any:
     import torch
     from TTS.tts.models import xtts
 
-    class ReadOnly(xtts.Xtts):  # type: ignore[misc,unused-ignore]
+    class ReadOnly(xtts.Xtts):  # type: ignore[misc,unused-ignore]  # without its library: Any
         def _load_checkpoint(self, model_path: Path) -> Any:
             with xtts._legacy_safe_globals():
                 return torch.load(model_path, map_location="cpu", weights_only=True)["model"]

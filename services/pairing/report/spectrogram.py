@@ -39,7 +39,8 @@ def levels(audio: np.ndarray, width: int, height: int) -> np.ndarray:
     power = mel_power(audio, SAMPLE_RATE, WINDOW, hop, round(height * whole / shown))[:, :height]
     decibels = 10 * np.log10(np.maximum(power, 1e-12))
     scaled = (decibels - FLOOR_DB) / (CEILING_DB - FLOOR_DB)
-    return np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8).T[::-1]
+    picture: np.ndarray = np.rint(np.clip(scaled, 0, 1) * 255).astype(np.uint8).T[::-1]
+    return picture
 
 
 def webp(audio: np.ndarray, width: int, height: int) -> bytes:

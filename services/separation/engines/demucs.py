@@ -110,7 +110,7 @@ class Demucs:
         context = round(CONTEXT_SECONDS * SAMPLE_RATE)
         out, at = np.empty(mix.shape, np.float32), 0
         for piece in blocks.separate(
-            _Whole(self),
+            self._separate,
             lambda first, last: mix[:, first:last],
             0,
             samples,
@@ -143,7 +143,8 @@ class Demucs:
         """The vocals of stereo at the networks' own rate, ``[2, samples]``: what ``demucs.apply.apply_model`` gives."""
         total = sum(member.weight for member in self._members)
         parts = (np.float32(member.weight / total) * self._by_segments(member, audio) for member in self._members)
-        return np.sum(list(parts), axis=0, dtype=np.float32)
+        vocals: np.ndarray = np.stack(list(parts)).sum(axis=0, dtype=np.float32)
+        return vocals
 
     def _by_segments(self, member: Member, audio: np.ndarray) -> np.ndarray:
         """Overlapping segments, each faded in and out by a triangle."""
@@ -185,13 +186,6 @@ class Demucs:
             first = (out.shape[-1] - length) // 2
             results |= dict(zip(chosen, out[..., first : first + length], strict=True))
         return [results[at] for at in offsets]
-
-
-class _Whole:
-    """The engine as :func:`services.separation.blocks.separate` sees it: one block at a time."""
-
-    def __init__(self, engine: Demucs) -> None:
-        self.vocals = engine._separate
 
 
 def around(audio: np.ndarray, first: int, count: int) -> np.ndarray:

@@ -132,7 +132,7 @@ def repository(root: Path) -> Any:
     from demucs.hf import load_safetensors_model
     from demucs.repo import LocalRepo
 
-    class Folder(LocalRepo):  # type: ignore[misc,unused-ignore]
+    class Folder(LocalRepo):  # type: ignore[misc,unused-ignore]  # without its library: Any
         def has_model(self, sig: str) -> bool:
             return (root / f"{sig}.safetensors").is_file() or super().has_model(sig)
 

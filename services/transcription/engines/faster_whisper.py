@@ -63,7 +63,7 @@ def short_window_model(path: str, options: EngineOptions) -> WhisperModel:
     """A WhisperModel whose encoder sees no more silence than it needs and remembers the last sound it saw."""
     from faster_whisper import WhisperModel
 
-    class ShortWindowModel(WhisperModel):  # type: ignore[misc,unused-ignore]
+    class ShortWindowModel(WhisperModel):  # type: ignore[misc,unused-ignore]  # without its library: Any
         full_window = False
         _seen: np.ndarray | None = None
         _encoded: Any = None

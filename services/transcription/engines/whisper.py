@@ -121,7 +121,7 @@ class OpenAIWhisper:
         # The package gives its beams the sound of one window only; here every beam gets that of its own window.
         task._get_audio_features = lambda mel: encode(mel).repeat_interleave(beams, dim=0)
         task._detect_language = lambda features, tokens: detect(features[::beams], tokens)
-        return task.run(self._torch.stack([self._window(audio) for audio in audios]))
+        return list(task.run(self._torch.stack([self._window(audio) for audio in audios])))
 
     def _listen(self, audio: Audio, language: str | None, first: Any) -> list[Segment]:
         if first is not None and language is None:

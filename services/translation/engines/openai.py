@@ -46,8 +46,11 @@ class Translations(BaseModel):
     translations: list[str]
 
 
-SCHEMA = {"name": "translations", "strict": True, "schema": Translations.model_json_schema()}
-SCHEMA["schema"]["additionalProperties"] = False  # type: ignore[index]
+SCHEMA = {
+    "name": "translations",
+    "strict": True,
+    "schema": {**Translations.model_json_schema(), "additionalProperties": False},
+}
 
 
 class Refused(Exception):
