@@ -65,6 +65,7 @@ lint: $(VENV)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/python requirements/check_locks.py
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 setup: $(VENV)/run
 

@@ -122,7 +122,7 @@ class Encoder:
         Raises:
             InputError: It cannot be read; the code says why.
         """
-        from trainer.embedding.files import embed_file
+        from trainer.embedding.files import embed_file  # pyarrow and decoding, which waves and clips do not need
 
         return embed_file(self, Path(path), crops=crops)
 

@@ -43,6 +43,7 @@ from services.api.metrics import Scrape
 from services.api.schemas import EventPage, NewJob
 from services.api.state import Services
 from services.api.webhooks import deliverer
+from services.api.write_probe import WriteProbe
 from shared.errors import StorageError
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
@@ -82,7 +83,7 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
         files=BlobFiles(settings.store()),
         broadcast=Broadcast(database),
         metrics=Scrape(database),
-        probe=health.WriteProbe(database),
+        probe=WriteProbe(database),
         waking=ThreadPoolExecutor(2, "wake"),
     )
     problems.install(app)

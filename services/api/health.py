@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -17,13 +15,8 @@ from services.api.problems import documented
 from services.api.schemas import Health
 from services.api.state import Here, Services
 from shared.errors import CounterdubError
-from shared.jobs.database import Database
-from shared.jobs.tables import Idempotency, now
 
 ANSWER_S = 2.0
-PROBE = "readyz"
-"""Owner and key of the row that is written: no API key has such an id."""
-PROBE_S = 5.0
 
 router = APIRouter(tags=["service"])
 log = logging.getLogger(__name__)
@@ -67,33 +60,6 @@ def database(here: Services) -> None:
     with here.database.read() as session:
         session.execute(text("SELECT 1"))
     here.probe.check()
-
-
-class WriteProbe:
-    """Whether the database takes a write: one with a full disk, or one that stands by, answers every question."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._lock = threading.Lock()
-        self._until = 0.0
-        self._error: CounterdubError | None = None
-
-    def check(self) -> None:
-        """
-        Raises:
-            CounterdubError: As the latest write did.
-        """
-        with self._lock:
-            if time.monotonic() >= self._until:
-                self._error = None
-                try:
-                    with self._database.write() as session:
-                        session.merge(Idempotency(owner=PROBE, key=PROBE, request_hash="", created=now()))
-                except CounterdubError as error:
-                    self._error = error
-                self._until = time.monotonic() + PROBE_S
-            if self._error is not None:
-                raise self._error
 
 
 def broker(here: Services) -> None:

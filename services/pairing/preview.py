@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from services.pairing.report.sound import mp3, peaks
 from services.pairing.report.spectrogram import webp
-from services.pairing.shots import read_shots
+from services.pairing.shots import read_shots, spread
 from services.pairing.stage import QUEUE, no_engines
 from shared.audio.files import read
 from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Stage, Work
 from shared.records import SAMPLE_RATE, SCHEMA_VERSION
 from shared.settings import PairingSettings, Section, Settings
-
-Item = TypeVar("Item")
 
 
 class PreviewOptions(Section):
@@ -41,13 +39,6 @@ def options(settings: Settings) -> PreviewOptions:
         height=report.spectrogram_height,
         bitrate=report.preview_bitrate,
     )
-
-
-def spread(items: Sequence[Item], count: int) -> list[Item]:
-    """At most ``count`` of the items, evenly spread from the first on."""
-    if count >= len(items):
-        return list(items)
-    return [items[number * len(items) // count] for number in range(count)]
 
 
 def run(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.audio.files import read
 from shared.media.muxing import mux
@@ -15,6 +15,8 @@ from shared.pipeline.stage import Scope, Work
 from shared.records import SAMPLE_RATE, Probe, Shot
 from shared.schemas.layout import track_language
 from shared.settings import LimitSettings, PairingSettings, Section
+
+Item = TypeVar("Item")
 
 
 class PictureOptions(Section):
@@ -56,3 +58,10 @@ def shots(
 
 def read_shots(path: Path) -> list[Shot]:
     return [Shot.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most ``count`` of the items, evenly spread from the first on."""
+    if count >= len(items):
+        return list(items)
+    return [items[number * len(items) // count] for number in range(count)]

@@ -12,7 +12,7 @@ import numpy as np
 
 from shared import languages
 from shared.errors import InputError, UsageError
-from shared.media.opening import Decoded, open_media, packets
+from shared.media.opening import Decoded, as_float, open_media, packets
 
 LONG_ENOUGH = 0.5
 """Share of the longest picture's length that the film must have: covers and trailers are shorter."""
@@ -177,8 +177,6 @@ def sounding(path: Path, index: int) -> bool:
 
 def anything(container: Any, stream: Any) -> bool:
     """Whether one of the next seconds of a stream is above :data:`HEARD`."""
-    from shared.media.sound import as_float
-
     seconds = 0.0
     for frame in Decoded(container, stream):
         block = as_float(frame)

@@ -10,6 +10,7 @@ from typing import Any
 
 import av
 import av.error
+import numpy as np
 
 from shared.errors import InputError
 from shared.records import Restart
@@ -159,6 +160,19 @@ class Decoded(Iterator[Any]):
 
 RETRIES = 1000
 """Damaged places in a row after which the rest of a file is given up."""
+
+
+def as_float(frame: Any) -> np.ndarray:
+    """An audio frame as ``[samples, channels]`` float32, full scale 1."""
+    data: np.ndarray = frame.to_ndarray()
+    data = data.T if frame.format.is_planar else data.reshape(-1, frame.layout.nb_channels)
+    if data.dtype == np.uint8:
+        samples: np.ndarray = (data.astype(np.float32) - 128) / 128
+    elif np.issubdtype(data.dtype, np.integer):
+        samples = (data / float(2 ** (8 * data.dtype.itemsize - 1))).astype(np.float32)
+    else:
+        samples = np.nan_to_num(data.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
+    return samples
 
 
 def packets(container: av.container.InputContainer, *streams: Any, restarts: Sequence[Restart] = ()) -> Iterator[Any]:

@@ -17,7 +17,7 @@ import soxr
 from shared.audio.files import FlacWriter
 from shared.errors import InputError, StorageError
 from shared.media import child
-from shared.media.opening import Decoded, audio_stream, open_media
+from shared.media.opening import Decoded, as_float, audio_stream, open_media
 from shared.media.probing import origin
 from shared.records import SAMPLE_RATE, Probe
 from shared.settings import LimitSettings
@@ -256,16 +256,3 @@ def downmix(names: tuple[str, ...]) -> np.ndarray:
     if len(names) == 1:
         return np.ones((1, 2), np.float32)
     return np.array([DOWNMIX.get(name, (0.5, 0.5)) for name in names], dtype=np.float32)
-
-
-def as_float(frame: Any) -> np.ndarray:
-    """An audio frame as ``[samples, channels]`` float32, full scale 1."""
-    data: np.ndarray = frame.to_ndarray()
-    data = data.T if frame.format.is_planar else data.reshape(-1, frame.layout.nb_channels)
-    if data.dtype == np.uint8:
-        samples: np.ndarray = (data.astype(np.float32) - 128) / 128
-    elif np.issubdtype(data.dtype, np.integer):
-        samples = (data / float(2 ** (8 * data.dtype.itemsize - 1))).astype(np.float32)
-    else:
-        samples = np.nan_to_num(data.astype(np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
-    return samples

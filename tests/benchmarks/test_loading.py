@@ -26,7 +26,7 @@ import pytest
 import torch
 
 from shared.media.aac import AacEncoder
-from shared.media.sound import as_float
+from shared.media.opening import as_float
 from tests.conftest import ROOT
 from trainer.frontend.windows import uniform
 from trainer.loading.batches import Batches, Plan

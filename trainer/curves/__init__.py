@@ -1,5 +1,5 @@
 """A run's metrics as one page with curves."""
 
-from trainer.curves.page import write_page
+from trainer.curves.page import draw_page
 
-__all__ = ["write_page"]
+__all__ = ["draw_page"]

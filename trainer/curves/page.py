@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from trainer.curves.svg import Curve, chart
 from trainer.recipe import Recipe, to_toml
-from trainer.running import checkpoints
 
 Lines = Sequence[dict[str, Any]]
 
 
-def write_page(path: Path, recipe: Recipe, lines: Lines, steps: int) -> None:
-    """Draw the lines of ``metrics.jsonl``; the file is whole at any time.
-
-    Raises:
-        StorageError: ``disk_full`` or ``not_writable``.
-    """
-    from shared.disk import storage_errors
-
-    text = page(recipe, lines, steps)
-    with storage_errors("the page of curves"):
-        checkpoints.replace(path, lambda file: file.write(text.encode()))
-
-
-def page(recipe: Recipe, lines: Lines, steps: int) -> str:
+def draw_page(recipe: Recipe, lines: Lines, steps: int) -> str:
+    """The lines of ``metrics.jsonl`` as a page of HTML."""
     from importlib import resources
 
     from jinja2 import Environment

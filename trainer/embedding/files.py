@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,7 @@ from shared.errors import CounterdubError, InputError
 from shared.media import child
 from trainer.embedding.ahead import ahead
 from trainer.embedding.reading import Cut, windows
-from trainer.embedding.rows import Row, schema, table
-
-if TYPE_CHECKING:
-    from trainer.encoder import Encoder
+from trainer.embedding.rows import FileEncoder, Row, schema, table
 
 SOUNDS = 64
 """Windows of sound embedded at a time."""
@@ -39,14 +36,14 @@ class Summary(NamedTuple):
     """For each file that has none: ``file``, ``code``, ``message``."""
 
 
-def embed_file(encoder: Encoder, path: Path, *, crops: bool = False, heads: bool = False) -> pa.Table:
+def embed_file(encoder: FileEncoder, path: Path, *, crops: bool = False, heads: bool = False) -> pa.Table:
     """Rows of one file; see :meth:`trainer.encoder.Encoder.embed`."""
     cuts = windows(path, encoder.recipe, streams_of(encoder))
     return table(rows_of(encoder, str(path), cuts, crops=crops, heads=heads), schema(encoder, heads))
 
 
 def embed_files(
-    encoder: Encoder,
+    encoder: FileEncoder,
     paths: Sequence[Path],
     out: Path,
     *,
@@ -104,12 +101,12 @@ def embed_files(
     return Summary(done, rows, failed)
 
 
-def streams_of(encoder: Encoder) -> set[str]:
+def streams_of(encoder: FileEncoder) -> set[str]:
     """What the encoder has towers for."""
     return {stream for stream, size in (("audio", encoder.audio_size), ("video", encoder.video_size)) if size}
 
 
-def rows_of(encoder: Encoder, file: str, cuts: Iterable[Cut], *, crops: bool, heads: bool) -> Iterator[Row]:
+def rows_of(encoder: FileEncoder, file: str, cuts: Iterable[Cut], *, crops: bool, heads: bool) -> Iterator[Row]:
     """Embed windows: sounds many at a time, a picture's five crops at a time."""
     waiting: list[Cut] = []
     for cut in cuts:
@@ -128,7 +125,7 @@ def rows_of(encoder: Encoder, file: str, cuts: Iterable[Cut], *, crops: bool, he
     yield from of_sounds(encoder, file, waiting, heads)
 
 
-def of_sounds(encoder: Encoder, file: str, cuts: Sequence[Cut], heads: bool) -> Iterator[Row]:
+def of_sounds(encoder: FileEncoder, file: str, cuts: Sequence[Cut], heads: bool) -> Iterator[Row]:
     if not cuts:
         return
     waves = np.zeros((len(cuts), max(len(cut.data) for cut in cuts)), np.float32)

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 
-if TYPE_CHECKING:
-    from trainer.encoder import Encoder
+from trainer.recipe import Recipe
 
 VERSION = "1"
 """Of the schema."""
+
+
+class FileEncoder(Protocol):
+    """Who embeds: :class:`trainer.encoder.Encoder`, whose attributes and methods these are."""
+
+    id: str
+    recipe: Recipe
+    audio_size: int
+    video_size: int
+
+    def audio(self, waves: np.ndarray, *, heads: bool = False) -> np.ndarray: ...
+
+    def video(self, clips: np.ndarray, *, heads: bool = False) -> np.ndarray: ...
 
 
 class Row(NamedTuple):
@@ -29,7 +41,7 @@ class Row(NamedTuple):
     """float32 ``[D]``."""
 
 
-def schema(encoder: Encoder, heads: bool) -> pa.Schema:
+def schema(encoder: FileEncoder, heads: bool) -> pa.Schema:
     """Columns, and in the metadata which encoder made them."""
     return pa.schema(
         [

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from shared.disk import storage_errors
 from shared.engines import engine_class
 from shared.errors import Cancelled, EngineError, InputError, StorageError
 from shared.stop_signals import stop_signals
@@ -248,9 +249,11 @@ class Run:
         self.saved = self.training.step
 
     def draw(self) -> None:
-        from trainer.curves import write_page
+        from trainer.curves import draw_page
 
-        write_page(self.folder.curves, self.training.recipe, list(read(self.folder.metrics)), self.steps)
+        page = draw_page(self.training.recipe, list(read(self.folder.metrics)), self.steps)
+        with storage_errors("the page of curves"):
+            self.folder.write(self.folder.curves, page)
 
     def end(self, state: str, error: BaseException | None = None) -> None:
         if self.processes.first:

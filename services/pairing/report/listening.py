@@ -10,9 +10,9 @@ from typing import Any
 from markupsafe import Markup
 
 from services.pairing.facts import TOUCH_SECONDS
-from services.pairing.preview import spread
 from services.pairing.report import charts
 from services.pairing.report.reading import TitleFiles, track_name
+from services.pairing.shots import spread
 from services.pairing.timeline import Timeline
 from shared.records import DubbedUtterance, Utterance
 from shared.schemas.layout import ORIG

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from tests.trainer.running.feeds import small
-from trainer.curves import write_page
+from trainer.curves import draw_page
 from trainer.curves.svg import Curve, chart, thinned, ticks
 
 
@@ -30,10 +29,9 @@ def lines(steps: int) -> list[dict[str, Any]]:
     return found
 
 
-def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
+def test_the_page_is_whole_and_needs_nothing_else() -> None:
     recipe = small("tiny-en", "description='<script>alert(1)</script>'")
-    write_page(tmp_path / "curves.html", recipe, lines(1500), 1500)
-    text = (tmp_path / "curves.html").read_text()
+    text = draw_page(recipe, lines(1500), 1500)
     assert "<script>" not in text and not re.search(r"(src|href)\s*=|url\(|@import", text)
     assert len(text) < 300_000
     pictures = re.findall(r"<svg.*?</svg>", text, re.S)
@@ -44,9 +42,8 @@ def test_the_page_is_whole_and_needs_nothing_else(tmp_path: Path) -> None:
         assert said in text
 
 
-def test_a_run_that_has_not_begun_has_a_page(tmp_path: Path) -> None:
-    write_page(tmp_path / "curves.html", small("tiny-en"), [], 10)
-    assert "Step 0 of 10" in (tmp_path / "curves.html").read_text()
+def test_a_run_that_has_not_begun_has_a_page() -> None:
+    assert "Step 0 of 10" in draw_page(small("tiny-en"), [], 10)
 
 
 def test_points_lie_where_their_values_are() -> None:
