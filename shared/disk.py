@@ -48,8 +48,11 @@ def storage_error(error: OSError, what: str) -> CounterdubError:
 
 
 def for_service(error: CounterdubError) -> CounterdubError:
-    """The error as a service tells it: there is no command to run again and no output folder to choose, and a disk
-    that is full or cannot be written to now may be well in a moment."""
+    """The error as a service tells it.
+
+    There is no command to run again and no output folder to choose, and a disk that is full or cannot be written to now
+    may be well in a moment.
+    """
     if error.code not in IN_SERVICE or error.details.get("part"):
         return error
     told = StorageError(IN_SERVICE[error.code], code=error.code, stage=error.stage, retryable=True, **error.details)

@@ -181,8 +181,10 @@ class VoiceConverter(Engine, Protocol):
 
 
 def clones(name: str) -> bool:
-    """Whether a synthesiser takes the voice from a reference, known without importing it: the planner asks, wherever
-    it runs. Entry points in the group ``counterdub.cloning`` say so beside those of ``counterdub.synthesizer``.
+    """Whether a synthesiser takes the voice from a reference, known without importing it.
+
+    The planner asks, wherever it runs. Entry points in the group ``counterdub.cloning`` say so beside those of
+    ``counterdub.synthesizer``.
     """
     return name in registered("cloning")
 

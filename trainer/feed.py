@@ -65,5 +65,5 @@ class MakeFeed(Protocol):
     """What an entry point of ``counterdub.feed`` is."""
 
     def __call__(self, data: str, recipe: Any, rank: int, world: int) -> Feed:
-        """``data``: folder of the data. Raises InputError ``empty_dataset``, ``no_index``, ``too_few_titles`` …"""
+        """Open the folder ``data``. InputErrors: ``empty_dataset``, ``no_index``, ``too_few_titles`` and others."""
         ...

@@ -56,8 +56,10 @@ def list_metrics(
     cursor: Cursor = None,
     format: Annotated[Literal["json", "jsonl"] | None, Query(description="Instead of Accept.")] = None,
 ) -> Response:
-    """In order of steps. A step may have a line of the training and, later, one of validation (`held_out`): ask again
-    from the step that was reached, and take the newer line where there are two of a kind.
+    """In order of steps.
+
+    A step may have a line of the training and, later, one of validation (`held_out`): ask again from the step that was
+    reached, and take the newer line where there are two of a kind.
     """
     with here.database.read() as session:
         own_training(session, caller, training_id)

@@ -110,8 +110,10 @@ def file_name(metadata: str) -> str:
 
 
 def safe_label(name: str) -> str:
-    """A file name for people: no folders, no control or invisible characters, not too long, and at most a short suffix:
-    the store keeps it."""
+    """A file name for people: no folders, no control or invisible characters, not too long, a short suffix at most.
+
+    The store keeps the suffix.
+    """
     last = re.split(r"[/\\]", unicodedata.normalize("NFC", name))[-1]
     text = "".join(char for char in last if unicodedata.category(char) not in INVISIBLE).strip(" .")
     suffix = PurePosixPath(text).suffix

@@ -24,7 +24,8 @@ class WriteProbe:
         self._error: CounterdubError | None = None
 
     def check(self) -> None:
-        """
+        """Write, unless that was done a moment ago.
+
         Raises:
             CounterdubError: As the latest write did.
         """

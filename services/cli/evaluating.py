@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 def encoders(names: list[str], seed: int, device: str) -> Iterator[tuple[str, Any]]:
-    """Label and encoder of each ``--checkpoint``, loaded one after the other; the first at once, before anything is
-    written for it."""
+    """Label and encoder of each ``--checkpoint``, loaded one after the other.
+
+    The first is loaded at once, before anything is written for it.
+    """
     from trainer.evaluation.baselines import encoder_of
 
     def loaded(name: str) -> tuple[str, Any]:

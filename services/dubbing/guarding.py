@@ -35,7 +35,8 @@ class Guard:
     recognizer: Any | None = None
 
     def doubt(self, text: str, audio: np.ndarray, rate: int, expected: float) -> Doubt:
-        """
+        """What speaks against this being the text.
+
         Args:
             audio: Trimmed, mono at ``rate``.
             expected: Seconds that the text should take at the speed it was spoken at.

@@ -15,8 +15,11 @@ from shared.settings import LimitSettings
 def run(
     scope: Scope, inputs: Mapping[str, Path], settings: LimitSettings, engines: Mapping[str, Any], work: Work
 ) -> dict[str, Path]:
-    """Outputs ``video``. The scope's ``extra`` names kind, locator and title: each title fetches for itself, since what
-    a URL leads to may change and may not be everybody's."""
+    """Outputs ``video``.
+
+    The scope's ``extra`` names kind, locator and title: each title fetches for itself, since what a URL leads to may
+    change and may not be everybody's.
+    """
     path = work.path("video")
 
     def progress(received: int, expected: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Inputs that come chunk by chunk: ``background/0000``, ``background/0001``, …"""
+"""Inputs that come chunk by chunk (``background/0000``, ``background/0001``, …)."""
 
 from __future__ import annotations
 

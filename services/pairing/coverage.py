@@ -16,11 +16,10 @@ DUBBED, WITHOUT_WORDS, FAILED = "dubbed", "without_words", "failed"
 
 
 def coverage(facts: TitleFacts, track: TrackFacts, start: float, end: float) -> dict[str, float]:
-    """Seconds of the original's speech in ``[start, end]`` by what became of them on a track; people who speak at once
-    count each.
+    """Seconds of the original's speech in ``[start, end]`` by what became of them on a track.
 
-    ``dubbed``; ``without_words``, voice that got no line (songs, whispers, voices under others); ``failed``, lines that
-    could not be spoken; and the reasons of lines that were dropped.
+    People who speak at once count each. ``dubbed``; ``without_words``, voice that got no line (songs, whispers, voices
+    under others); ``failed``, lines that could not be spoken; and the reasons of lines that were dropped.
     """
     spoken = {line.id for line in track.spoken if line.status not in NOT_SPOKEN}
     lines = facts.utterances.within(start, end)

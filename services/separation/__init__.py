@@ -1,0 +1,1 @@
+"""Second stage: split a mix into vocals and background."""

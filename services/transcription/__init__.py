@@ -1,0 +1,1 @@
+"""Third stage: what is said, when and by whom; what dubs and backgrounds sound like to a recogniser."""

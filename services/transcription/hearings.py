@@ -69,9 +69,10 @@ def heard_words(segment: Segment, window: Span | None = None) -> list[Heard]:
 
 
 def unlooped(words: Sequence[Heard], language: str) -> tuple[list[Heard], list[Heard]]:
-    """Words without loops, and the loops: of a phrase that comes again and again in a short time only the first stays,
-    and that only where the recogniser was sure of it.
+    """Words without loops, and the loops.
 
+    Of a phrase that comes again and again in a short time only the first stays, and that only where the recogniser was
+    sure of it.
     Short phrases count when they follow one another (“hate, hate, hate, …”), longer ones with others between too.
     """
     keys = [normalise(heard.word.text, language) for heard in words]

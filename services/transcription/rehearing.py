@@ -55,9 +55,9 @@ def hear_again(
     speech: Sequence[Span],
     settings: TranscriptionSettings,
 ) -> list[Heard]:
-    """The surer text of a stretch when it is believable and heard alike in all of ``sounds`` (mono 16 kHz, same clock),
-    spread over the stretch.
+    """The surer text of a stretch, spread over it, when it is believable and heard alike in all of ``sounds``.
 
+    Those are mono, 16 kHz, on the same clock.
     A recogniser that hears one second of a crowd writes something else each time. Words come with times inside ``gap``:
     the detector knows better where a lone voice is than the recogniser, whose word times are poor in short windows.
     """

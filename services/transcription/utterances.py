@@ -77,8 +77,10 @@ def split(words: Sequence[Heard], gap: float, longest: float) -> list[list[Heard
 
 
 def reunite(groups: Sequence[list[Heard]], least: int) -> list[list[Heard]]:
-    """Groups of fewer than ``least`` letters go to the next one if that is near: an “I” whose time was misjudged is no
-    line of its own. Its words then stand directly before that group."""
+    """Groups of fewer than ``least`` letters go to the next one if that is near.
+
+    An “I” whose time was misjudged is no line of its own. Its words then stand directly before that group.
+    """
     out: list[list[Heard]] = []
     for group in groups:
         scrap = out[-1] if out else []

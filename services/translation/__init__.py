@@ -1,0 +1,1 @@
+"""Fourth stage, per language: lines translated to fit the time they have."""

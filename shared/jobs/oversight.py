@@ -1,5 +1,6 @@
-"""What whoever started worker processes holds them to, from outside: a call that never returns to Python keeps every
-thread of its process from looking at the clock.
+"""What whoever started worker processes holds them to, from outside.
+
+A call that never returns to Python keeps every thread of its process from looking at the clock.
 """
 
 from __future__ import annotations

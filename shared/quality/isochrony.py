@@ -1,4 +1,4 @@
-"""Isochrony: does the dub speak when the original speaks? (IoU of speech activity, onset and offset error, overlap.)"""
+"""Isochrony, does the dub speak when the original speaks: IoU of speech activity, onset and offset error, overlap."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ EACH_STAGE = (
 )
 
 
-def settled(rig: Rig, job: str, folder: Path, *names: str, again: Counter[str] = Counter(), chunks: int = 2) -> None:
+def settled(rig: Rig, job: str, folder: Path, *names: str, again: Counter[str] | None = None, chunks: int = 2) -> None:
     """The job is done, its files are those of an undisturbed run, and nothing was done twice but ``again``."""
     ended = rig.wait(job)
     assert (ended.state, ended.titles_failed, ended.runs) == ("done", 0, ended.runs_ended)
@@ -53,7 +53,7 @@ def settled(rig: Rig, job: str, folder: Path, *names: str, again: Counter[str] =
     assert rig.kinds(job)[-1] == "job_done"
     assert max(run.computed for run in rig.runs(job)) == 1
     begun = rig.lines()
-    assert {task: count for task, count in begun.items() if count > 1 + again[task]} == {}, "done twice"
+    assert {task: count for task, count in begun.items() if count > 1 + (again or Counter())[task]} == {}, "done twice"
 
 
 def test_a_worker_killed_in_every_stage(rig: Rig, tmp_path: Path) -> None:

@@ -92,8 +92,10 @@ class CounterdubModel:
         return scenes(self.encoder, waves)
 
     def pictures(self, items: list[Any], heads: bool) -> np.ndarray:
-        """Items are decoders of torchcodec, or uint8 ``[T, 3, H, W]``; frames are spread over the clip, cropped in the
-        middle."""
+        """Embed clips: decoders of torchcodec, or uint8 ``[T, 3, H, W]``.
+
+        Frames are spread over the clip, cropped in the middle.
+        """
         if not isinstance(self.encoder, Encoder):
             raise ValueError("Mel statistics have no tower for pictures.")
         video = self.encoder.recipe.video

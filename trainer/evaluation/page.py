@@ -95,7 +95,7 @@ def differences(table: Table) -> str:
 
 
 def colour(row: Row, cell: Cell) -> str:
-    """good or bad where the interval leaves 0 out, else nothing."""
+    """Good or bad where the interval leaves 0 out, else nothing."""
     if cell.against is None or cell.against.low <= 0 <= cell.against.high:
         return "dim"
     return "good" if (cell.against.difference > 0) == row.higher_is_better else "bad"

@@ -106,7 +106,7 @@ def masked(decibels: torch.Tensor, time: float, frequency: float, generator: tor
 
 
 def run(width: torch.Tensor, place: torch.Tensor, length: int, share: float) -> torch.Tensor:
-    """bool ``[B, length]``: one run of at most ``share`` of the length, from numbers in [0, 1)."""
+    """Masks ``[B, length]``, bool: one run of at most ``share`` of the length, from numbers in [0, 1)."""
     wide = torch.floor(width * (int(share * length) + 1))
     start = torch.floor(place * (length - wide + 1))
     at = torch.arange(length, device=width.device)

@@ -75,7 +75,10 @@ def begin_worker(_number: int) -> None:
 
 
 def die_with_the_training() -> None:
-    """Its pipe closes even if it is killed. (Torch watches the parent process, which here is the server of forks.)"""
+    """End when the training does: its pipe closes even if it is killed.
+
+    Torch watches the parent process, which here is the server of forks.
+    """
     training = multiprocessing.parent_process()
     if training is not None:
         wait([training.sentinel])

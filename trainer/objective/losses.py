@@ -78,5 +78,5 @@ def exact(x: Tensor) -> Tensor:
 
 
 def positives(rows: int, columns: int, first: int, device: torch.device) -> Tensor:
-    """bool ``[rows, columns]``, True where column is ``first`` + row."""
+    """Matrix ``[rows, columns]``, bool, True where column is ``first`` + row."""
     return torch.arange(first, first + rows, device=device)[:, None] == torch.arange(columns, device=device)

@@ -41,7 +41,7 @@ def shards(folders: Folders) -> list[str]:
 
 
 def training(training: Training, folders: Folders, count: int) -> list[str]:
-    """torchrun with ``count`` processes.
+    """Command of torchrun with ``count`` processes.
 
     Args:
         training: Its recipe and the settings over it. ``initial``: the weights lie in the folder as :data:`INITIAL`.

@@ -15,8 +15,9 @@ from trainer.feed import Batch
 
 @contextmanager
 def arithmetic(threads: int) -> Iterator[None]:
-    """Subnormal numbers count as zero, which they are for training, and slow for a CPU. Afterwards the caller's own
-    arithmetic is as it was.
+    """Subnormal numbers count as zero, which they are for training, and slow for a CPU.
+
+    Afterwards the caller's own arithmetic is as it was.
 
     Args:
         threads: Of torch; 0: as many as it takes.

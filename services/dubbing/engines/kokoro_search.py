@@ -40,7 +40,8 @@ class Bank:
 
     @classmethod
     def fit(cls, styles: np.ndarray, shares: np.ndarray, pitch_hz: np.ndarray, embeddings: np.ndarray) -> Bank:
-        """
+        """A bank of mixes that were made and heard.
+
         Args:
             styles: ``[54, 24]``.
             shares: ``[n, 54]``, each row summing to 1.

@@ -63,7 +63,8 @@ class Mix:
 
     @classmethod
     def parse(cls, voice: str) -> Mix:
-        """
+        """The mix that a voice's name describes.
+
         Raises:
             UsageError: ``unknown_voice``, naming it.
         """

@@ -91,7 +91,8 @@ class VitsSynthesizer:
     # What they share.
 
     def network(self, language: str) -> Network:
-        """
+        """The network of a language, loaded on first use.
+
         Raises:
             UsageError: ``no_voice``.
         """

@@ -1,0 +1,1 @@
+"""Engines that find where a camera cuts."""

@@ -166,7 +166,7 @@ def environment() -> Environment:
 
 
 def instant(seconds: float) -> str:
-    """``1:02.3``"""
+    """A time as ``1:02.3``."""
     minutes, rest = divmod(round(seconds, 1), 60)
     return f"{minutes:.0f}:{rest:04.1f}"
 

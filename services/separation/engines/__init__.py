@@ -1,0 +1,1 @@
+"""Engines that separate vocals from a mix."""
