@@ -66,6 +66,7 @@ lint: $(VENV)/test
 	$(BIN)/python requirements/check_locks.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python -m pytest --quiet tests/packaging/test_tree.py
 
 setup: $(VENV)/run
 

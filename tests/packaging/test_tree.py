@@ -1,0 +1,81 @@
+"""A reader finds the way in the tree: one class of a name, folders of at most 16 files. Part of ``make lint``.
+
+What broke the rules when they were set is listed; the lists may only get shorter.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("services", "shared", "trainer")
+LARGEST = 16
+"""Source files of a folder, ``__init__.py`` aside."""
+
+REPEATED = {
+    "Ahead", "Bank", "Base", "Bottleneck", "Cell", "Check", "Choice", "Clip", "Database", "Delivery", "Edit",
+    "Engine", "EngineUse", "Event", "Hearing", "Job", "Line", "Made", "Member", "Model", "NewText", "Order", "Pace",
+    "Plan", "Point", "Probe", "Processes", "Progress", "Refused", "Residual", "Row", "Server", "Shape", "Shot",
+    "Sound", "Source", "Stage", "StageRun", "Statistics", "Stem", "Summary", "Task", "Timeline", "Title",
+    "Training", "Voice", "Watch", "Window", "_Reader",
+}  # fmt: skip
+CROWDED = {
+    "services/api": 43,
+    "services/cli": 30,
+    "services/dubbing/engines": 19,
+    "services/pairing": 17,
+    "services/transcription": 22,
+    "shared": 23,
+    "shared/jobs": 22,
+    "trainer/cinema": 17,
+    "trainer/evaluation": 23,
+}
+
+
+def sources() -> list[Path]:
+    return sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def classes_by_name(files: Mapping[str, str]) -> dict[str, list[str]]:
+    """Name of a class of a module → the files that define it."""
+    defined: dict[str, list[str]] = defaultdict(list)
+    for file, text in files.items():
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ClassDef):
+                defined[node.name].append(file)
+    return defined
+
+
+def sizes(paths: Iterable[Path]) -> dict[str, int]:
+    """Folder → how many source files are in it."""
+    counted: dict[str, int] = defaultdict(int)
+    for path in paths:
+        if path.name != "__init__.py":
+            counted[path.parent.relative_to(ROOT).as_posix()] += 1
+    return counted
+
+
+def test_no_two_classes_have_one_name() -> None:
+    defined = classes_by_name({str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sources()})
+    repeated = {name: files for name, files in defined.items() if len(files) > 1}
+    assert {name: files for name, files in repeated.items() if name not in REPEATED} == {}
+
+
+def test_no_folder_is_crowded() -> None:
+    crowded = {folder: count for folder, count in sizes(sources()).items() if count > LARGEST}
+    assert {folder: count for folder, count in crowded.items() if count > CROWDED.get(folder, LARGEST)} == {}
+
+
+def test_a_second_class_of_a_name_is_seen() -> None:
+    defined = classes_by_name(
+        {"a.py": "class One: ...\nclass Other: ...\n", "b.py": "if True:\n    class Two: ...\nclass One: ...\n"}
+    )
+    assert {name: files for name, files in defined.items() if len(files) > 1} == {"One": ["a.py", "b.py"]}
+
+
+def test_what_is_in_a_folder_is_counted() -> None:
+    names = ("shared/a.py", "shared/__init__.py", "shared/b/c.py", "shared/b/d.py")
+    assert sizes(ROOT / name for name in names) == {"shared": 1, "shared/b": 2}
