@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.conftest import ROOT
+
 PACKAGES = ("services", "shared", "trainer")
 LARGEST = 16
 """Source files of a folder, ``__init__.py`` aside."""
