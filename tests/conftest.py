@@ -28,6 +28,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: -slow[item.path.parent])
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to go on where groups are not kept: what a folder's tests share would be made in every process."""
+    grouped = getattr(session.config.option, "loadgroup", False)
+    if grouped and session.items and not any("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist does not keep groups together with this pytest.")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked ``gpu`` say that there is no card instead of failing."""
     if item.get_closest_marker("gpu") and not pytest.importorskip("torch").cuda.is_available():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from shared import languages
 from shared.audio import files
 from shared.audio.signal import rms
 from shared.engines import Recognizer, Segment
+from shared.errors import UsageError
 from shared.pipeline.stage import Scope, Work
 from shared.records import SAMPLE_RATE, Span
 from shared.settings import TranscriptionSettings
@@ -43,9 +45,6 @@ def run(
     """``language.json``: language (null when nobody speaks), confidence, votes, and a reason where there is one.
 
     Inputs: ``master.flac``, ``speech.json``, ``vocals/NNNN`` of every chunk, ``transcript`` where one is given.
-
-    Raises:
-        UsageError: The transcript cannot be read, where nothing else tells the language.
     """
     answer: dict[str, Any]
     if settings.language is not None:
@@ -63,7 +62,8 @@ def run(
                 votes[language] += probability * seconds
         answer = decide(votes or understood(inputs, engines["recognizer"], work.progress))
         if answer["language"] is None and "transcript" in inputs:
-            answer = written(read(inputs["transcript"], duration)) or answer
+            with suppress(UsageError):  # The stage ``transcription`` refuses what cannot be read.
+                answer = written(read(inputs["transcript"], duration)) or answer
     path = work.path("language.json")
     path.write_text(json.dumps(answer, ensure_ascii=False), encoding="utf-8")
     work.progress(1.0)
