@@ -47,7 +47,8 @@ def dub(
     from shared.settings import settings_from
 
     names = [paths] if isinstance(paths, str | PathLike) else list(paths)
-    return request.dub([str(name) for name in names], languages, Path(out), settings_from(profile, settings), jobs=jobs)
+    chosen = settings_from(profile, settings)
+    return request.dub([str(name) for name in names], languages, Path(out), chosen, jobs=jobs)
 
 
 def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[str, Any]]:
@@ -62,7 +63,7 @@ def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encode
     """An encoder that ``counterdub train`` made: a checkpoint, or the folder of a run; or a published MViT one.
 
     Raises:
-        shared.errors.CounterdubError: ``no_checkpoint``, ``not_a_checkpoint``, ``checkpoint_damaged`` or ``no_device``.
+        shared.errors.CounterdubError: ``no_checkpoint``, ``not_a_checkpoint``, ``checkpoint_damaged``, ``no_device``.
     """
     from trainer.encoder import load_encoder as load
 

@@ -1,6 +1,6 @@
 """What a value from outside may be: kinds of rules, each with bounds for everybody and what callers may say.
 
-A table of such rules (:mod:`shared.setting_rules`) names every field of a settings model. What has no rule is refused.
+A table of such rules (:mod:`shared.setting_rules`) names every field of a settings model; what has none is refused.
 """
 
 from __future__ import annotations

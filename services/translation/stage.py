@@ -41,8 +41,8 @@ def run(
 ) -> dict[str, Path]:
     """``utterances.jsonl``, ``chunks.json``, ``language.json`` → ``translations.jsonl``.
 
-    One :class:`~shared.records.Translation` for every usable utterance that starts in the chunk, in order. A line that
-    cannot be translated is listed as failed, with the reason; it never stops the others.
+    One :class:`~shared.records.Translation` for every usable utterance that starts in the chunk, in order. A line
+    that cannot be translated is listed as failed, with the reason; it never stops the others.
 
     Raises:
         UsageError: ``unsupported_pair`` when the engine cannot do the two languages.

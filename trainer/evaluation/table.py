@@ -78,8 +78,8 @@ def tabulate(
     """Put results side by side.
 
     Args:
-        results: As :func:`trainer.evaluation.results.read_all` reads them. Runs of one label on the same data (seeds)
-            are averaged.
+        results: As :func:`trainer.evaluation.results.read_all` reads them. Runs of one label on the same data
+            (seeds) are averaged.
         reference: Label that the others are compared with; by default EN where there is one, else the first.
         every_metric: All metrics of a task, not its primary one alone.
         draws: Of the bootstrap.

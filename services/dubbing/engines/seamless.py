@@ -33,7 +33,7 @@ CODES = {
 
 
 class SeamlessSynthesizer:
-    """See :class:`shared.engines.Synthesizer`. 16 kHz; deterministic: ``seed`` and ``reference`` change nothing.
+    """See :class:`shared.engines.Synthesizer`. 16 kHz; ``seed`` and ``reference`` change nothing.
 
     The model is made to translate the target text into itself, each token of its decoder given: so it speaks exactly
     the text that the pipeline chose, checked, fitted or that a person edited, by the units and the vocoder that its own

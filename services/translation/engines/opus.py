@@ -20,7 +20,7 @@ BATCH = 16
 
 
 class OpusTranslator:
-    """See :class:`shared.engines.Translator`. Deterministic: ``seed`` and the neighbouring lines change nothing.
+    """See :class:`shared.engines.Translator`. ``seed`` and the neighbouring lines change nothing.
 
     The model is one of the registry's ``opus-mt-SOURCE-TARGET``. It is converted in a few seconds when the first line
     is asked for. A line is translated sentence by sentence, because the models drop sentences.

@@ -239,7 +239,8 @@ def test_a_training_over_its_time_is_ended_with_its_child(rig: Rig) -> None:
 
 def test_the_worker_that_trains_loads_no_torch() -> None:
     code = (
-        "import sys; from shared.jobs.running import trainer; trainer(); import trainer.queue.gathering\n"
+        "import sys; from shared.jobs.running import trainer; trainer()\n"
+        "import trainer.queue.gathering\n"
         "import services.api.app; print(sorted({'torch', 'av', 'pyarrow'} & set(sys.modules)))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -18,7 +18,7 @@ FIELDS = dict(leaves(recipe.Recipe()))
 
 def test_every_field_has_a_rule() -> None:
     without_picture = {"model.video"}
-    assert set(RULES) - without_picture == set(FIELDS), "say in trainer/queue/rules.py who may set it, and its bounds"
+    assert set(RULES) - without_picture == set(FIELDS), "say in trainer/queue/rules.py who may set it"
     for key, value in FIELDS.items():
         if isinstance(value, int | float) and not isinstance(value, bool) and key != "audio.channels":
             rule = RULES[key]
