@@ -63,7 +63,8 @@ def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encode
     """An encoder that ``counterdub train`` made: a checkpoint, or the folder of a run; or a published MViT one.
 
     Raises:
-        shared.errors.CounterdubError: ``no_checkpoint``, ``not_a_checkpoint``, ``checkpoint_damaged``, ``no_device``.
+        shared.errors.CounterdubError: ``no_checkpoint``, ``not_a_checkpoint``,
+            ``checkpoint_damaged``, ``no_device``.
     """
     from trainer.encoder import load_encoder as load
 

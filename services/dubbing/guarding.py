@@ -28,7 +28,7 @@ class Doubt(NamedTuple):
 
 @dataclass
 class Guard:
-    """Listens to takes. ``recognizer``: a :class:`shared.engines.Recognizer`; None: only their length is judged."""
+    """Listens to takes. ``recognizer``: a :class:`shared.engines.Recognizer`; None: length is judged."""
 
     settings: GuardSettings
     language: str
