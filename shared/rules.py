@@ -1,6 +1,6 @@
 """What a value from outside may be: kinds of rules, each with bounds for everybody and what callers may say.
 
-A table of such rules (:mod:`shared.setting_rules`) names every field of the settings; what has none is refused.
+A table of such rules (:mod:`shared.setting_rules`) names every field of the settings; others are refused.
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ def profile_settings(profile: str) -> dict[str, Any]:
 
 
 def validated(data: dict[str, Any]) -> Settings:
-    """Settings that are asked for now: of the right kinds, within the bounds of :mod:`shared.setting_rules`."""
+    """Settings that are asked for now: of their kinds, within the bounds of :mod:`shared.setting_rules`."""
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
