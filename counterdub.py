@@ -41,14 +41,14 @@ def dub(
         What was done; rows are read with :func:`open_pairs`.
 
     Raises:
-        shared.errors.CounterdubError: With a code and a message; what was finished is kept.
+        shared.core.errors.CounterdubError: With a code and a message; what was finished is kept.
     """
-    from shared.pipeline import request
-    from shared.settings import settings_from
+    from shared.pipeline import commands
+    from shared.settings.models import settings_from
 
     names = [paths] if isinstance(paths, str | PathLike) else list(paths)
     chosen = settings_from(profile, settings)
-    return request.dub([str(name) for name in names], languages, Path(out), chosen, jobs=jobs)
+    return commands.dub([str(name) for name in names], languages, Path(out), chosen, jobs=jobs)
 
 
 def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encode
     """An encoder that ``counterdub train`` made: a checkpoint, or the folder of a run; or a published MViT one.
 
     Raises:
-        shared.errors.CounterdubError: ``no_checkpoint``, ``not_a_checkpoint``,
+        shared.core.errors.CounterdubError: ``no_checkpoint``, ``not_a_checkpoint``,
             ``checkpoint_damaged``, ``no_device``.
     """
     from trainer.encoder import load_encoder as load

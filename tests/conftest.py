@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.weights import WeightFolder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,5 +76,5 @@ class CheckedWeights:
 
 @pytest.fixture(scope="session")
 def weights() -> CheckedWeights:
-    """A :class:`shared.engines.WeightFiles` over the local cache."""
+    """A :class:`shared.engines.protocols.WeightFiles` over the local cache."""
     return CheckedWeights()

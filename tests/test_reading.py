@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.reading import read_aloud
-from shared.text import character_error_rate
+from shared.core.spoken_form import read_aloud
+from shared.core.text import character_error_rate
 
 LANGUAGES = ("en", "es", "fr", "it", "pt", "de", "hi", "ja")
 

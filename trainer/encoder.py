@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from shared.errors import InputError, UsageError
+from shared.core.errors import InputError, UsageError
 from trainer.frontend.mel import MelFrontEnd, samples_of
 from trainer.frontend.picture import picture
 from trainer.model import Model

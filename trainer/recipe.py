@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from shared.errors import UsageError
-from shared.settings import Section, merge, parse_override
+from shared.core.errors import UsageError
+from shared.settings.models import Section, merge, parse_override
 
 STREAMS = ("v_p", "a_p", "v_s", "a_s")
 """Primary and secondary picture and sound of one shot; ``v_p|a_s`` names a term between two of them."""

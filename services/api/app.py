@@ -44,7 +44,7 @@ from services.api.schemas import EventPage, NewJob
 from services.api.state import Services
 from services.api.webhooks import deliverer
 from services.api.write_probe import WriteProbe
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
 

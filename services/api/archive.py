@@ -16,8 +16,8 @@ from services.api.files import BLOCK, BlobFiles, begun, disposition
 from services.api.keys import Caller, requires
 from services.api.problems import documented
 from services.api.state import Here
+from shared.core.store import Blob
 from shared.jobs.tables import Artifact
-from shared.store import Blob
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

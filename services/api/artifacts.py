@@ -19,9 +19,9 @@ from services.api.paging import Cursor, Limit, Page, cut, decode, encode
 from services.api.problems import documented, not_found
 from services.api.schemas import ErrorOut, FileOut, ShotOut, TitleOut
 from services.api.state import Here, Services
+from shared.core.store import Blob
 from shared.jobs.tables import Artifact, Title
 from shared.schemas import layout
-from shared.store import Blob
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["results"])
 

@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from services.api.problems import Refused
 from services.api.sharing import SharedReads
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from shared.jobs.database import Database
 from shared.jobs.tables import Event, Job
 

@@ -14,9 +14,9 @@ from services.api.keys import Caller, requires
 from services.api.problems import documented
 from services.api.schemas import EngineOut, LanguageOut, Stats
 from services.api.state import Here
-from shared import languages
-from shared.engines import KINDS, engine_class, registered
-from shared.errors import CounterdubError
+from shared.core import languages
+from shared.core.errors import CounterdubError
+from shared.engines.protocols import KINDS, engine_class, registered
 from shared.jobs.tables import Job, StageRun, Title
 
 router = APIRouter(tags=["catalog"])

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from services.api.problems import Refused
-from shared.errors import StorageError
+from shared.core.errors import StorageError
+from shared.core.store import Blob
 from shared.jobs.tables import Artifact
-from shared.store import Blob
 
 BLOCK = 2**15
 """Bytes sent at once. What a client does not take stays in memory, about four of these and a piece as it was read."""
@@ -42,7 +42,7 @@ class BlobFiles:
     """Reads of a store that begin anywhere.
 
     Args:
-        url: The store's, as given to :class:`shared.store.Store`.
+        url: The store's, as given to :class:`shared.core.store.Store`.
     """
 
     def __init__(self, url: str) -> None:

@@ -14,7 +14,7 @@ from services.api.keys import Caller, requires
 from services.api.problems import documented
 from services.api.schemas import Health
 from services.api.state import Here, Services
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 
 ANSWER_S = 2.0
 

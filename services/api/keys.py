@@ -24,7 +24,7 @@ from starlette.requests import Request
 
 from services.api.problems import Refused
 from services.api.state import Here
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from shared.jobs.database import Database
 from shared.jobs.tables import ApiKey, now
 

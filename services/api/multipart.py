@@ -12,7 +12,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 
 from services.api.problems import Refused
-from shared.disk import storage_errors
+from shared.core.storage_errors import storage_errors
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -14,8 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shared.disk import for_service
-from shared.errors import CounterdubError, StorageError, UsageError
+from shared.core.errors import CounterdubError, StorageError, UsageError
+from shared.core.storage_errors import for_service
 
 MEDIA_TYPE = "application/problem+json"
 

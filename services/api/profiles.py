@@ -11,9 +11,9 @@ from pydantic import BaseModel, Field
 
 from services.api.keys import Caller, requires
 from services.api.problems import documented
-from shared.engines import registered
-from shared.licences import engines, not_accepted, terms
-from shared.settings import settings_from
+from shared.engines.protocols import registered
+from shared.pipeline.licences import engines, not_accepted, terms
+from shared.settings.models import settings_from
 
 router = APIRouter(tags=["catalog"])
 

@@ -11,7 +11,7 @@ from services.api.keys import Caller
 from services.api.problems import Refused
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import ApiKey, Job, Upload, Usage, now
-from shared.settings import Settings
+from shared.settings.models import Settings
 
 OPEN = ("running", "cancelling")
 

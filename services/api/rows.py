@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from services.api.problems import not_found
+from shared.core.store import Blob, Store
 from shared.jobs.tables import Artifact
-from shared.store import Blob, Store
 
 PARQUET = "application/vnd.apache.parquet"
 

@@ -25,10 +25,10 @@ from services.api.problems import documented, not_found
 from services.api.state import Here, Services
 from shared.audio.files import read
 from shared.audio.mel import hertz_to_mel, mel_power
+from shared.core.records import SAMPLE_RATE
+from shared.core.store import Blob
 from shared.jobs.tables import Artifact, Title
-from shared.records import SAMPLE_RATE
 from shared.schemas import layout
-from shared.store import Blob
 
 STEMS = ("vocals", "background")
 TOP_HERTZ = 16_000

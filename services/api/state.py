@@ -12,11 +12,11 @@ from starlette.requests import HTTPConnection
 from services.api.broadcast import Broadcast
 from services.api.files import BlobFiles
 from services.api.write_probe import WriteProbe
+from shared.core.store import Store
 from shared.jobs.database import Database
 from shared.jobs.requests import Wakes
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.wakeups import wake
-from shared.store import Store
 
 if TYPE_CHECKING:
     from services.api.metrics import Scrape

@@ -17,17 +17,17 @@ from services.api.multipart import Form, SentFile
 from services.api.problems import Refused
 from services.api.schemas import NewJob, UploadSource, UrlSource, Wish
 from services.api.tus import safe_label
-from shared import languages as codes
-from shared.engines import registered
-from shared.errors import UsageError
+from shared.core import languages as codes
+from shared.core.errors import UsageError
+from shared.core.store import Blob, Store
+from shared.engines.protocols import registered
+from shared.jobs.locators import check_locator
 from shared.jobs.requests import Source
 from shared.jobs.settings import ServiceSettings
-from shared.licences import engines, require
-from shared.locators import check_locator
-from shared.rules import check_caller
-from shared.setting_rules import RULES
-from shared.settings import LimitSettings, Settings, settings_from
-from shared.store import Blob, Store
+from shared.pipeline.licences import engines, require
+from shared.settings.models import LimitSettings, Settings, settings_from
+from shared.settings.rules import check_caller
+from shared.settings.setting_rules import RULES
 from trainer.queue import orders
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

@@ -24,7 +24,7 @@ from services.api.schemas import ErrorOut
 from services.api.state import Here, Services
 from services.api.submission import clean
 from services.api.training_schemas import CheckpointOut, NewTraining, RecipeOut, TrainingLinks, TrainingOut, When
-from shared import languages as codes
+from shared.core import languages as codes
 from shared.jobs import requests, trainings
 from shared.jobs.tables import Job, StageRun
 from shared.jobs.training_notes import CHECKPOINT

@@ -16,7 +16,7 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from services.api.problems import Refused
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import now
 

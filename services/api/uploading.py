@@ -16,11 +16,11 @@ from sqlalchemy import select, update
 from services.api import tus
 from services.api.problems import Refused
 from services.api.state import Services
-from shared.disk import storage_errors
+from shared.core.storage_errors import storage_errors
+from shared.core.store import Blob, file_digest
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Upload, now
-from shared.store import Blob, file_digest
 
 LEFT = timedelta(hours=1)
 """An expired upload that somebody is still sending is not swept away under their hands."""

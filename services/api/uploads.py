@@ -29,9 +29,9 @@ from services.api.problems import Problem, Refused, documented
 from services.api.quotas import awaited, check_upload
 from services.api.state import Here, Services
 from services.api.uploading import Writing, drop, finish, folder, known_offset, sweep_uploads
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
+from shared.core.store import Blob
 from shared.jobs.tables import Upload, new_id, now
-from shared.store import Blob
 
 __all__ = ["router", "sweep_uploads", "take_upload"]
 

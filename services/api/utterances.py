@@ -15,7 +15,7 @@ from services.api.quotas import check_reopened
 from services.api.schemas import JobOut, NewText
 from services.api.state import Here, Services
 from services.api.versions import before
-from shared import languages as codes
+from shared.core import languages as codes
 from shared.jobs import requests
 
 router = APIRouter(tags=["results"])

@@ -17,9 +17,9 @@ from services.api.keys import Caller, requires
 from services.api.problems import documented, not_found
 from services.api.sound import flac, fresh, piece
 from services.api.state import Here, Services
+from shared.core.store import Blob
 from shared.jobs.tables import Artifact, Event, Job
 from shared.schemas import layout
-from shared.store import Blob
 
 EDITED = "line_edited"
 AROUND_S = 0.25

@@ -19,11 +19,11 @@ import httpx2
 from sqlalchemy import Row, func, select, update
 from standardwebhooks.webhooks import Webhook
 
-from shared.errors import CounterdubError, UsageError
+from shared.core.errors import CounterdubError, UsageError
+from shared.core.public_http import check_url, client
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Delivery, Job, now
-from shared.net import check_url, client
 
 log = logging.getLogger(__name__)
 

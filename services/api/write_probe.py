@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.jobs.database import Database
 from shared.jobs.tables import Idempotency, now
 

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 
 from services.cli.supervisor import Child
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 SETTINGS = """\
 bind 127.0.0.1

@@ -13,7 +13,7 @@ from services.cli.extras import with_extra
 from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, say_json
 
 if TYPE_CHECKING:
-    from shared.errors import CounterdubError
+    from shared.core.errors import CounterdubError
     from trainer.embedding.files import Listener
 
 
@@ -32,7 +32,7 @@ def embed(
     Exit codes: 0 done, 1 some files could not be read, 2 bad usage, 3 failed (or none could be read), 130 interrupted.
     """
     with with_extra("trainer", json):
-        from shared.pipeline.titles import SOUND_SUFFIXES, VIDEO_SUFFIXES, find_videos
+        from shared.pipeline.title_names import SOUND_SUFFIXES, VIDEO_SUFFIXES, find_videos
         from trainer.embedding.files import embed_files
         from trainer.encoder import load_encoder
 

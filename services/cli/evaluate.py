@@ -90,7 +90,7 @@ def probe(
 ) -> None:
     """Probe pictures, sounds or both: linear and MLP on UCF101, HMDB51, VGGSound, LVU (SGD 0.2, cosine)."""
     with with_extra("trainer", json):
-        from shared.errors import UsageError
+        from shared.core.errors import UsageError
         from trainer.encoder import Encoder
         from trainer.evaluation import results
         from trainer.evaluation.cache import EmbeddingCache
@@ -187,7 +187,7 @@ def invariance(
 ) -> None:
     """Measure what dubbing alone can ask: are a shot's tracks alike, is its dub found, what of the speech is kept."""
     with with_extra("trainer", json):
-        from shared.errors import UsageError
+        from shared.core.errors import UsageError
         from trainer.encoder import Encoder
         from trainer.evaluation import results
         from trainer.evaluation.cache import EmbeddingCache
@@ -223,7 +223,7 @@ def layout(
 ) -> None:
     """Lay a data set out as a HEAR task: ESC-10 or ESC-50, spoken digits, a folder a class."""
     with with_extra("trainer", json):
-        from shared.errors import UsageError
+        from shared.core.errors import UsageError
         from trainer.evaluation.layouts import LAYOUTS, lay_out
 
         if kind not in LAYOUTS:
@@ -275,7 +275,7 @@ def table(
 
         compared = tabulate(read_all(runs), reference, every_metric, draws)
         if html is not None:
-            from shared.disk import storage_errors
+            from shared.core.storage_errors import storage_errors
 
             with storage_errors("the page of evaluations"):
                 html.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.cli.output import reported
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from services.cli.remote import Patience, Server, path_of, raise_problem
-from shared.disk import storage_errors
-from shared.errors import StorageError
-from shared.store import file_digest
+from shared.core.errors import StorageError
+from shared.core.storage_errors import storage_errors
+from shared.core.store import file_digest
 
 AT_ONCE = 4
 

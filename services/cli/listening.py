@@ -6,7 +6,7 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 
 if TYPE_CHECKING:
     from shared.jobs.settings import ServiceSettings

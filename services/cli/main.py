@@ -92,14 +92,14 @@ def dub(
     """
     with reported(json):
         from services.cli.progress import Bars
-        from shared.licences import require
-        from shared.pipeline import request
-        from shared.settings import load_settings
+        from shared.pipeline import commands
+        from shared.pipeline.licences import require
+        from shared.settings.models import load_settings
 
         settings = load_settings(profile, config, [*set_, *streams(video_stream, audio_stream)])
         require(settings, accept_licence)
         with Bars(errors, quiet=json) as bars:
-            summary = request.dub(
+            summary = commands.dub(
                 inputs, lang, out, settings, transcript=transcript, jobs=jobs, fresh=fresh, listener=bars
             )
         finish(summary, json)
@@ -118,10 +118,10 @@ def redub(
     """Give one line another text and redo what depends on it, nothing else."""
     with reported(json):
         from services.cli.progress import Bars
-        from shared.pipeline import request
+        from shared.pipeline import commands
 
         with Bars(errors, quiet=json) as bars:
-            summary = request.redub(out, utterance, lang, text, title=title, jobs=jobs, listener=bars)
+            summary = commands.redub(out, utterance, lang, text, title=title, jobs=jobs, listener=bars)
         finish(summary, json)
 
 
@@ -152,9 +152,9 @@ def finish(summary: Any, as_json: bool) -> None:
 def report(out: Annotated[Path, typer.Argument(help="Output folder of an earlier run.")], json: Json = False) -> None:
     """Rebuild the tables and the HTML report of an output folder."""
     with reported(json):
-        from shared.pipeline import request
+        from shared.pipeline import commands
 
-        path = request.rebuild_report(out)
+        path = commands.rebuild_report(out)
         say_json({"report": str(path)}) if json else console.print(str(path), soft_wrap=True, highlight=False)
 
 
@@ -171,7 +171,7 @@ def inspect(
     with reported(json):
         from services.cli.tables import probe_table
         from services.ingest.inspect import inspect as look
-        from shared.settings import load_settings
+        from shared.settings.models import load_settings
 
         wanted = load_settings("cpu", None, [*set_, *streams(video_stream, audio_stream)])
         found = look(file, shots=shots, settings=wanted)
@@ -194,8 +194,8 @@ def engines(
             rows = tables.engine_rows()
             say_json({"engines": rows}) if json else console.print(tables.engine_table(rows))
             return
-        from shared import engine_check
-        from shared.settings import load_settings
+        from shared.pipeline import engine_check
+        from shared.settings.models import load_settings
 
         found = [row.to_dict() for row in engine_check.check(load_settings(profile, config, set_))]
         say_json({"engines": found}) if json else console.print(tables.check_table(found))

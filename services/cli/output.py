@@ -14,7 +14,7 @@ import typer
 from platformdirs import user_log_path
 from rich.console import Console
 
-from shared.errors import Cancelled, CounterdubError, UsageError
+from shared.core.errors import Cancelled, CounterdubError, UsageError
 from shared.observability.internal_errors import LOG_NAME, internal_error, log_file
 
 DONE, SOME_REJECTED, BAD_USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from services.cli.listening import is_loopback
-from shared.errors import CounterdubError, StorageError, UsageError
+from shared.core.errors import CounterdubError, StorageError, UsageError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from services.cli.remote import Patience, Server, path_of, raise_problem
-from shared.errors import InputError, UsageError
+from shared.core.errors import InputError, UsageError
 
 SMALL_BYTES = 32 * 2**20
 """Videos that are not larger together go in one request."""

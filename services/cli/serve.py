@@ -119,8 +119,8 @@ def only_one(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    from shared.disk import storage_errors
-    from shared.errors import StorageError
+    from shared.core.errors import StorageError
+    from shared.core.storage_errors import storage_errors
 
     lock = FileLock(folder / "serve.lock")
     with storage_errors("the data folder"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from services.cli.output import FAILED, SOME_REJECTED, console, errors, reported, say_json
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 
 if TYPE_CHECKING:
     from trainer.shards.making import Summary

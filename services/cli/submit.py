@@ -41,7 +41,7 @@ def submit(
     """
     with with_extra("client", json):
         from services.cli.remote import Server
-        from shared.errors import UsageError
+        from shared.core.errors import UsageError
 
         if (job is None) == (not inputs):
             raise UsageError("Name videos, or a job with --job.", code="no_input")
@@ -64,9 +64,9 @@ def made_order(
 ) -> Order:
     """What the options ask for, as far as it can be checked here."""
     from services.cli.sending import Order
-    from shared.errors import InputError, UsageError
-    from shared.pipeline.titles import find_videos
-    from shared.settings import merge, parse_override
+    from shared.core.errors import InputError, UsageError
+    from shared.pipeline.title_names import find_videos
+    from shared.settings.models import merge, parse_override
 
     if not lang:
         raise UsageError("Name at least one target language: --lang es", code="no_language")

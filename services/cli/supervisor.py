@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from services.cli.processes import adopt_orphans, end_with_parent, kill_orphans
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 log = logging.getLogger(__name__)
 

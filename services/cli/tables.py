@@ -9,8 +9,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
 from services.cli.output import errors
-from shared.engines import KINDS, EngineOptions, engine_class, registered
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.protocols import KINDS, EngineOptions, engine_class, registered
 from shared.weights import Entry, WeightFolder, names, pull
 
 

@@ -35,7 +35,7 @@ def train(
     """
     first = os.environ.get("RANK", "0") == "0"
     with with_extra("trainer", json and first):  # one process speaks for all
-        from shared.errors import UsageError
+        from shared.core.errors import UsageError
         from trainer.recipe import load_recipe
 
         if list_:

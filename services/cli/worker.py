@@ -19,7 +19,7 @@ def worker(
 ) -> None:
     """Work on the tasks of these queues until told to stop. The rest comes from the environment (COUNTERDUB_…)."""
     with with_extra("queue", False):
-        from shared.errors import UsageError
+        from shared.core.errors import UsageError
         from shared.jobs.settings import FETCH, QUEUES, service_settings
 
         settings = service_settings()

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from shared.engines import Audio
-from shared.errors import EngineError
-from shared.text import alphanumerics
+from shared.core.errors import EngineError
+from shared.core.text import alphanumerics
+from shared.engines.protocols import Audio
 
 FAULTS = (RuntimeError, ValueError, IndexError, ArithmeticError)
 """What a model throws at a line that it cannot speak: that line fails, and no other."""

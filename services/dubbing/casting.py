@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from shared.records import CastMember, Speaker
+from shared.core.records import CastMember, Speaker
 
 NATIVE_BONUS = 0.02
 """A voice trained on the language wins unless another is nearer by this cosine."""

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from shared.audio import files
 from shared.audio.loudness import speech_loudness
+from shared.core.records import SAMPLE_RATE, Chunk, RecordT, Utterance, read_jsonl
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, Chunk, RecordT, Utterance, read_jsonl
 
 
 @dataclass

@@ -13,9 +13,9 @@ from services.dubbing.finishing import add, finish
 from services.dubbing.lines import blank
 from shared.audio import files
 from shared.audio.signal import to_mono
+from shared.core.records import SAMPLE_RATE, write_jsonl
 from shared.pipeline.stage import Scope, Work
-from shared.records import SAMPLE_RATE, write_jsonl
-from shared.settings import DubbingSettings
+from shared.settings.models import DubbingSettings
 
 
 def run(

@@ -10,7 +10,7 @@ from scipy.signal import fftconvolve, firwin
 
 from shared.audio.loudness import frame_powers, gain_to, speech_loudness
 from shared.audio.signal import fade
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 FADE_SECONDS = 0.01
 TRIM_BELOW_PEAK_DB = 40.0

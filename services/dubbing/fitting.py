@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.records import Hypothesis
-from shared.settings import FitSettings
+from shared.core.records import Hypothesis
+from shared.settings.models import FitSettings
 
 CHARACTERS_PER_SECOND = {"en": 17.0, "es": 18.0, "fr": 20.0, "it": 18.0, "pt": 18.0, "de": 19.0, "ja": 7.8}
 """Measured on Kokoro at speed 1, after the fixed part; real synthesis corrects it line by line."""

@@ -12,9 +12,9 @@ from services.dubbing.chunks import read_list
 from services.dubbing.references import pick
 from shared.audio import files
 from shared.audio.signal import to_mono_16k
+from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, read_jsonl
 from shared.pipeline.stage import Scope, Work
-from shared.records import SAMPLE_RATE, Chunk, Speaker, Utterance, read_jsonl
-from shared.settings import DubbingSettings
+from shared.settings.models import DubbingSettings
 
 FILE = "references.npz"
 

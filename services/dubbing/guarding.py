@@ -8,10 +8,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from shared.audio.signal import SPEECH_RATE, resample
-from shared.engines import Voice
-from shared.errors import EngineError
-from shared.settings import GuardSettings
-from shared.text import character_error_rate
+from shared.core.errors import EngineError
+from shared.core.text import character_error_rate
+from shared.engines.protocols import Voice
+from shared.settings.models import GuardSettings
 
 SPARE_SECONDS = 0.5
 """Hesitation that any line may have, short ones above all."""
@@ -28,7 +28,7 @@ class Doubt(NamedTuple):
 
 @dataclass
 class Guard:
-    """Listens to takes. ``recognizer``: a :class:`shared.engines.Recognizer`; None: length is judged."""
+    """Listens to takes. ``recognizer``: a :class:`shared.engines.protocols.Recognizer`; None: length is judged."""
 
     settings: GuardSettings
     language: str

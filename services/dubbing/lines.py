@@ -14,15 +14,14 @@ from services.dubbing.finishing import active_range, add, finish
 from services.dubbing.gathering import FILE as REFERENCES
 from services.dubbing.gathering import read as read_references
 from services.dubbing.guarding import Fallback, Guard
+from services.dubbing.room import add_room
 from services.dubbing.slots import slots
+from services.dubbing.timbre import band_levels, equalise
 from services.dubbing.voicing import Line, Voiced, Voicer
 from shared.audio import files
-from shared.audio.room import add_room
 from shared.audio.signal import to_mono
-from shared.audio.timbre import band_levels, equalise
-from shared.errors import CounterdubError, EngineError
-from shared.pipeline.stage import Scope, Work
-from shared.records import (
+from shared.core.errors import CounterdubError, EngineError
+from shared.core.records import (
     SAMPLE_RATE,
     CastMember,
     DubbedUtterance,
@@ -34,7 +33,8 @@ from shared.records import (
     read_jsonl,
     write_jsonl,
 )
-from shared.settings import DubbingSettings
+from shared.pipeline.stage import Scope, Work
+from shared.settings.models import DubbingSettings
 
 NOBODY = np.zeros(0, np.float32)
 MIN_TIMBRE_SECONDS = 1.0

@@ -11,7 +11,7 @@ from services.dubbing.casting import cosine
 from services.dubbing.finishing import trim
 from shared.audio.loudness import frame_powers
 from shared.audio.signal import SPEECH_RATE, rms
-from shared.records import Utterance
+from shared.core.records import Utterance
 
 WANTED_SECONDS = 12.0
 """Engines gain little beyond it."""

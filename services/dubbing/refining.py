@@ -12,8 +12,8 @@ import numpy as np
 from services.dubbing.casting import cosine
 from services.dubbing.finishing import trim
 from shared.audio.signal import SPEECH_RATE, resample
+from shared.core.records import CastMember, Speaker
 from shared.pipeline.stage import Work
-from shared.records import CastMember, Speaker
 
 
 def refine(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.records import Shot, Span, Utterance
-from shared.settings import FitSettings
+from shared.core.records import Shot, Span, Utterance
+from shared.settings.models import FitSettings
 
 
 def slots(utterances: Sequence[Utterance], shots: Sequence[Shot], end: float, fit: FitSettings) -> list[Span]:

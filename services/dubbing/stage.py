@@ -15,11 +15,11 @@ from services.dubbing.control import run as run_control
 from services.dubbing.gathering import run as run_references
 from services.dubbing.lines import run as run_dubbing
 from services.dubbing.refining import refine
-from shared.engines import EngineOptions, engine_class
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.core.records import CastMember, Speaker
+from shared.engines.protocols import EngineOptions, engine_class
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
-from shared.records import CastMember, Speaker
-from shared.settings import DubbingSettings, Settings
+from shared.settings.models import DubbingSettings, Settings
 
 
 def run_cast(

@@ -18,11 +18,11 @@ from services.dubbing.fitting import RANK_COST, Pace, Placement, choose, first_s
 from services.dubbing.guarding import Fallback, Guard
 from shared.audio.signal import SPEECH_RATE, fade, resample
 from shared.audio.stretch import stretch
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.core.records import SAMPLE_RATE, Hypothesis
+from shared.core.spoken_form import read_aloud
 from shared.pipeline.stage import Work
-from shared.reading import read_aloud
-from shared.records import SAMPLE_RATE, Hypothesis
-from shared.settings import DubbingSettings
+from shared.settings.models import DubbingSettings
 
 OVERFLOW_FADE_SECONDS = 0.05
 

@@ -9,7 +9,7 @@ from typing import Any
 from services.ingest.fetching import fetch
 from shared.jobs.settings import FETCH, service_settings
 from shared.pipeline.stage import Scope, Stage, Work
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 
 
 def run(

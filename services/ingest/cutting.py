@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from shared.records import SAMPLE_RATE, Chunk, Shot, Span
+from shared.core.records import SAMPLE_RATE, Chunk, Shot, Span
 
 
 def shots_between(cuts: Sequence[float], end: float, shortest: float) -> list[Shot]:

@@ -15,12 +15,12 @@ from typing import Any, BinaryIO
 import fsspec
 import httpx2
 
-from shared.disk import storage_errors
-from shared.errors import CounterdubError, InputError
+from shared.core.errors import CounterdubError, InputError
+from shared.core.public_http import check_url, client
+from shared.core.storage_errors import storage_errors
+from shared.jobs.locators import S3, allowed_folder, check_locator, path_not_allowed, s3_object
 from shared.jobs.settings import FETCH, ServiceSettings
-from shared.locators import S3, allowed_folder, check_locator, path_not_allowed, s3_object
-from shared.net import check_url, client
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 
 Progress = Callable[[int, int | None], None]
 """Called about twice a second with the bytes that are here and the bytes expected; may raise to stop."""

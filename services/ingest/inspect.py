@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from services.ingest.cutting import shots_between
-from shared import languages
-from shared.engines import EngineOptions, engine_class
+from shared.core import languages
+from shared.core.records import Probe, Shot
+from shared.engines.protocols import EngineOptions, engine_class
 from shared.media.probing import Wanted, origin, probe
-from shared.records import Probe, Shot
-from shared.settings import Settings
+from shared.settings.models import Settings
 from shared.weights import WeightFolder
 
 
 def inspect(path: Path, shots: bool = False, settings: Settings | None = None) -> dict[str, Any]:
-    """Fields of :class:`~shared.records.Probe` and ``name``; with ``shots`` also the shots found.
+    """Fields of :class:`~shared.core.records.Probe` and ``name``; with ``shots`` also the shots found.
 
     Raises:
         InputError: as :func:`shared.media.probing.probe`.

@@ -11,14 +11,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from services.ingest.cutting import chunks_of, shots_between
-from shared import languages
 from shared.audio.vad import speech_in_file
-from shared.engines import EngineOptions
+from shared.core import languages
+from shared.core.records import SAMPLE_RATE, Note, Probe, write_notes
+from shared.engines.protocols import EngineOptions
 from shared.media.probing import Wanted, check, origin, probe
 from shared.media.sound import Sound, decode_audio
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
-from shared.records import SAMPLE_RATE, Note, Probe, write_notes
-from shared.settings import IngestSettings, LimitSettings, Section, Settings
+from shared.settings.models import IngestSettings, LimitSettings, Section, Settings
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from services.pairing.report.reading import read_titles
 from services.pairing.stage import QUEUE, no_engines
 from shared.pipeline.stage import Scope, Stage, Work
 from shared.schemas.pairs import PairRow
-from shared.settings import FitSettings, PairingSettings, ReportSettings, Section, Settings
+from shared.settings.models import FitSettings, PairingSettings, ReportSettings, Section, Settings
 
 
 class DatasetOptions(Section):

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from services.pairing.chunked import in_order
-from shared.languages import name as language_name
+from shared.core.languages import name as language_name
+from shared.core.records import DubbedUtterance, Probe, Utterance, read_jsonl, write_jsonl
 from shared.media.muxing import Track, mux_title
+from shared.media.subtitles import Cue, to_srt, to_vtt
 from shared.pipeline.stage import Scope, Work
-from shared.records import DubbedUtterance, Probe, Utterance, read_jsonl, write_jsonl
 from shared.schemas.layout import CONTROL, ORIG, clip_suffix, track_language
-from shared.settings import LimitSettings, PairingSettings, Section
-from shared.subtitles import Cue, to_srt, to_vtt
+from shared.settings.models import LimitSettings, PairingSettings, Section
 
 
 class ExportOptions(Section):

@@ -10,8 +10,8 @@ from typing import Any
 
 from services.pairing.chunked import in_order
 from services.pairing.timeline import Activity, Timeline
+from shared.core.records import DubbedUtterance, LeftSpeech, Shot, Utterance, read_jsonl
 from shared.pipeline.stage import Scope
-from shared.records import DubbedUtterance, LeftSpeech, Shot, Utterance, read_jsonl
 from shared.schemas.layout import CONTROL, ORIG, track_language
 from shared.schemas.quality import Level
 

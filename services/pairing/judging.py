@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from shared.records import DubbedUtterance, LeftSpeech
+from shared.core.records import DubbedUtterance, LeftSpeech
 from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.pairs import PairRow
 from shared.schemas.reasons import Reason
-from shared.settings import PairingSettings
+from shared.settings.models import PairingSettings
 
 MIN_LANGUAGE_SECONDS = 2.0
 """Recognisers often take shorter speech for another language, even when people speak it."""

@@ -15,7 +15,7 @@ from shared.audio.truepeak import TruePeak
 from shared.pipeline.stage import Scope, Work
 from shared.schemas.layout import ORIG
 from shared.schemas.quality import Gain, Level
-from shared.settings import PairingSettings
+from shared.settings.models import PairingSettings
 
 
 def run(

@@ -19,7 +19,7 @@ def failed_row(title: str, error: Mapping[str, Any], track: str | None = None) -
     """The row that stands in ``rejects`` for a title, or one language of it, that failed.
 
     Args:
-        error: As :meth:`shared.errors.CounterdubError.to_dict` gives it.
+        error: As :meth:`shared.core.errors.CounterdubError.to_dict` gives it.
         track: The language that failed; None for the whole title.
     """
     reason = Reason.TRACK_FAILED if track else Reason.TITLE_FAILED

@@ -15,16 +15,16 @@ from services.pairing.proof import null_tests, shortcut_tests
 from services.pairing.rows import make_row
 from services.pairing.summary import quality_report
 from shared.audio.files import length
+from shared.core.records import Note, Record, write_jsonl, write_notes
 from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Work
 from shared.quality.null import Residual
 from shared.quality.spans import total
-from shared.records import Note, Record, write_jsonl, write_notes
 from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.pairs import PairRow
 from shared.schemas.quality import QualityReport
 from shared.schemas.reasons import Reason
-from shared.settings import PairingSettings, Section, Settings
+from shared.settings.models import PairingSettings, Section, Settings
 
 
 class PairsOptions(Section):

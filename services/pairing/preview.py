@@ -13,10 +13,10 @@ from services.pairing.report.spectrogram import webp
 from services.pairing.shots import read_shots, spread
 from services.pairing.stage import QUEUE, no_engines
 from shared.audio.files import read
+from shared.core.records import SAMPLE_RATE, SCHEMA_VERSION
 from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Stage, Work
-from shared.records import SAMPLE_RATE, SCHEMA_VERSION
-from shared.settings import PairingSettings, Section, Settings
+from shared.settings.models import PairingSettings, Section, Settings
 
 
 class PreviewOptions(Section):

@@ -11,9 +11,9 @@ import soundfile as sf
 
 from services.pairing.facts import TitleFacts
 from shared.audio.files import length
+from shared.core.records import SAMPLE_RATE
 from shared.quality.null import Residual, null_test
 from shared.quality.shortcut import Probe, features, free_blocks, probe
-from shared.records import SAMPLE_RATE
 from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.quality import ShortcutResult
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from services.pairing.facts import TOUCH_SECONDS, TitleFacts, TrackFacts
+from shared.core.records import DubbedUtterance, LeftSpeech, Shot
 from shared.quality.isochrony import isochrony
 from shared.quality.spans import total
-from shared.records import DubbedUtterance, LeftSpeech, Shot
 from shared.schemas import layout
 from shared.schemas.pairs import PairRow
 

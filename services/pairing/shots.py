@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.audio.files import read
+from shared.core.records import SAMPLE_RATE, Probe, Shot
 from shared.media.muxing import mux
 from shared.media.picture import encode_picture
 from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Work
-from shared.records import SAMPLE_RATE, Probe, Shot
 from shared.schemas.layout import track_language
-from shared.settings import LimitSettings, PairingSettings, Section
+from shared.settings.models import LimitSettings, PairingSettings, Section
 
 Item = TypeVar("Item")
 

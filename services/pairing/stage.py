@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from services.pairing import export, levelling, pairs, shots, tracks
 from shared.pipeline.stage import EngineUse, Scope, Stage
-from shared.settings import PairingSettings, Settings
+from shared.settings.models import PairingSettings, Settings
 
 QUEUE = "pairing"
 

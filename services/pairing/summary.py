@@ -10,13 +10,13 @@ from services.pairing.coverage import DUBBED, coverage, share_dubbed
 from services.pairing.facts import TitleFacts, TrackFacts
 from services.pairing.judging import MIN_LANGUAGE_SECONDS
 from services.pairing.rows import NOT_SPOKEN
+from shared.core.records import SAMPLE_RATE, DubbedUtterance
 from shared.pipeline.planner import keeps
 from shared.quality.isochrony import isochrony
 from shared.quality.null import Residual
-from shared.records import SAMPLE_RATE, DubbedUtterance
 from shared.schemas.pairs import PairRow
 from shared.schemas.quality import IsochronySummary, NullTest, QualityReport, ShortcutResult, TrackQuality
-from shared.settings import PairingSettings
+from shared.settings.models import PairingSettings
 
 THRESHOLDS = (
     "min_shot_seconds",

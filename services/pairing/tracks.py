@@ -17,12 +17,12 @@ from services.pairing.chunked import in_order
 from shared.audio.files import FULL_SCALE, FlacWriter, length
 from shared.audio.lockstep import lockstep
 from shared.audio.signal import from_decibels
-from shared.errors import StorageError
+from shared.core.errors import StorageError
+from shared.core.records import Chunk
 from shared.pipeline.stage import Scope, Work
-from shared.records import Chunk
 from shared.schemas.layout import ORIG
 from shared.schemas.quality import Gain
-from shared.settings import PairingSettings
+from shared.settings.models import PairingSettings
 
 STEMS = "stems"
 """Value of ``scope.track`` that asks for the stems of the original instead of a track."""

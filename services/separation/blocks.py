@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from shared.audio.files import length, read
-from shared.engines import Separator
-from shared.errors import EngineError
-from shared.records import SAMPLE_RATE
+from shared.core.errors import EngineError
+from shared.core.records import SAMPLE_RATE
+from shared.engines.protocols import Separator
 
 BLOCK_SECONDS = 60
 SEAM = SAMPLE_RATE // 100

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from services.separation.blocks import separate_file
+from services.separation.gate import EDGE, STEP, clip, curve, follow, levels, merge, pad, shift
 from shared.audio.files import FULL_SCALE, FlacWriter, blocks, length, quantise, read
-from shared.audio.gate import EDGE, STEP, clip, curve, follow, levels, merge, pad, shift
 from shared.audio.signal import to_mono, to_mono_16k
-from shared.engines import EngineOptions, VoiceDetector
+from shared.core.records import SAMPLE_RATE, Chunk, Span, Utterance, read_jsonl
+from shared.engines.protocols import EngineOptions, VoiceDetector
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
-from shared.records import SAMPLE_RATE, Chunk, Span, Utterance, read_jsonl
-from shared.settings import SeparationSettings, Settings
+from shared.settings.models import SeparationSettings, Settings
 
 PAD_SECONDS = 0.15
 """The gate opens this much before speech and closes this much after: consonants are softer than detectors hear."""

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 from services.transcription.json_transcripts import parse_json
-from shared.errors import UsageError
-from shared.subtitles import Cue, bad_transcript, parse_lines, parse_time, plain, split_lines
+from shared.core.errors import UsageError
+from shared.media.subtitles import Cue, bad_transcript, parse_lines, parse_time, plain, split_lines
 
 REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"\x00\x00\x01\xba", "a VobSub picture stream (.sub)"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from shared.settings import TranscriptionSettings
-from shared.text import alphanumerics, normalise
+from shared.core.text import alphanumerics, normalise
+from shared.settings.models import TranscriptionSettings
 
 MIN_SECONDS = 0.12
 """No word is shorter; the text has no sound of its own."""

@@ -16,9 +16,9 @@ from services.transcription.gates import DOUBTFUL_LOGPROB
 from services.transcription.utterances import Heard
 from services.transcription.voting import Hearing
 from shared.audio.signal import rms
-from shared.engines import Recognizer, Segment
-from shared.records import Span
-from shared.text import normalise
+from shared.core.records import Span
+from shared.core.text import normalise
+from shared.engines.protocols import Recognizer, Segment
 
 SILENT_RMS = 1e-4
 WHOLE_WEIGHT, OTHER_WEIGHT = 3.0, 1.0

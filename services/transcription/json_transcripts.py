@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from shared.subtitles import Cue, bad_transcript, parse_time
-from shared.text import spoken_characters
+from shared.core.text import spoken_characters
+from shared.media.subtitles import Cue, bad_transcript, parse_time
 
 LISTS = (
     "utterances",

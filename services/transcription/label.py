@@ -12,10 +12,10 @@ import numpy as np
 
 from services.transcription.speakers import assign, overlapping, unit
 from services.transcription.transcript import read_list
+from shared.core.records import Shot, Speaker, Utterance, read_jsonl, write_jsonl
+from shared.core.text import UNSPACED
 from shared.pipeline.stage import Scope, Work
-from shared.records import Shot, Speaker, Utterance, read_jsonl, write_jsonl
-from shared.settings import TranscriptionSettings
-from shared.text import UNSPACED
+from shared.settings.models import TranscriptionSettings
 
 BREATH_SECONDS = 0.35
 """A longer pause between the last word and the next is one that a dub has to keep."""

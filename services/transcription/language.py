@@ -18,15 +18,15 @@ from services.transcription.gates import CREDITS, GHOSTS, phrase_share
 from services.transcription.text_language import SURE, beliefs
 from services.transcription.transcript import Given, read, read_list
 from services.transcription.windows import covered, read_speech, union
-from shared import languages
 from shared.audio import files
 from shared.audio.signal import rms
-from shared.engines import Recognizer, Segment
-from shared.errors import UsageError
+from shared.core import languages
+from shared.core.errors import UsageError
+from shared.core.records import SAMPLE_RATE, Span
+from shared.core.text import clean, normalise
+from shared.engines.protocols import Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
-from shared.records import SAMPLE_RATE, Span
-from shared.settings import TranscriptionSettings
-from shared.text import clean, normalise
+from shared.settings.models import TranscriptionSettings
 
 WINDOW_SECONDS = 30.0
 VOTES = 5

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from shared.subtitles import Cue, join_lines, shared_time
+from shared.media.subtitles import Cue, join_lines, shared_time
 
 OPEN, CLOSE = r"[\[(（［【〔]", r"[\])）］】〕]"
 BRACKETED = re.compile(rf"^\s*+{OPEN}([^\[\](){{}}（）［］【】〔〕\n]{{1,40}}){CLOSE}\s*+[:：]?\s*+")

@@ -13,10 +13,10 @@ import numpy as np
 from services.transcription.transcript import read_json, read_list
 from services.transcription.windows import cut, read_speech
 from shared.audio.signal import rms
+from shared.core.records import SAMPLE_RATE, Chunk, DubbedUtterance, Span, Speaker, read_jsonl, write_jsonl
+from shared.core.text import character_error_rate
 from shared.pipeline.stage import Scope, Work
-from shared.records import SAMPLE_RATE, Chunk, DubbedUtterance, Span, Speaker, read_jsonl, write_jsonl
-from shared.settings import QualitySettings
-from shared.text import character_error_rate
+from shared.settings.models import QualitySettings
 
 MIN_SECONDS = 0.3
 PAD_SECONDS = 0.1

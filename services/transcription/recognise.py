@@ -19,10 +19,10 @@ from services.transcription.voting import Hearing, vote
 from services.transcription.windows import covered, cut, read_speech, union, windows, within
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, rms
-from shared.engines import Embedder, Recognizer, Segment
+from shared.core.records import SAMPLE_RATE, Chunk, Note, Span, Utterance, write_jsonl, write_notes
+from shared.engines.protocols import Embedder, Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
-from shared.records import SAMPLE_RATE, Chunk, Note, Span, Utterance, write_jsonl, write_notes
-from shared.settings import TranscriptionSettings
+from shared.settings.models import TranscriptionSettings
 
 POOR_LOGPROB = -0.7
 """Below this the separated voice is heard too, and the surer text is kept (the mix is the better one as a rule)."""

@@ -16,10 +16,10 @@ from services.transcription.gates import GHOSTS, refuse
 from services.transcription.hearings import unlooped
 from services.transcription.utterances import Heard
 from services.transcription.windows import PAD_SECONDS, covered, cut
-from shared.engines import Recognizer, Segment
-from shared.records import Span, Word
-from shared.settings import TranscriptionSettings
-from shared.text import normalise
+from shared.core.records import Span, Word
+from shared.core.text import normalise
+from shared.engines.protocols import Recognizer, Segment
+from shared.settings.models import TranscriptionSettings
 
 LEAST_SECONDS = 0.7
 """Shorter speech without text is a breath, a laugh or the edge of a word."""

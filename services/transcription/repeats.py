@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from shared.subtitles import Cue
+from shared.media.subtitles import Cue
 
 FLASH_SECONDS = 0.1
 """A cue that short shows nothing that its neighbours do not."""

@@ -18,11 +18,11 @@ from services.transcription.transcript import read_json, read_list
 from services.transcription.utterances import Heard
 from services.transcription.windows import PAD_SECONDS, cut, read_speech, windows
 from shared.audio.signal import SPEECH_RATE, rms
-from shared.engines import Segment
+from shared.core.records import SAMPLE_RATE, Chunk, LeftSpeech, Span, Utterance, read_jsonl, write_jsonl
+from shared.core.text import UNSPACED, normalise
+from shared.engines.protocols import Segment
 from shared.pipeline.stage import Scope, Work
-from shared.records import SAMPLE_RATE, Chunk, LeftSpeech, Span, Utterance, read_jsonl, write_jsonl
-from shared.settings import QualitySettings
-from shared.text import UNSPACED, normalise
+from shared.settings.models import QualitySettings
 
 SILENT_RMS = 1e-4
 NEAR_SECONDS = 2.0

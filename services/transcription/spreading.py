@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from services.transcription.transcript import Given
 from services.transcription.utterances import Heard, joined, settle, split
-from shared.records import Span, Word
-from shared.subtitles import shared_time
-from shared.text import UNSPACED, normalise
+from shared.core.records import Span, Word
+from shared.core.text import UNSPACED, normalise
+from shared.media.subtitles import shared_time
 
 LONGEST_CUE = 7.5
 """Seconds: longer than subtitles stand by the usual rules. What stands longer and has several sentences is cut."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.transcription import label, language, quality, recognise, residual
-from shared.engines import EngineOptions
+from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import EngineUse, Scope, Stage
-from shared.settings import QualitySettings, Settings, TranscriptionSettings
+from shared.settings.models import QualitySettings, Settings, TranscriptionSettings
 
 QUEUE = "transcription"
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from shared import languages
-from shared.errors import UsageError
-from shared.text import alphanumerics, clean
+from shared.core import languages
+from shared.core.errors import UsageError
+from shared.core.text import alphanumerics, clean
 
 MOST_CHARS = 20_000
 """Of a text that are looked at: more does not make it surer."""

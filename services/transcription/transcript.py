@@ -18,11 +18,11 @@ from services.transcription.encoding import decode
 from services.transcription.formats import parse, refuse_binary
 from services.transcription.json_transcripts import in_seconds
 from services.transcription.marks import tagged
-from shared import languages
-from shared.errors import UsageError
-from shared.records import Note
-from shared.subtitles import Cue, bad_transcript
-from shared.text import alphanumerics, clean
+from shared.core import languages
+from shared.core.errors import UsageError
+from shared.core.records import Note
+from shared.core.text import alphanumerics, clean
+from shared.media.subtitles import Cue, bad_transcript
 
 MAX_BYTES = 32 * 2**20
 REASONS = {

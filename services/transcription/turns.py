@@ -8,8 +8,8 @@ import numpy as np
 
 from services.transcription.utterances import Heard, ends_sentence
 from services.transcription.windows import cut
-from shared.engines import Embedder
-from shared.records import Span
+from shared.core.records import Span
+from shared.engines.protocols import Embedder
 
 MIN_SIDE_SECONDS = 1.0
 """Embeddings of less speech say little about whose it is."""

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.audio.signal import SPEECH_RATE
-from shared.records import Span, Word
-from shared.text import alphanumerics
+from shared.core.records import Span, Word
+from shared.core.text import alphanumerics
 
 SENTENCE_END = (".", "!", "?", "…", "。", "！", "？", "．")
 SENTENCE_PAUSE_SECONDS = 0.2

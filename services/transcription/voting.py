@@ -14,8 +14,8 @@ import numpy as np
 
 from services.transcription.utterances import Heard
 from services.transcription.windows import covered
-from shared.records import Span
-from shared.text import normalise
+from shared.core.records import Span
+from shared.core.text import normalise
 
 NOTHING = 0.5
 """What a hearing's silence weighs against a word, on the scale of confidences. Of a hearing that counts for more it

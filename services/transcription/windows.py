@@ -10,7 +10,7 @@ import soxr
 
 from shared.audio import files
 from shared.audio.signal import SPEECH_RATE, fit_length, to_mono
-from shared.records import SAMPLE_RATE, Span
+from shared.core.records import SAMPLE_RATE, Span
 
 MAX_WINDOW_SECONDS = 28.0
 """Whisper hears 30 s; the rest is padding."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from shared.engines import Line, Translator
-from shared.errors import CounterdubError
-from shared.records import Hypothesis
+from shared.core.errors import CounterdubError
+from shared.core.records import Hypothesis
+from shared.engines.protocols import Line, Translator
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Ahead:
     def translate(
         self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
     ) -> list[list[Hypothesis]]:
-        """As :meth:`shared.engines.Translator.translate`, of one line."""
+        """As :meth:`shared.engines.protocols.Translator.translate`, of one line."""
         (line,) = lines
         if seed != self._seed or (line not in self._waiting and line not in self._answers):
             return self._engine.translate(lines, source, target, count, seed)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from shared.records import Utterance
-from shared.text import spoken_characters
+from shared.core.records import Utterance
+from shared.core.text import spoken_characters
 
 CHARACTERS_PER_SECOND = {"en": 15.0, "es": 15.5, "fr": 15.0, "it": 15.0, "pt": 15.0, "de": 14.0, "ja": 10.0, "zh": 6.0}
 """Of synthetic speech at its natural speed, as written characters."""
@@ -22,7 +22,7 @@ SHORTEST_AIM = 6
 
 
 class Budget(NamedTuple):
-    """Spoken characters (:func:`shared.text.spoken_characters`)."""
+    """Spoken characters (:func:`shared.core.text.spoken_characters`)."""
 
     aim: int
     """About as long as the source line lasts."""

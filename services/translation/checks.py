@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from services.translation.budget import Budget
 from services.translation.stopwords import looks_like
-from shared.text import UNSPACED, alphanumerics, normalise, spoken_characters
+from shared.core.text import UNSPACED, alphanumerics, normalise, spoken_characters
 
 Check = Callable[[str, str, str, str, Budget], bool]
 

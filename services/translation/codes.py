@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from shared.languages import tables
+from shared.core.languages import tables
 
 MAIN = {
     "ar": "arb",

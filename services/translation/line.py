@@ -10,11 +10,11 @@ from services.translation.ahead import LINE_FAILED, Ahead
 from services.translation.budget import Budget
 from services.translation.checks import fault
 from services.translation.ranking import rank, used, with_glossary
-from shared.engines import Line, Translator, missing
-from shared.errors import CounterdubError
-from shared.records import Hypothesis, Translation
-from shared.settings import TranslationSettings
-from shared.text import alphanumerics, in_sentence_case, spoken_characters
+from shared.core.errors import CounterdubError
+from shared.core.records import Hypothesis, Translation
+from shared.core.text import alphanumerics, in_sentence_case, spoken_characters
+from shared.engines.protocols import Line, Translator, missing
+from shared.settings.models import TranslationSettings
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 
 from services.translation.budget import Budget
-from shared.records import Hypothesis
-from shared.text import normalise, spoken_characters
+from shared.core.records import Hypothesis
+from shared.core.text import normalise, spoken_characters
 
 LONG_COST = 1.0
 """Score lost per aimed length too much; scores are mean log-probabilities, −0.2 to −1 for usable lines."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from shared.records import Hypothesis
-from shared.text import UNSPACED
+from shared.core.records import Hypothesis
+from shared.core.text import UNSPACED
 
 ABBREVIATIONS = frozenset(
     ("mr", "mrs", "ms", "dr", "st", "prof", "sr", "jr", "vs", "etc", "m", "mme", "mlle", "sra", "srta", "dott")

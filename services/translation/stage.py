@@ -11,12 +11,10 @@ from services.translation.ahead import Ahead
 from services.translation.budget import budget, slots
 from services.translation.engines.embedded import EmbeddedTranslator
 from services.translation.line import LineTask, translate_line
-from shared import languages
-from shared.edits import LineEdit, read_edits, resolve
-from shared.engines import EngineOptions, Translator
-from shared.errors import EngineError, UsageError
-from shared.pipeline.stage import EngineUse, Scope, Stage, Work
-from shared.records import (
+from shared.core import languages
+from shared.core.edits import LineEdit, read_edits, resolve
+from shared.core.errors import EngineError, UsageError
+from shared.core.records import (
     SAMPLE_RATE,
     Chunk,
     Hypothesis,
@@ -27,8 +25,10 @@ from shared.records import (
     write_jsonl,
     write_notes,
 )
-from shared.settings import Settings, TranslationSettings
-from shared.text import alphanumerics
+from shared.core.text import alphanumerics
+from shared.engines.protocols import EngineOptions, Translator
+from shared.pipeline.stage import EngineUse, Scope, Stage, Work
+from shared.settings.models import Settings, TranslationSettings
 
 PAIR = "translator:"
 """Before a source language: the role of the engine for lines in it."""
@@ -41,7 +41,7 @@ def run(
 ) -> dict[str, Path]:
     """``utterances.jsonl``, ``chunks.json``, ``language.json`` → ``translations.jsonl``.
 
-    One :class:`~shared.records.Translation` for every usable utterance that starts in the chunk, in order. A line
+    One :class:`~shared.core.records.Translation` for every usable utterance that starts in the chunk, in order. A line
     that cannot be translated is listed as failed, with the reason; it never stops the others.
 
     Raises:

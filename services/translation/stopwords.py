@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.text import normalise
+from shared.core.text import normalise
 
 WORDS = {
     "en": "the and you is are was were to of it that this i my your we they he she have has had do does did not "

@@ -9,8 +9,8 @@ from types import TracebackType
 import numpy as np
 import soundfile as sf
 
-from shared.errors import InputError
-from shared.records import SAMPLE_RATE
+from shared.core.errors import InputError
+from shared.core.records import SAMPLE_RATE
 
 FULL_SCALE = 2**23
 """24-bit steps in 1.0: float32 holds every one of them exactly."""

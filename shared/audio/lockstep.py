@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from shared.errors import StorageError
-from shared.records import SAMPLE_RATE
+from shared.core.errors import StorageError
+from shared.core.records import SAMPLE_RATE
 
 
 def lockstep(paths: Sequence[Path], size: int = 10 * SAMPLE_RATE) -> Iterator[tuple[int, list[np.ndarray]]]:

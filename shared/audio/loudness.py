@@ -10,7 +10,7 @@ import numpy as np
 import pyloudnorm
 
 from shared.audio.signal import from_decibels
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 FRAME_SECONDS = 0.02
 ACTIVE_BELOW_PEAK_DB = 25.0

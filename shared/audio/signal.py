@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import soxr
 
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 SPEECH_RATE = 16_000
 """Sample rate that speech models listen at, Hz."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from shared.audio.signal import SPEECH_RATE
 from shared.audio.vad import spans_of
-from shared.engines import Audio, EngineOptions, Licence, WeightFiles, missing
-from shared.records import Span
+from shared.core.records import Span
+from shared.engines.protocols import Audio, EngineOptions, Licence, WeightFiles, missing
 
 WINDOW, CONTEXT, STATE = 512, 64, (2, 1, 128)
 """Samples the model takes at once, those of the window before that it sees too, and the shape of its memory."""

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from shared.audio.signal import fit_length
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 
 def stretch(audio: np.ndarray, samples: int, sample_rate: int = SAMPLE_RATE) -> np.ndarray:

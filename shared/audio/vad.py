@@ -9,8 +9,8 @@ import numpy as np
 
 from shared.audio import files
 from shared.audio.signal import to_mono_16k
-from shared.engines import VoiceDetector
-from shared.records import SAMPLE_RATE, Span
+from shared.core.records import SAMPLE_RATE, Span
+from shared.engines.protocols import VoiceDetector
 
 OPEN, CLOSE = 0.5, 0.35
 """Speech begins above the one probability and ends below the other (Silero's own values)."""

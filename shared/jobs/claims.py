@@ -17,17 +17,17 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.orm import Session
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
+from shared.core.store import Blob, Store, fetched
 from shared.jobs.database import Database, is_away, locked_job, tell
 from shared.jobs.endings import abandon, end_if_cancelled, job_ended, settle_title, title_ended
 from shared.jobs.growth import grow
 from shared.jobs.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
 from shared.jobs.tables import Job, StageRun, Title, Usage, now
 from shared.jobs.telling import as_told
-from shared.pipeline.performing import Done
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
-from shared.store import Blob, Store, fetched
+from shared.pipeline.task_runner import Done
 
 log = logging.getLogger(__name__)
 

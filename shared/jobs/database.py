@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from shared.errors import CounterdubError, StorageError, UsageError
+from shared.core.errors import CounterdubError, StorageError, UsageError
 from shared.jobs import training_tables  # noqa: F401 - whoever opens a database knows all its tables
 from shared.jobs.tables import Event, Job
 

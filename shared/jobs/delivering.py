@@ -16,8 +16,10 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from shared.edits import unspoken
-from shared.errors import CounterdubError
+from shared.core.edits import unspoken
+from shared.core.errors import CounterdubError
+from shared.core.records import SCHEMA_VERSION
+from shared.core.store import Blob, Store, fetched
 from shared.jobs import requests, trainings
 from shared.jobs.claims import close, following, owned_and_wanted, told
 from shared.jobs.database import Database, tell
@@ -26,13 +28,11 @@ from shared.jobs.growth import batches, grow, planned_tasks, previous, title_req
 from shared.jobs.tables import FINAL, Artifact, Edit, Job, StageRun, Title
 from shared.jobs.telling import as_told
 from shared.pipeline import publish
-from shared.pipeline.executor import TitleRun
-from shared.pipeline.performing import Done, Performer
+from shared.pipeline.local_executor import TitleRun
 from shared.pipeline.planner import Task, task_language
 from shared.pipeline.stage import Scope
-from shared.records import SCHEMA_VERSION
-from shared.settings import stored_settings
-from shared.store import Blob, Store, fetched
+from shared.pipeline.task_runner import Done, Performer
+from shared.settings.models import stored_settings
 
 INTERNAL, STAGED = ".internal/", ".staged/"
 """Before paths of what tables and report are made of, and of what is shown once those are made."""

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.jobs.database import tell
 from shared.jobs.tables import FINAL, Delivery, Job, StageRun, Title, now
 

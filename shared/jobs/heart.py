@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import select, update
 
-from shared.errors import CounterdubError, EngineError
+from shared.core.errors import CounterdubError, EngineError
 from shared.jobs.claims import Claimed, fail
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from shared.core.store import Store
 from shared.jobs.claims import fail
 from shared.jobs.database import Database
 from shared.jobs.heart import overtime
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Job, StageRun
 from shared.jobs.trainings import TASK
-from shared.store import Store
 
 log = logging.getLogger(__name__)
 

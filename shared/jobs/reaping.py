@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import ColumnElement, func, select, update
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
+from shared.core.store import Store
 from shared.jobs.claims import abandoned, at_fault, failed, put_back
 from shared.jobs.database import Database, is_away, locked_job
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import StageRun, Worker
-from shared.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ from typing import Any, Literal
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from shared.edits import LineEdit, check_line, edit_of, resolve, wanted_text
-from shared.errors import UsageError
+from shared.core.edits import LineEdit, check_line, edit_of, resolve, wanted_text
+from shared.core.errors import UsageError
+from shared.core.records import Utterance, read_jsonl
+from shared.core.store import Blob, Store, fetched
 from shared.jobs.database import Database, locked_job, tell
 from shared.jobs.endings import end_if_cancelled, job_ended, settle_job
 from shared.jobs.growth import grow
 from shared.jobs.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
-from shared.pipeline.titles import unique_names
-from shared.records import Utterance, read_jsonl
-from shared.settings import Settings
-from shared.store import Blob, Store, fetched
+from shared.pipeline.title_names import unique_names
+from shared.settings.models import Settings
 
 Wakes = Mapping[str, int]
 """Queue → how many tasks became ready in it."""

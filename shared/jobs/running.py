@@ -11,8 +11,9 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from typing import TypeVar
 
-from shared.disk import for_service
-from shared.errors import Cancelled, CounterdubError, StorageError
+from shared.core.errors import Cancelled, CounterdubError, StorageError
+from shared.core.storage_errors import for_service
+from shared.core.store import Store
 from shared.jobs import delivering, trainings
 from shared.jobs.claims import Claimed, claim, fail, finish, give_back
 from shared.jobs.database import Database, is_away
@@ -21,10 +22,9 @@ from shared.jobs.settings import ServiceSettings
 from shared.jobs.wakeups import Waker
 from shared.observability import tracing
 from shared.observability.logging import bound
-from shared.pipeline.performing import Performer, failures
-from shared.pipeline.work import EnginePool
-from shared.settings import Settings, stored_settings
-from shared.store import Store
+from shared.pipeline.task_runner import Performer, failures
+from shared.pipeline.task_work import EnginePool
+from shared.settings.models import Settings, stored_settings
 from shared.weights import WeightFolder
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from shared.jobs.database import Database
 
 LOCK = 0x636F756E746572

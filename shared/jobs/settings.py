@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from shared.store import Store
+from shared.core.store import Store
 
 QUEUES = ("ingest", "separation", "transcription", "translation", "dubbing", "pairing", "trainer")
 """One queue a service. Videos named by URL or path are fetched by ``fetch``, which alone needs a way out."""

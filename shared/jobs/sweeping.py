@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import select
 
+from shared.core.store import Blob, Store
 from shared.jobs.database import Database
 from shared.jobs.tables import FINAL, Artifact, Event, Job, StageRun, Title, Upload
 from shared.jobs.training_tables import Training
-from shared.store import Blob, Store
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Tables of the services. The queue only carries wake-ups: what is to be done, by whom and how it went stands here.
 
-The output folder of the command line keeps its own, smaller, :mod:`shared.database`.
+The output folder of the command line keeps its own, smaller, :mod:`shared.pipeline.ledger`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from shared.edits import LineEdit
+from shared.core.edits import LineEdit
 
 FINAL = ("done", "failed", "cancelled", "skipped")
 """States in which a stage run, a title or a job stays unless somebody asks for more."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from shared.jobs.statements import COMPUTED
-from shared.pipeline.performing import Done
+from shared.pipeline.task_runner import Done
 
 
 def as_told(session: Session, done: Done, key_id: str | None) -> Done:

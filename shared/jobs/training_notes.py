@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
+from shared.core.store import Blob
 from shared.jobs.claims import close, owned, owned_and_wanted, told
 from shared.jobs.database import Database, tell
 from shared.jobs.delivering import keep
 from shared.jobs.endings import job_ended
 from shared.jobs.tables import FINAL, Artifact, Job, now
 from shared.jobs.training_tables import Training, TrainingPoint
-from shared.store import Blob
 
 CHECKPOINT = "checkpoint.pt"
 """The artifact that is a training's newest checkpoint."""

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from shared.jobs.database import Database, tell
 from shared.jobs.endings import add_internal
 from shared.jobs.requests import Wakes, ended

@@ -10,7 +10,7 @@ from celery import Celery
 from kombu.exceptions import KombuError, OperationalError
 from redis.exceptions import RedisError
 
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 
 log = logging.getLogger(__name__)
 

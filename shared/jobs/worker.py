@@ -18,7 +18,8 @@ from types import FrameType
 
 from sqlalchemy import select, update
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
+from shared.core.store import Store
 from shared.jobs.database import Database
 from shared.jobs.oversight import Oversight
 from shared.jobs.reaping import Watch
@@ -26,7 +27,6 @@ from shared.jobs.settings import ServiceSettings
 from shared.jobs.sweeping import sweep
 from shared.jobs.tables import Worker, new_id
 from shared.jobs.wakeups import Waker
-from shared.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from typing import Any
 import av
 import numpy as np
 
-from shared import languages
 from shared.audio import files
-from shared.errors import UsageError
-from shared.records import SAMPLE_RATE
+from shared.core import languages
+from shared.core.errors import UsageError
+from shared.core.records import SAMPLE_RATE
 
 BLOCK = SAMPLE_RATE
 """Samples read from a file at once."""

@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from shared.errors import CounterdubError, InputError, StorageError
+from shared.core.errors import CounterdubError, InputError, StorageError
 from shared.observability.internal_errors import internal_error_of
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ import av
 import av.error
 import numpy as np
 
-from shared import languages
-from shared.errors import InputError, UsageError
+from shared.core import languages
+from shared.core.errors import InputError, UsageError
 from shared.media.opening import Decoded, as_float, open_media, packets
 
 LONG_ENOUGH = 0.5

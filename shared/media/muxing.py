@@ -14,16 +14,16 @@ import av.error
 import numpy as np
 
 from shared.audio.files import length
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.core.records import SAMPLE_RATE, Probe
+from shared.core.text import clean
 from shared.media import child
 from shared.media.aac import AacEncoder, container_tag
 from shared.media.opening import open_media, packets, shows_in_order, video_stream
 from shared.media.picture import PictureEncoder, frames, pixel_shape
 from shared.media.probing import origin
-from shared.records import SAMPLE_RATE, Probe
-from shared.settings import LimitSettings
-from shared.subtitles import Cue, guard, parse_cues
-from shared.text import clean
+from shared.media.subtitles import Cue, guard, parse_cues
+from shared.settings.models import LimitSettings
 
 COPIED = {
     "mp4": {"h264", "hevc", "av1", "libdav1d", "vp9", "libvpx-vp9", "mpeg4"},

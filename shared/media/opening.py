@@ -12,8 +12,8 @@ import av
 import av.error
 import numpy as np
 
-from shared.errors import InputError
-from shared.records import Restart
+from shared.core.errors import InputError
+from shared.core.records import Restart
 
 DEMUXERS = (
     "mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "mxf", "nut", "rm", "dv", "gxf", "wtv",

@@ -13,12 +13,12 @@ from typing import Any
 import av
 import numpy as np
 
+from shared.core.records import Probe, Shot
 from shared.media import child
 from shared.media.grading import Grading
 from shared.media.opening import Decoded, open_media, shows_in_order, video_stream
 from shared.media.probing import check_pixels, origin
-from shared.records import Probe, Shot
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 
 TICKS = 90_000
 """Time base of encoded pictures: holds every usual frame rate exactly, and any other to 0.01 ms."""

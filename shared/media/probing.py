@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.errors import InputError
+from shared.core.errors import InputError
+from shared.core.records import AudioStream, Probe, Restart, VideoStream
 from shared.media import child
 from shared.media.choosing import Choice, choose, language_of
 from shared.media.grading import HDR
 from shared.media.opening import Decoded, open_media, packets, read_head, refuse_scripts, shows_in_order
 from shared.media.restarting import Restarts
-from shared.records import AudioStream, Probe, Restart, VideoStream
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 
 SLOWEST_BYTES_PER_SECOND = 10e6
 """A disk slower than this may time out on large files."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from shared.records import Restart
+from shared.core.records import Restart
 
 BACK_SECONDS = 0.1
 """A packet that is to be decoded so much before the one before it belongs to another recording (as FFmpeg has it)."""

@@ -15,12 +15,12 @@ import soundfile as sf
 import soxr
 
 from shared.audio.files import FlacWriter
-from shared.errors import InputError, StorageError
+from shared.core.errors import InputError, StorageError
+from shared.core.records import SAMPLE_RATE, Probe
 from shared.media import child
 from shared.media.opening import Decoded, as_float, audio_stream, open_media
 from shared.media.probing import origin
-from shared.records import SAMPLE_RATE, Probe
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 
 JITTER = 0.02
 """Seconds that a timestamp may be off before it is believed: containers round, and 20 ms is below what one sees."""

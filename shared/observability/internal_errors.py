@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.observability.redaction import clean
 
 log = logging.getLogger(__name__)

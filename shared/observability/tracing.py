@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.observability.redaction import redacted
 
 try:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.engines import clones
+from shared.core.records import Shot
+from shared.core.store import Blob
+from shared.engines.protocols import clones
 from shared.pipeline.stage import Scope
-from shared.records import Shot
-from shared.settings import DubbingSettings, PairingSettings, Settings
-from shared.store import Blob
+from shared.settings.models import DubbingSettings, PairingSettings, Settings
 
 ORIG, CONTROL, STEMS = "orig", "control", "stems"
 
@@ -56,7 +56,7 @@ class TitleRequest:
     languages: tuple[str, ...]
     transcript: Path | Blob | None = None
     edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Language → lines that a person wrote, as :func:`shared.edits.stored_edits` has them."""
+    """Language → lines that a person wrote, as :func:`shared.core.edits.stored_edits` has them."""
     previous: str | None = None
     """The title before it in the run, whose cast it goes on from."""
     earlier_casts: Mapping[str, Path | Blob] = field(default_factory=dict)

@@ -10,13 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from shared.disk import storage_errors
-from shared.engines import engine_class
-from shared.pipeline.executor import TitleRun
+from shared.core.records import SCHEMA_VERSION
+from shared.core.storage_errors import storage_errors
+from shared.core.store import Blob, Store
+from shared.engines.protocols import engine_class
+from shared.pipeline.local_executor import TitleRun
 from shared.pipeline.planner import ORIG
-from shared.records import SCHEMA_VERSION
 from shared.schemas import layout as paths
-from shared.store import Blob, Store
 
 
 def layout(run: TitleRun) -> dict[str, Blob]:

@@ -19,21 +19,21 @@ from filelock import FileLock, Timeout
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from shared.database import Database, Event, Job, StageRun, Title, edits, keep_edit, now, titles
-from shared.disk import storage_errors
-from shared.edits import LineEdit, resolve, stored_edits, unspoken
-from shared.errors import CounterdubError, StorageError
+from shared.core.edits import LineEdit, resolve, stored_edits, unspoken
+from shared.core.errors import CounterdubError, StorageError
+from shared.core.records import Utterance
+from shared.core.storage_errors import storage_errors
+from shared.core.store import Blob, Store
 from shared.observability.internal_errors import LOG_NAME, log_file
 from shared.pipeline import publish
 from shared.pipeline.events import Listener, RunEvent
-from shared.pipeline.executor import Executor, TitleRun
-from shared.pipeline.performing import failures
+from shared.pipeline.ledger import Database, Event, Job, StageRun, Title, edits, keep_edit, now, titles
+from shared.pipeline.local_executor import Executor, TitleRun
 from shared.pipeline.planner import Task, TitleRequest, task_language
 from shared.pipeline.stage import Scope
-from shared.pipeline.work import EnginePool
-from shared.records import Utterance
-from shared.settings import Settings
-from shared.store import Blob, Store
+from shared.pipeline.task_runner import failures
+from shared.pipeline.task_work import EnginePool
+from shared.settings.models import Settings
 from shared.weights import WeightFolder
 
 STATE = ".counterdub"

@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from shared.engines import EngineOptions
-from shared.points import group
-from shared.settings import Settings
+from shared.core.entry_points import group
+from shared.engines.protocols import EngineOptions
+from shared.settings.models import Settings
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class EngineUse:
     """An engine that a stage asks for."""
 
     kind: str
-    """One of :data:`shared.engines.KINDS`."""
+    """One of :data:`shared.engines.protocols.KINDS`."""
     name: str
     options: EngineOptions
 

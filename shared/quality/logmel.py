@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 BLOCK_SAMPLES = int(0.3 * SAMPLE_RATE)
 MELS, WINDOW, HOP = 64, 1024, 480

@@ -18,9 +18,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import rankdata
 
+from shared.core.records import SAMPLE_RATE
 from shared.quality.logmel import BLOCK_SAMPLES, MELS, block_features
 from shared.quality.spans import union
-from shared.records import SAMPLE_RATE
 
 MAX_BLOCKS = 4000
 """A sample of this size settles an AUC to about 0.01 and keeps a long title cheap."""

@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin
 import pyarrow as pa
 from pydantic import Field
 
-from shared.records import Record
+from shared.core.records import Record
 
 PAIRS_SCHEMA_VERSION = 1
 

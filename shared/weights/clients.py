@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from shared.weights.registry import WheelTarget
 
 # Carries node and npm for machines that have neither.

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
 
-from shared.disk import storage_errors
-from shared.errors import EngineError, StorageError
+from shared.core.errors import EngineError, StorageError
+from shared.core.storage_errors import storage_errors
 from shared.weights.clients import ClientError
 from shared.weights.folder import State, WeightFolder, WrongContent, fits
 from shared.weights.registry import Entry, WeightFile, find

@@ -14,8 +14,8 @@ from typing import Literal
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from shared.disk import storage_errors
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.core.storage_errors import storage_errors
 from shared.weights.registry import Entry, WeightFile, catalog, find
 
 BLOCK = 1 << 20
@@ -45,7 +45,7 @@ class WrongContent(Exception):
 
 
 class WeightFolder:
-    """Verified weights under one root, one folder an entry; satisfies :class:`shared.engines.WeightFiles`.
+    """Verified weights under one root, one folder an entry; satisfies :class:`shared.engines.protocols.WeightFiles`.
 
     Args:
         root: The folder; :func:`default_folder` when absent.

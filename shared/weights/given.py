@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 
 def is_place(model: str) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.engines import EngineOptions, WeightFiles
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.protocols import EngineOptions, WeightFiles
 from shared.weights.given import digest
 from shared.weights.registry import catalog
 

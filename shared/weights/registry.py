@@ -12,8 +12,8 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from shared.engines import Licence
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.engines.protocols import Licence
 
 
 class Member(NamedTuple):

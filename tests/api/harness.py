@@ -17,10 +17,10 @@ from services.api.app import create_app
 from services.api.keys import create_key
 from services.api.server import create_server
 from services.api.state import Services
+from shared.core.store import Store
 from shared.jobs.database import Database, locked_job, tell
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Artifact, Base, Job, Title, now
-from shared.store import Store
 
 
 @dataclass

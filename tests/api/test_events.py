@@ -201,7 +201,7 @@ def test_a_listener_notices_what_it_missed() -> None:
 
 
 def test_a_database_that_is_away_delays_events_and_loses_none(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shared.errors import StorageError
+    from shared.core.errors import StorageError
 
     job = api.job()
     looked = Broadcast._latest

@@ -81,7 +81,7 @@ def test_a_request_still_being_answered_is_a_conflict_until_it_is_abandoned(any_
 
 
 def test_an_error_is_not_kept(api: Api, client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    from shared.errors import StorageError
+    from shared.core.errors import StorageError
 
     def away(*args: Any, **kwargs: Any) -> None:
         raise StorageError("The database does not answer.", code="database_away", retryable=True)
@@ -99,7 +99,7 @@ def test_a_database_that_goes_away_after_the_job_was_made(
     any_api: Api, monkeypatch: pytest.MonkeyPatch, what: str, path: str
 ) -> None:
     from services.api import trainings
-    from shared.errors import StorageError
+    from shared.core.errors import StorageError
 
     client, module = any_api.client(), {"jobs": jobs, "trainings": trainings}[path]
     headers = {"Idempotency-Key": "away"}

@@ -11,10 +11,10 @@ from sqlalchemy import select
 
 from services.api.keys import Limits, create_key
 from services.ingest.fetching import fetch
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
+from shared.core.records import Utterance, write_jsonl
 from shared.jobs.tables import Edit, Job, StageRun, Title
-from shared.records import Utterance, write_jsonl
-from shared.settings import stored_settings
+from shared.settings.models import stored_settings
 from tests.api.harness import make_api
 from tests.security.installation import install, problem
 from tests.security.origin import respond, serving

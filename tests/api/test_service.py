@@ -11,9 +11,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from services.api.problems import PHRASES, STATUS
-from shared.errors import StorageError
+from shared.core.errors import StorageError
+from shared.core.records import Utterance, write_jsonl
 from shared.jobs.tables import Edit, Job, StageRun, Title, Worker
-from shared.records import Utterance, write_jsonl
 from tests.api.harness import Api, make_api, serving
 from tests.services.conftest import valkey_server
 

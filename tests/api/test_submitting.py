@@ -11,8 +11,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from shared.core.store import Blob
 from shared.jobs.tables import Idempotency, Job, Title
-from shared.store import Blob
 from tests.api.asking import count, video
 from tests.api.harness import Api, make_api, serving
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from httpx_sse import connect_sse
 
-from shared.errors import Cancelled
+from shared.core.errors import Cancelled
 from shared.jobs.claims import fail
 from shared.jobs.training_notes import Point, note_files, note_phase, note_points
 from tests.api.harness import Api, serving

@@ -20,7 +20,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from services.api import webhooks
 from services.api.keys import create_key
 from services.api.webhooks import DELAYS_S, check_webhook_url, claim, deliverer, settle, signing_key
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from shared.jobs.database import Database
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Base, Delivery, Job, now
@@ -315,7 +315,7 @@ def test_neither_secret_nor_url_is_logged(database: Database, tmp_path: Path, ca
 def test_database_that_is_away_is_waited_for(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shared.errors import StorageError
+    from shared.core.errors import StorageError
 
     calls = []
 

@@ -7,10 +7,10 @@ from typing import Any
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
+from shared.core.store import Blob
 from shared.jobs.claims import claim
 from shared.jobs.tables import Job
 from shared.jobs.training_tables import Training
-from shared.store import Blob
 from tests.api.harness import Api
 
 

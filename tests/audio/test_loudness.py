@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.audio.loudness import MAX_BOOST_DB, MAX_CUT_DB, gain_to, speech_loudness
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 
 def steady(seconds: float, seed: int = 0) -> np.ndarray:

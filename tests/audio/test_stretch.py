@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.audio import stretch as stretching
 from shared.audio.stretch import stretch
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 
 @pytest.fixture(params=["signalsmith", "atempo"])

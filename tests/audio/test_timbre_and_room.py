@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
-from shared.audio.room import add_room, reverberation_time
-from shared.audio.timbre import BANDS_HZ, band_levels, equalise
-from shared.records import SAMPLE_RATE
+from services.dubbing.room import add_room, reverberation_time
+from services.dubbing.timbre import BANDS_HZ, band_levels, equalise
+from shared.core.records import SAMPLE_RATE
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:

@@ -16,10 +16,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-import shared.engines
+import shared.engines.protocols
 from shared.audio.signal import SPEECH_RATE
-from shared.engines import EngineOptions, Licence, Line, Segment, Voice, WeightFiles
-from shared.records import Hypothesis, Span, Word
+from shared.core.records import Hypothesis, Span, Word
+from shared.engines.protocols import EngineOptions, Licence, Line, Segment, Voice, WeightFiles
 
 LINE_SECONDS, WORD_SECONDS, WORDS = 5.0, 0.4, 8
 SETTINGS = ("pairing.export_mp4=false", "pairing.min_shot_seconds=7.5", "pairing.aac_bitrate=64000")
@@ -116,20 +116,20 @@ class Point(NamedTuple):
 
 def empty_engines() -> None:
     """Put a shell behind every name of every kind but the shot detectors, which are the algorithm itself."""
-    real = shared.engines.registered
+    real = shared.engines.protocols.registered
 
     def registered(kind: str) -> dict[str, Any]:
         if kind not in SHELLS:
             return real(kind)
         return {name: Point(lambda: SHELLS[kind]) for name in real(kind)}
 
-    shared.engines.registered = registered  # type: ignore[assignment]
+    shared.engines.protocols.registered = registered  # type: ignore[assignment]
 
 
 def main(video: str, out: str) -> None:
-    from shared.pipeline import request
+    from shared.pipeline import commands
     from shared.pipeline.events import RunEvent
-    from shared.settings import load_settings
+    from shared.settings.models import load_settings
 
     raised: dict[str, int] = {}
 
@@ -139,7 +139,7 @@ def main(video: str, out: str) -> None:
             raised[str(event.stage)] = raised.get(str(event.stage), 0) + peak() - before
 
     empty_engines()
-    summary = request.dub([video], ["es"], Path(out), load_settings(overrides=SETTINGS), listener=watch)
+    summary = commands.dub([video], ["es"], Path(out), load_settings(overrides=SETTINGS), listener=watch)
     stages = json.loads((Path(out) / Path(video).stem / "title.json").read_text(encoding="utf-8"))["timings"]
     print(json.dumps({**summary.to_dict(), "peak_kilobytes": peak(), "raised_by": raised, "stages": stages}))
 

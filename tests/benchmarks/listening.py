@@ -14,12 +14,12 @@ from services.transcription.quality import LISTENING_RMS, SILENT_RMS, plausible
 from shared.audio import files
 from shared.audio.loudness import speech_loudness
 from shared.audio.signal import SPEECH_RATE, decibels, rms, to_mono_16k
-from shared.engines import EngineOptions, WeightFiles, engine_class
+from shared.core.records import SAMPLE_RATE
+from shared.engines.protocols import EngineOptions, WeightFiles, engine_class
 from shared.quality.isochrony import isochrony
 from shared.quality.shortcut import features, free_blocks
 from shared.quality.spans import Times, clip, union
-from shared.records import SAMPLE_RATE
-from shared.settings import load_settings
+from shared.settings.models import load_settings
 
 Window = tuple[float, float]
 LANGUAGE_SECONDS = 2.0

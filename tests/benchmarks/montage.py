@@ -15,8 +15,8 @@ import numpy as np
 import soundfile as sf
 
 from shared.audio.signal import resample
+from shared.core.records import SAMPLE_RATE
 from shared.media.muxing import mux
-from shared.records import SAMPLE_RATE
 
 FPS, FRAMES, SIZE = 25, 100, (320, 240)
 KINDS = {"v_Archery": "003 - Sea waves", "v_GolfSwing": "008 - Chainsaw", "clap": "009 - Rooster"}

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile as sf
 
 from shared.audio.signal import resample, rms
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 from tests.conftest import ROOT
 
 TRUTH = ROOT / "tests" / "sample" / "truth"

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 
 from shared.audio import files
 from shared.audio.loudness import speech_loudness
+from shared.core.records import SAMPLE_RATE, DubbedUtterance, Utterance, read_jsonl
 from shared.quality.null import null_test
-from shared.records import SAMPLE_RATE, DubbedUtterance, Utterance, read_jsonl
 from shared.schemas.pairs import from_table
 from tests.benchmarks.running import LANGUAGES
 

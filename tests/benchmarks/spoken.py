@@ -6,7 +6,7 @@ import json
 
 import jiwer
 
-from shared.text import normalise
+from shared.core.text import normalise
 from tests.conftest import ROOT
 
 KENNEDY = "And so, my fellow Americans, ask not what your country can do for you, ask what you can do for your country."

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from services.dubbing.batching import SpeechRequest
-from shared.engines import EngineOptions
+from shared.engines.protocols import EngineOptions
 from tests.conftest import CheckedWeights
 from tests.engines import tiny_dubbing
 

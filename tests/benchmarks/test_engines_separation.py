@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from services.separation.engines.demucs import Demucs
-from shared.accelerator import release
-from shared.engine_check import card_memory, resident
-from shared.engines import EngineOptions
+from shared.engines.accelerator import release
+from shared.engines.protocols import EngineOptions
+from shared.pipeline.engine_check import card_memory, resident
 from tests.engines.contract_separator import noise
 
 pytestmark = pytest.mark.bench

@@ -19,10 +19,10 @@ import pytest
 import soundfile as sf
 
 from services.dubbing.batching import SpeechRequest
-from shared.accelerator import release
 from shared.audio.signal import resample
-from shared.engine_check import SENTENCE, Row, measure, tone
-from shared.engines import EngineOptions, Line, engine_class
+from shared.engines.accelerator import release
+from shared.engines.protocols import EngineOptions, Line, engine_class
+from shared.pipeline.engine_check import SENTENCE, Row, measure, tone
 from shared.pipeline.stage import EngineUse
 from tests.conftest import ROOT
 from tests.engines import tiny_dubbing, tiny_translation

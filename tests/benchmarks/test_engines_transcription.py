@@ -13,8 +13,8 @@ import soundfile as sf
 from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.engines.whisper import OpenAIWhisper
 from shared.audio.signal import resample
-from shared.engines import EngineOptions
-from shared.text import normalise
+from shared.core.text import normalise
+from shared.engines.protocols import EngineOptions
 from tests.engines.ct2_weights import to_openai
 
 pytestmark = pytest.mark.bench

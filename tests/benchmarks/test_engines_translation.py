@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from shared.engines import EngineOptions, Line
+from shared.engines.protocols import EngineOptions, Line
 from tests.benchmarks.test_translation import sample_lines
 
 pytestmark = pytest.mark.bench

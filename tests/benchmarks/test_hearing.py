@@ -25,12 +25,12 @@ from services.transcription.recognise import Sound, best_text, listen
 from services.transcription.windows import union, windows
 from shared.audio.signal import SPEECH_RATE, resample, rms
 from shared.audio.silero import SileroVad
-from shared.engines import EngineOptions, Segment, WeightFiles, engine_class
+from shared.core.records import SAMPLE_RATE, Word
+from shared.core.text import normalise
+from shared.engines.protocols import EngineOptions, Segment, WeightFiles, engine_class
 from shared.media.probing import probe
 from shared.media.sound import decode_audio
-from shared.records import SAMPLE_RATE, Word
-from shared.settings import TranscriptionSettings
-from shared.text import normalise
+from shared.settings.models import TranscriptionSettings
 from tests.benchmarks import noises
 from tests.benchmarks.running import write_result
 from tests.benchmarks.spoken import CLIPS, KENNEDY

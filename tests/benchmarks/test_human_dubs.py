@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from shared.audio import files
+from shared.core.records import SAMPLE_RATE
 from shared.media.probing import probe as look
 from shared.media.sound import decode_audio
 from shared.quality.shortcut import probe
-from shared.records import SAMPLE_RATE
-from shared.settings import PairingSettings
+from shared.settings.models import PairingSettings
 from tests.benchmarks import published
 from tests.benchmarks.listening import Blocks, Comparison, Heard, Listener, Window
 from tests.benchmarks.running import LANGUAGES, dub, folder, write_result

@@ -16,8 +16,8 @@ from services.separation.engines.deepfilternet import DeepFilterNet
 from services.separation.engines.spleeter import Spleeter
 from shared.audio.files import read
 from shared.audio.signal import decibels, resample, rms, to_mono
-from shared.engines import EngineOptions
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
+from shared.engines.protocols import EngineOptions
 
 pytestmark = pytest.mark.bench
 BACKGROUNDS = ("002 - Rain", "003 - Sea waves", "010 - Fire crackling", "007 - Helicopter")

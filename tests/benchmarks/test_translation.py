@@ -10,10 +10,10 @@ import pytest
 
 from services.translation.budget import budget, slots
 from services.translation.line import LineTask, translate_line
-from shared.engines import EngineOptions
-from shared.records import Utterance
-from shared.settings import TranslationSettings
-from shared.text import spoken_characters
+from shared.core.records import Utterance
+from shared.core.text import spoken_characters
+from shared.engines.protocols import EngineOptions
+from shared.settings.models import TranslationSettings
 from tests.conftest import ROOT
 from tests.translation.chrf import chrf
 

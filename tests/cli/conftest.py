@@ -20,12 +20,12 @@ from services.api.keys import create_key
 from services.api.server import create_server
 from services.cli.listening import listen
 from services.cli.main import app
+from shared.core.store import Store
 from shared.jobs import schema
 from shared.jobs.database import Database, locked_job, tell
 from shared.jobs.endings import job_ended
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Artifact, Job, Title, Upload
-from shared.store import Store
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Installation:
             return list(session.scalars(select(Title).order_by(Title.position)))
 
     def content(self, title: Title) -> bytes:
-        from shared.store import Blob
+        from shared.core.store import Blob
 
         assert title.video is not None
         return self.store.fetch(Blob(**title.video)).read_bytes()

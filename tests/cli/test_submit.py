@@ -13,7 +13,7 @@ from services.cli.fetching import fetch_all, target
 from services.cli.remote import Server
 from services.cli.sending import Order, submit
 from services.cli.watching import Watch, follow, messages
-from shared.errors import CounterdubError, StorageError
+from shared.core.errors import CounterdubError, StorageError
 from shared.pipeline.events import RunEvent
 from tests.cli.conftest import Installation, counterdub, said, soon
 from tests.cli.flaky import flaky

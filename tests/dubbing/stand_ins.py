@@ -13,8 +13,7 @@ from scipy.signal import lfilter
 
 from services.dubbing.chunks import write_list
 from shared.audio import files
-from shared.engines import Audio, Voice
-from shared.records import (
+from shared.core.records import (
     SAMPLE_RATE,
     CastMember,
     Chunk,
@@ -25,6 +24,7 @@ from shared.records import (
     Utterance,
     write_jsonl,
 )
+from shared.engines.protocols import Audio, Voice
 
 
 class FolderWork:

@@ -11,10 +11,10 @@ from services.dubbing.casting import Candidate, cast, gender_of
 from services.dubbing.chunks import read_list, write_list
 from services.dubbing.engines.kokoro import KokoroSynthesizer, voice_table
 from services.dubbing.stage import CAST, candidates
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.core.records import CastMember, Speaker
 from shared.pipeline.stage import Scope
-from shared.records import CastMember, Speaker
-from shared.settings import DubbingSettings
+from shared.settings.models import DubbingSettings
 
 from .stand_ins import FolderWork, Hummer
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.dubbing.finishing import add, finish, limit_bandwidth, panning, trim
 from shared.audio.loudness import speech_loudness
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 from .stand_ins import babble
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dubbing.fitting import FIXED_SECONDS, Pace, choose, first_speed, next_speed, place
-from shared.records import Hypothesis
-from shared.settings import FitSettings
+from shared.core.records import Hypothesis
+from shared.settings.models import FitSettings
 
 FIT = FitSettings()
 NATIVE = (0.8, 1.3)

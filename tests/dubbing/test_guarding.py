@@ -11,11 +11,11 @@ import pytest
 from services.dubbing.guarding import Fallback, Guard
 from services.dubbing.stage import STAGE, named_after, speaking_engines
 from services.dubbing.voicing import Line, Voicer
-from shared.engines import Audio, Segment
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.core.records import CastMember, DubbedUtterance, Hypothesis, Speaker, read_jsonl
+from shared.engines.protocols import Audio, Segment
 from shared.pipeline.stage import Scope
-from shared.records import CastMember, DubbedUtterance, Hypothesis, Speaker, read_jsonl
-from shared.settings import DubbingSettings, GuardSettings, Settings
+from shared.settings.models import DubbingSettings, GuardSettings, Settings
 from tests.dubbing.stand_ins import FolderWork, Hummer, title, utterance
 
 TEXT = "Hola amigo mío, ¿qué tal estás?"

@@ -11,9 +11,9 @@ from services.dubbing.engines.kokoro import KokoroSynthesizer, voice_table
 from services.dubbing.engines.kokoro_voices import STYLES, Mix, read_style, style_voice
 from services.dubbing.engines.make_voice_table import embedding
 from services.dubbing.finishing import trim
-from shared.engines import EngineOptions, WeightFiles
-from shared.errors import EngineError
-from shared.speaker import Resemblyzer
+from shared.audio.resemblyzer import Resemblyzer
+from shared.core.errors import EngineError
+from shared.engines.protocols import EngineOptions, WeightFiles
 
 
 @pytest.fixture(scope="module")

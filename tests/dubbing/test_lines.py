@@ -10,10 +10,10 @@ import pytest
 
 from services.dubbing.stage import CONTROL, STAGE
 from shared.audio import files
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.core.records import SAMPLE_RATE, DubbedUtterance, Shot, read_jsonl
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, DubbedUtterance, Shot, read_jsonl
-from shared.settings import DubbingSettings
+from shared.settings.models import DubbingSettings
 
 from .stand_ins import FolderWork, Hummer, babble, title, utterance
 

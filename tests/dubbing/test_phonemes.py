@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dubbing.engines.kokoro_phonemes import Phonemes, pieces
-from shared.errors import EngineError
-from shared.reading import read_aloud
+from shared.core.errors import EngineError
+from shared.core.spoken_form import read_aloud
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "phonemes.json").read_text(encoding="utf-8"))
 

@@ -15,11 +15,11 @@ from services.dubbing.references import LEVEL, WANTED_SECONDS, contrast, pick
 from services.dubbing.stage import REFERENCES, STAGE
 from shared.audio import files
 from shared.audio.signal import SPEECH_RATE, resample, rms
-from shared.engines import clones, engine_class, registered
+from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, write_jsonl
+from shared.engines.protocols import clones, engine_class, registered
 from shared.pipeline.planner import TitleRequest, plan
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, Chunk, Speaker, Utterance, write_jsonl
-from shared.settings import DubbingSettings, settings_from
+from shared.settings.models import DubbingSettings, settings_from
 from tests.dubbing.stand_ins import FolderWork, Hummer, babble, title, utterance
 
 

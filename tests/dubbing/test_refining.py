@@ -18,8 +18,8 @@ from services.dubbing.engines.make_voice_bank import coordinates
 from services.dubbing.refining import refine
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, resample
-from shared.engines import Audio, EngineOptions, WeightFiles
-from shared.records import CastMember, Speaker
+from shared.core.records import CastMember, Speaker
+from shared.engines.protocols import Audio, EngineOptions, WeightFiles
 
 from .stand_ins import FolderWork
 from .test_casting import Table, speaker, unit

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.dubbing.slots import slots
-from shared.records import Shot, Utterance
-from shared.settings import FitSettings
+from shared.core.records import Shot, Utterance
+from shared.settings.models import FitSettings
 
 from .stand_ins import utterance
 

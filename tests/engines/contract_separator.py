@@ -12,10 +12,10 @@ import pytest
 from services.separation.stage import STAGE, STEMS
 from shared.audio.files import read, write
 from shared.audio.signal import decibels, rms
-from shared.errors import Cancelled
+from shared.core.errors import Cancelled
+from shared.core.records import SAMPLE_RATE, Span, Utterance, write_jsonl
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, Span, Utterance, write_jsonl
-from shared.settings import Settings
+from shared.settings.models import Settings
 from tests.engines.stopping import Stopping
 
 SUM_DB = -80.0

@@ -11,10 +11,10 @@ import pytest
 
 from services.dubbing.batching import SpeechRequest
 from services.dubbing.stage import STAGE
-from shared.engines import EngineOptions
-from shared.errors import Cancelled, EngineError, UsageError
+from shared.core.errors import Cancelled, EngineError, UsageError
+from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import Scope
-from shared.settings import DubbingSettings
+from shared.settings.models import DubbingSettings
 from tests.conftest import CheckedWeights
 from tests.dubbing.stand_ins import title, utterance
 from tests.engines.stopping import Stopping

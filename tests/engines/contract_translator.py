@@ -7,11 +7,11 @@ import math
 import pytest
 
 from services.translation.stage import STAGE
-from shared.engines import Line
-from shared.errors import Cancelled, UsageError
+from shared.core.errors import Cancelled, UsageError
+from shared.core.records import Hypothesis, write_jsonl
+from shared.engines.protocols import Line
 from shared.pipeline.stage import Scope
-from shared.records import Hypothesis, write_jsonl
-from shared.settings import TranslationSettings
+from shared.settings.models import TranslationSettings
 from tests.engines.stopping import Stopping
 from tests.translation.fakes import utterances
 

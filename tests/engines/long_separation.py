@@ -14,8 +14,8 @@ from demucs.demucs import Demucs as Network
 from services.separation.blocks import separate_file
 from services.separation.engines.demucs import Demucs
 from shared.audio.files import FlacWriter, length
-from shared.engines import EngineOptions
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
+from shared.engines.protocols import EngineOptions
 from tests.engines.tiny_separation import SOURCES, save
 
 

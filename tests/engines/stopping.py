@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.errors import Cancelled
+from shared.core.errors import Cancelled
 from tests.dubbing.stand_ins import FolderWork
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from shared import accelerator
-from shared.engines import EngineOptions
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines import accelerator
+from shared.engines.protocols import EngineOptions
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

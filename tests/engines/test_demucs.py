@@ -14,8 +14,8 @@ import pytest
 from services.separation.engines import demucs as engine_module
 from services.separation.engines import demucs_weights
 from services.separation.engines.demucs import Demucs
-from shared.engines import EngineOptions
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.protocols import EngineOptions
 from tests.conftest import ROOT
 from tests.engines.contract_separator import noise
 

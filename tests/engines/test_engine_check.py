@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared import engine_check
-from shared.engine_check import apart, configured, measure
-from shared.engines import EngineOptions
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.protocols import EngineOptions
+from shared.pipeline import engine_check
+from shared.pipeline.engine_check import apart, configured, measure
 from shared.pipeline.stage import EngineUse
-from shared.settings import load_settings
+from shared.settings.models import load_settings
 
 
 def use(kind: str, name: str, **options: Any) -> EngineUse:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared import licences
-from shared.engines import Licence, registered
-from shared.errors import UsageError
-from shared.settings import Settings, load_settings
+from shared.core.errors import UsageError
+from shared.engines.protocols import Licence, registered
+from shared.pipeline import licences
+from shared.settings.models import Settings, load_settings
 
 PROFILES = sorted(
     file.name.removesuffix(".toml")

@@ -9,8 +9,8 @@ import pytest
 
 from services.translation.engines import openai
 from services.translation.engines.openai import OpenAITranslator
-from shared.engines import EngineOptions, Line
-from shared.errors import EngineError, UsageError
+from shared.core.errors import EngineError, UsageError
+from shared.engines.protocols import EngineOptions, Line
 from tests.engines.endpoint import completion, says, serving
 from tests.translation.fakes import SPANISH, translate, utterances
 

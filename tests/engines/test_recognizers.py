@@ -17,11 +17,11 @@ from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.engines.whisper import OpenAIWhisper, _Prepared
 from services.transcription.recognise import Sound, listen
 from shared.audio.signal import resample
-from shared.engines import EngineOptions, Segment
-from shared.errors import Cancelled, EngineError, UsageError
-from shared.records import Span
-from shared.settings import TranscriptionSettings
-from shared.text import normalise
+from shared.core.errors import Cancelled, EngineError, UsageError
+from shared.core.records import Span
+from shared.core.text import normalise
+from shared.engines.protocols import EngineOptions, Segment
+from shared.settings.models import TranscriptionSettings
 from tests.engines.ct2_weights import to_openai
 
 

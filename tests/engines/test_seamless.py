@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.engines import EngineOptions, Line
-from shared.errors import EngineError, UsageError
+from shared.core.errors import EngineError, UsageError
+from shared.engines.protocols import EngineOptions, Line
 from tests.engines import tiny_translation
 
 pytest.importorskip("torch")

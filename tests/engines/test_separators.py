@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.engines import EngineOptions, engine_class
+from shared.engines.protocols import EngineOptions, engine_class
 from tests.engines import contract_separator as contract
 
 ALL = ("spleeter", "deepfilternet", "htdemucs", "htdemucs_ft", "mdx_extra")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.engines import EngineOptions
-from shared.errors import EngineError, UsageError
+from shared.core.errors import EngineError, UsageError
+from shared.engines.protocols import EngineOptions
 from tests.conftest import CheckedWeights
 from tests.engines import tiny_dubbing, tiny_translation
 from tests.engines.contract_synthesizer import BatchContract, Case, SynthesizerContract, code_of

@@ -12,9 +12,9 @@ from services.translation.engines.firefox import FirefoxTranslator
 from services.translation.engines.llama import LlamaTranslator
 from services.translation.engines.openai import OpenAITranslator
 from services.translation.engines.opus import OpusTranslator
-from shared.engines import EngineOptions, Line
-from shared.errors import CounterdubError, EngineError, UsageError
-from shared.records import Hypothesis
+from shared.core.errors import CounterdubError, EngineError, UsageError
+from shared.core.records import Hypothesis
+from shared.engines.protocols import EngineOptions, Line
 from tests.engines import contract_translator, tiny_translation
 from tests.engines.endpoint import completion, says, serving
 from tests.translation.fakes import SPANISH, translate, utterances

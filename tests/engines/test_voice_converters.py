@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from services.dubbing.engines.conversion import LONGEST_SECONDS, cut_where_quiet
-from shared.engines import EngineOptions
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.protocols import EngineOptions
 from tests.conftest import CheckedWeights
 from tests.engines import tiny_dubbing
 from tests.engines.contract_synthesizer import code_of

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.ingest.cutting import chunks_of, shots_between
-from shared.records import SAMPLE_RATE, Shot, Span
+from shared.core.records import SAMPLE_RATE, Shot, Span
 
 TIMES = st.floats(0, 4000, allow_nan=False)
 

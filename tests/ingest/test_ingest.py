@@ -14,11 +14,11 @@ from services.ingest.stage import STAGE
 from shared.audio import files
 from shared.audio.silero import SileroVad
 from shared.audio.vad import spans_of, speech_in_file
-from shared.engines import EngineOptions
-from shared.errors import InputError
+from shared.core.errors import InputError
+from shared.core.records import SAMPLE_RATE, Chunk, Probe, Shot
+from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, Chunk, Probe, Shot
-from shared.settings import Settings
+from shared.settings.models import Settings
 from tests.media import odd, several
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.ingest.engines.transnetv2 import MARGIN, WINDOW, TransNet, starts_after, windows
-from shared.engines import EngineOptions
+from shared.engines.protocols import EngineOptions
 from tests.media import odd
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.edits import edit_of
+from shared.core.edits import edit_of
+from shared.core.records import Utterance
 from shared.jobs.database import Database
 from shared.jobs.requests import keep_edit, take_back_edits
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Base, Edit, Job, Title
-from shared.records import Utterance
 
 
 @pytest.fixture

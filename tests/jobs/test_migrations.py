@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from shared.jobs import schema
 from shared.jobs.database import Database
 from shared.jobs.tables import Base, Job

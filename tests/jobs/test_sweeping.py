@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from shared.core.store import Blob, Store
 from shared.jobs import sweeping
 from shared.jobs.database import Database
 from shared.jobs.requests import delete_job
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.sweeping import hashes, sweep
 from shared.jobs.tables import Artifact, Base, Event, Job, StageRun, Title, Upload, now
-from shared.store import Blob, Store
 
 HOUR = 3600.0
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from shared.audio import files
+from shared.core.records import Shot
 from shared.media.grading import HLG, PQ, tone_mapped
 from shared.media.muxing import Track, mux_title
 from shared.media.picture import encode_picture
 from shared.media.probing import probe
 from shared.media.sound import decode_audio, downmix
-from shared.records import Shot
 from tests.media import odd
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from shared.audio import files
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.core.records import Shot
 from shared.media.muxing import Track, mux, mux_title
 from shared.media.picture import encode_picture
 from shared.media.probing import origin, probe
 from shared.media.sound import decode_audio
-from shared.records import Shot
 from tests.media import odd
 
 SRT = "1\n00:00:00,500 --> 00:00:01,000\nHola, ñandú\n\n2\n00:00:01,200 --> 00:00:01,800\nAdiós\n"

@@ -8,9 +8,9 @@ import av
 import numpy as np
 import pytest
 
+from shared.core.records import Shot
 from shared.media.picture import encode_picture
 from shared.media.probing import origin, probe
-from shared.records import Shot
 from tests.media import odd
 
 

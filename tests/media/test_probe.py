@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from shared.media import child
 from shared.media.probing import origin, probe
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 from tests.media import odd
 
 

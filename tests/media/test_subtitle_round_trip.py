@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shared.core.text import clean, is_unspaced
 from shared.media.muxing import subtitle_packets
-from shared.subtitles import Cue, join_lines, parse_cues, to_srt, to_vtt, unguard
-from shared.text import clean, is_unspaced
+from shared.media.subtitles import Cue, join_lines, parse_cues, to_srt, to_vtt, unguard
 
 BITS = [
     *(

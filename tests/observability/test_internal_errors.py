@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.media import child
 from shared.observability.internal_errors import LOG_NAME, internal_error, log_file, summary, without_folders
-from shared.pipeline.performing import failures
+from shared.pipeline.task_runner import failures
 from tests.conftest import ROOT
 
 

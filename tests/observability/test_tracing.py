@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 from shared.observability import tracing
 
 pytest.importorskip("opentelemetry.sdk")

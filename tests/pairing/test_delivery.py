@@ -10,9 +10,9 @@ import pytest
 
 from services.pairing.stage import EXPORT, PICTURES, SHOTS
 from shared.audio.files import read
+from shared.core.records import SAMPLE_RATE, AudioStream, Probe, VideoStream
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, AudioStream, Probe, VideoStream
-from shared.settings import PairingSettings, Settings
+from shared.settings.models import PairingSettings, Settings
 
 from .title import SECONDS, TRACKS, Title, dubbed, facts_scope, run_stage
 from .title import SHOTS as CUTS

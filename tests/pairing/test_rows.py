@@ -10,11 +10,11 @@ import pytest
 
 from services.pairing.stage import PAIRS
 from shared.audio.files import read, write
-from shared.records import LeftSpeech, Utterance, read_jsonl
+from shared.core.records import LeftSpeech, Utterance, read_jsonl
 from shared.schemas.pairs import PairRow
 from shared.schemas.quality import QualityReport
 from shared.schemas.reasons import TEXTS, Reason
-from shared.settings import PairingSettings, Settings
+from shared.settings.models import PairingSettings, Settings
 from tests.conftest import ROOT
 
 from .title import SHOTS, TRACKS, Title, dubbed, facts_scope, pairs_inputs, run_stage

@@ -15,10 +15,10 @@ from services.pairing.stage import LEVEL, TRACK
 from services.pairing.tracks import fit, scale
 from shared.audio.files import FULL_SCALE, length, quantise, read, write
 from shared.audio.truepeak import true_peak
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from shared.pipeline.stage import Scope
 from shared.quality.null import null_test
-from shared.settings import PairingSettings, Settings
+from shared.settings.models import PairingSettings, Settings
 
 from .title import CHUNKS, TRACKS, Title, finish_tracks, make_title, run_stage
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from shared.audio.files import length, write
+from shared.core.records import SAMPLE_RATE, DubbedUtterance, Shot, Utterance, write_jsonl
 from shared.pipeline.stage import Scope, Stage
-from shared.records import SAMPLE_RATE, DubbedUtterance, Shot, Utterance, write_jsonl
-from shared.settings import Settings
+from shared.settings.models import Settings
 
 SECONDS = 12.0
 SHOTS = [(0.0, 4.0), (4.0, 8.0), (8.0, 9.0), (9.0, 12.0)]

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.pipeline.stage import Scope, Stage, Work
-from shared.settings import Settings
+from shared.settings.models import Settings
 
 SECTIONS = {
     "ingest": "ingest",

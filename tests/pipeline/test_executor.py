@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import Cancelled, CounterdubError, StorageError
-from shared.pipeline import executor as module
-from shared.pipeline import performing
-from shared.pipeline.executor import Executor, TitleRun
+from shared.core.errors import Cancelled, CounterdubError, StorageError
+from shared.core.store import Blob, Store
+from shared.pipeline import local_executor as module
+from shared.pipeline import task_runner
+from shared.pipeline.local_executor import Executor, TitleRun
 from shared.pipeline.planner import TitleRequest
 from shared.pipeline.stage import Scope
-from shared.pipeline.work import EnginePool
-from shared.store import Blob, Store
+from shared.pipeline.task_work import EnginePool
 from shared.weights import WeightFolder
 from tests.pipeline.fakes import FakeStages, Hook, settings
 
@@ -39,7 +39,7 @@ class Bench:
     ) -> list[TitleRun]:
         self.stages = FakeStages(chunks, hook or (lambda name, scope, inputs: None))
         self.patch.setattr(module, "stage", self.stages)
-        self.patch.setattr(performing, "stage", self.stages)
+        self.patch.setattr(task_runner, "stage", self.stages)
         self.events: list[module.RunEvent] = []
         executor = Executor(
             Store(str(self.folder / "store")),

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.engines import EngineOptions, engine_class
+from shared.engines.protocols import EngineOptions, engine_class
 from shared.jobs.running import Runner
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Base
-from shared.pipeline import work
+from shared.pipeline import task_work
 from shared.pipeline.stage import EngineUse
-from shared.pipeline.work import EnginePool
+from shared.pipeline.task_work import EnginePool
 from shared.weights import WeightFolder
 
 USE = EngineUse("voice_detector", "silero", EngineOptions())
@@ -35,7 +35,7 @@ def loaded(weights: Any, monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[An
             super().__init__(*given)
             found.append(weakref.ref(self))
 
-    monkeypatch.setattr(work, "engine_class", lambda kind, name: Watched)
+    monkeypatch.setattr(task_work, "engine_class", lambda kind, name: Watched)
     return found
 
 

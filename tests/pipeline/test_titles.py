@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import InputError, UsageError
-from shared.pipeline.titles import MAX_NAME_BYTES, find_videos, safe_name, unique_name
+from shared.core.errors import InputError, UsageError
+from shared.pipeline.title_names import MAX_NAME_BYTES, find_videos, safe_name, unique_name
 
 
 @given(st.text())

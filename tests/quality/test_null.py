@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.audio.files import FULL_SCALE, quantise, read, write
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from shared.quality.null import null_test
 
 

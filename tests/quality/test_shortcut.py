@@ -7,9 +7,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from shared.core.records import SAMPLE_RATE
 from shared.quality.logmel import BLOCK_SAMPLES, block_features, mel_bank
 from shared.quality.shortcut import MAX_BLOCKS, auc, features, fit, free_blocks, probe
-from shared.records import SAMPLE_RATE
 
 
 def scene(seed: int, shots: int = 6, seconds: float = 4.0) -> tuple[np.ndarray, list[tuple[float, float]]]:

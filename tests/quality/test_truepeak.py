@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.audio.truepeak import PHASES, TruePeak, true_peak
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 
 def sine(hertz: float, phase: float, amplitude: float, seconds: float = 0.2) -> np.ndarray:

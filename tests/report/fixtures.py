@@ -14,11 +14,11 @@ from services.pairing.judging import judge, need_counterpart, objections
 from services.pairing.preview import STAGE as PREVIEW
 from services.pairing.summary import THRESHOLDS
 from shared.audio.files import write
+from shared.core.records import SAMPLE_RATE, CastMember, DubbedUtterance, Shot, Utterance, write_jsonl
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, CastMember, DubbedUtterance, Shot, Utterance, write_jsonl
 from shared.schemas.pairs import PairRow
 from shared.schemas.quality import NullTest, QualityReport, ShortcutResult, TrackQuality
-from shared.settings import Settings
+from shared.settings.models import Settings
 from tests.pairing.title import Workbench
 
 LANGUAGES = ("es", "fr", "ja")

@@ -17,9 +17,9 @@ from services.pairing.report.sound import mp3, peaks
 from services.pairing.report.spectrogram import levels, webp
 from services.pairing.shots import spread
 from shared.audio.files import write
+from shared.core.records import SAMPLE_RATE, Shot
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, Shot
-from shared.settings import Settings
+from shared.settings.models import Settings
 from tests.pairing.title import Workbench
 
 

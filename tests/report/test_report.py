@@ -16,8 +16,8 @@ from services.pairing.report.lines import redub
 from services.pairing.report.listening import affordable
 from services.pairing.report.measures import MEASURES
 from services.pairing.report.schema import RunReport
-from shared.records import CastMember
-from shared.settings import Settings
+from shared.core.records import CastMember
+from shared.settings.models import Settings
 from tests.report.fixtures import LANGUAGES, SHOTS, RunFolder, add_title, dubbed
 
 HOSTILE = """</td><script>alert("x")</script><img src=x onerror=alert(1)>'"&"""

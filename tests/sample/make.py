@@ -29,7 +29,7 @@ PEAK = 10 ** (-1.5 / 20)
 def speak() -> list[np.ndarray]:
     """All lines by Kokoro, mono 48 kHz."""
     from services.dubbing.engines.kokoro import KokoroSynthesizer
-    from shared.engines import EngineOptions
+    from shared.engines.protocols import EngineOptions
     from shared.weights import WeightFolder
 
     engine = KokoroSynthesizer(EngineOptions(threads=1, seed=script.SEED), WeightFolder())

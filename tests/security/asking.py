@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from services.ingest.fetching import fetch
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.jobs.settings import ServiceSettings
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 
 VIDEO = bytes(range(256)) * 5000
 

@@ -10,8 +10,8 @@ import threading
 import httpx2
 import pytest
 
-from shared.errors import UsageError
-from shared.net import check_url, client, is_public
+from shared.core.errors import UsageError
+from shared.core.public_http import check_url, client, is_public
 from tests.security.origin import PUBLIC, Internet, respond, serving
 
 INSIDE = {

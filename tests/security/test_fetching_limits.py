@@ -12,8 +12,8 @@ import pytest
 
 from services.ingest import fetching
 from services.ingest.fetching import fetch
-from shared.errors import Cancelled, CounterdubError
-from shared.settings import LimitSettings
+from shared.core.errors import Cancelled, CounterdubError
+from shared.settings.models import LimitSettings
 from tests.security.asking import SECRETS, VIDEO, fetched, refused, settings
 from tests.security.origin import redirect, respond, serving
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared.errors import CounterdubError
-from shared.locators import check_locator
-from shared.settings import LimitSettings
+from shared.core.errors import CounterdubError
+from shared.jobs.locators import check_locator
+from shared.settings.models import LimitSettings
 from tests.security.asking import SECRETS, VIDEO, fetched, refused, settings
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.ingest import fetching
 from services.ingest.fetching import fetch
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 from tests.security.asking import VIDEO, fetched, refused, settings
 from tests.security.origin import PUBLIC, Internet, redirect, respond, serving
 

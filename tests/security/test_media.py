@@ -14,14 +14,14 @@ from typing import Any
 import av
 import pytest
 
-from shared.errors import CounterdubError, InputError
+from shared.core.errors import CounterdubError, InputError
+from shared.core.store import Blob
 from shared.media import probing
-from shared.pipeline.performing import Performer
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
-from shared.pipeline.work import EnginePool
-from shared.settings import LimitSettings, Settings
-from shared.store import Blob
+from shared.pipeline.task_runner import Performer
+from shared.pipeline.task_work import EnginePool
+from shared.settings.models import LimitSettings, Settings
 from tests.media import odd
 from tests.security.installation import Installation, install
 from tests.security.origin import serving

@@ -33,7 +33,7 @@ SECONDS = 0.25
 MADE_ON_THE_SPOT = {
     # Made of a name or a term that is escaped, in the middle of bounded parts.
     # Signs and names out of a table, escaped, between bounded parts; tests/test_reading.py times them.
-    "shared/reading.py": "units, months, currencies, abbreviations",
+    "shared/core/spoken_form.py": "units, months, currencies, abbreviations",
     "services/translation/ranking.py": "before + re.escape(term) + after",
     "services/translation/sentences.py": "pattern",
     "trainer/evaluation/listings.py": "film of a published list",

@@ -14,10 +14,10 @@ import pytest
 from pydantic import BaseModel
 
 from services.api.submission import checked_settings
-from shared.errors import CounterdubError, UsageError
-from shared.rules import Glossary, Names, Number, Open, Rule, Switch, Text, leaves
-from shared.setting_rules import RULES
-from shared.settings import Settings, load_settings, settings_from, stored_settings
+from shared.core.errors import CounterdubError, UsageError
+from shared.settings.models import Settings, load_settings, settings_from, stored_settings
+from shared.settings.rules import Glossary, Names, Number, Open, Rule, Switch, Text, leaves
+from shared.settings.setting_rules import RULES
 
 FIELDS = dict(leaves(Settings()))
 PATHS = (
@@ -53,7 +53,7 @@ def numbers() -> Iterator[tuple[str, Number]]:
 
 
 def test_every_field_has_a_rule_and_every_rule_a_field() -> None:
-    assert set(FIELDS) == set(RULES), "say in shared/setting_rules.py who may set it, and its bounds"
+    assert set(FIELDS) == set(RULES), "say in shared/settings/setting_rules.py who may set it, and its bounds"
 
 
 @pytest.mark.parametrize("key", RULES)

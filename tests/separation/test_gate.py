@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.audio.gate import EDGE, STEP, clip, curve, follow, levels, merge, pad
-from shared.records import Span
+from services.separation.gate import EDGE, STEP, clip, curve, follow, levels, merge, pad
+from shared.core.records import Span
 
 RATE = 8_000
 SECONDS = 4

@@ -14,10 +14,10 @@ import pytest
 from services.separation.blocks import edges, separate
 from services.separation.stage import STAGE, STEMS, split
 from shared.audio.files import FULL_SCALE, quantise, read, write
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.core.records import SAMPLE_RATE, Span, Utterance, write_jsonl
 from shared.pipeline.stage import Scope
-from shared.records import SAMPLE_RATE, Span, Utterance, write_jsonl
-from shared.settings import Settings
+from shared.settings.models import Settings
 
 SETTINGS = Settings()
 

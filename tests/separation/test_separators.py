@@ -15,7 +15,7 @@ from services.separation.spectrum import Frames, Synthesis
 from services.separation.unet import BINS
 from shared.audio.files import read
 from shared.audio.signal import resample, to_mono
-from shared.engines import EngineOptions
+from shared.engines.protocols import EngineOptions
 
 RATE = 48_000
 ENGINES = {"deepfilternet": DeepFilterNet, "spleeter": Spleeter}

@@ -93,11 +93,11 @@ def nursery() -> Iterator[Nursery]:
 def null_stages() -> Iterator[None]:
     """Null stages in this process too, and the real ones again for the tests of other modules."""
     from shared.jobs import growth
-    from shared.pipeline import executor, performing
+    from shared.pipeline import local_executor, task_runner
     from tests.services import nulls
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((performing, "stage"), (executor, "stage"), (growth, "queue_of")):
+        for module, name in ((task_runner, "stage"), (local_executor, "stage"), (growth, "queue_of")):
             patch.setattr(module, name, getattr(module, name))
         nulls.install()
         yield

@@ -26,9 +26,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from shared.jobs import tables
-from shared.pipeline import executor, performing
+from shared.pipeline import local_executor, task_runner
 from shared.pipeline.stage import Scope, Stage, Work
 from tests.pipeline.fakes import FakeStages
 
@@ -165,8 +165,8 @@ def install() -> None:
     from shared.jobs import growth
 
     stages = NullStages()
-    performing.stage = stages  # type: ignore[attr-defined]
-    executor.stage = stages  # type: ignore[attr-defined]
+    task_runner.stage = stages  # type: ignore[attr-defined]
+    local_executor.stage = stages  # type: ignore[attr-defined]
     growth.queue_of = lambda name: stages(name).queue  # type: ignore[attr-defined]
     if os.environ.get("COUNTERDUB_TEST_TRAINER"):
         stand_in()

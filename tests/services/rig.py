@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from shared.core.store import Blob, Store
 from shared.jobs import requests
 from shared.jobs.database import Database
 from shared.jobs.settings import QUEUES, ServiceSettings
 from shared.jobs.tables import FINAL, Artifact, Base, Event, Job, StageRun, Worker
 from shared.jobs.wakeups import Waker
-from shared.settings import Settings
-from shared.store import Blob, Store
+from shared.settings.models import Settings
 from tests.services.nursery import Nursery
 
 ALL = (*QUEUES, "fetch")

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import s3fs
 
-from shared.errors import StorageError
+from shared.core.errors import StorageError
+from shared.core.store import Blob, Store
 from shared.jobs.database import Database
 from shared.jobs.sweeping import sweep
 from shared.jobs.tables import Artifact, Base, Job
-from shared.store import Blob, Store
 from tests.services.conftest import database_url, valkey_server
 from tests.services.nursery import Nursery
 from tests.services.rig import Rig
@@ -100,7 +100,7 @@ def test_an_s3_store_is_swept_with_its_copies(bucket: str, tmp_path: Path) -> No
 
 
 def test_what_is_found_on_s3_is_young_again(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.store.REFRESH_S", 0.5)
+    monkeypatch.setattr("shared.core.store.REFRESH_S", 0.5)
     database = Database(f"sqlite:///{tmp_path}/counterdub.db")
     Base.metadata.create_all(database.engine)
     store = Store(f"{bucket}/young", tmp_path / "cache")

@@ -100,7 +100,7 @@ def test_a_title_given_up_ends_though_a_task_of_it_goes_on(working: Rig) -> None
 
 def test_videos_that_are_named_are_fetched_first(working: Rig) -> None:
     from shared.jobs import requests
-    from shared.settings import Settings
+    from shared.settings.models import Settings
 
     source = requests.Source("url", "clip.mp4", locator="https://example.org/clip.mp4")
     job, wakes = requests.create_job(working.database, working.store, [source], ["es"], Settings())

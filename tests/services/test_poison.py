@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url, select, text, update
 
+from shared.core.store import Blob
 from shared.jobs import requests
 from shared.jobs.tables import Job, StageRun
-from shared.store import Blob
 from tests.services.rig import Rig, is_running
 from tests.services.undisturbed import undisturbed
 

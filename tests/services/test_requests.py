@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from shared.jobs import requests
 from shared.jobs.running import Runner
 from shared.jobs.tables import Base, Edit, Title

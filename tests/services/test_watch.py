@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from shared.core.store import Blob
 from shared.jobs.database import Database
 from shared.jobs.reaping import LOST_AFTER, Watch
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.tables import Artifact, Base, Worker
-from shared.store import Blob
 from tests.services.rig import Rig
 
 HEARTBEAT = 10.0

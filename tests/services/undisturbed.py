@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from shared.core.store import Store
 from shared.pipeline import publish
 from shared.pipeline.events import RunEvent
-from shared.pipeline.executor import Executor
+from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import Task, TitleRequest
 from shared.pipeline.stage import Scope
-from shared.pipeline.work import EnginePool
-from shared.settings import Settings
-from shared.store import Store
+from shared.pipeline.task_work import EnginePool
+from shared.settings.models import Settings
 from shared.weights import WeightFolder
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.checkpoints import read_checkpoint
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.checkpoints import read_checkpoint
 
 
 def save(path: Path, program: bytes, storages: dict[str, bytes] | None = None, compression: int = 0) -> Path:

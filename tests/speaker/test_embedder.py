@@ -11,9 +11,9 @@ import soundfile as sf
 
 from shared.audio.mel import filters
 from shared.audio.pitch import median_f0
+from shared.audio.resemblyzer import Resemblyzer, windows
 from shared.audio.signal import resample
-from shared.engines import EngineOptions
-from shared.speaker import Resemblyzer, windows
+from shared.engines.protocols import EngineOptions
 
 GOLDEN = Path(__file__).parent / "golden" / "resemblyzer.npz"
 """Made with resemblyzer 0.1.4 on torch 2.13: embeddings of :func:`tone` of some lengths and levels."""

@@ -13,8 +13,8 @@ import pytest
 import soundfile as sf
 
 from shared.audio.signal import SPEECH_RATE, resample
-from shared.engines import Segment
-from shared.records import Chunk, Span, Word
+from shared.core.records import Chunk, Span, Word
+from shared.engines.protocols import Segment
 
 
 class FakeWork:

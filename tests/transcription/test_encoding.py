@@ -8,8 +8,8 @@ import pytest
 
 from services.transcription.encoding import decode
 from services.transcription.transcript import read
-from shared.errors import UsageError
-from shared.records import Note
+from shared.core.errors import UsageError
+from shared.core.records import Note
 
 from .texts import OLDER, TEXTS, srt
 

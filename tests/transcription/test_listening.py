@@ -14,8 +14,8 @@ from services.transcription.gates import phrase_share, refuse
 from services.transcription.language import decide, listening_windows
 from services.transcription.utterances import Heard, breathing_room, hug, joined, levels, reunite, settle, split
 from services.transcription.windows import MAX_WINDOW_SECONDS, covered, union, windows, within
-from shared.records import Span, Word
-from shared.settings import TranscriptionSettings
+from shared.core.records import Span, Word
+from shared.settings.models import TranscriptionSettings
 
 from .conftest import quiet, tone
 

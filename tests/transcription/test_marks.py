@@ -6,7 +6,7 @@ import pytest
 
 from services.transcription import repeats
 from services.transcription.marks import tagged
-from shared.subtitles import Cue
+from shared.media.subtitles import Cue
 
 
 def said(*texts: str) -> list[tuple[str | None, str]]:

@@ -11,9 +11,9 @@ from services.transcription.recognise import Sound, listen
 from services.transcription.rehearing import hear_again, one_text, unheard
 from services.transcription.utterances import Heard
 from shared.audio.signal import SPEECH_RATE
-from shared.engines import Segment
-from shared.records import Span, Word
-from shared.settings import TranscriptionSettings
+from shared.core.records import Span, Word
+from shared.engines.protocols import Segment
+from shared.settings.models import TranscriptionSettings
 
 from .conftest import LevelVad, PitchEmbedder, tone
 

@@ -14,10 +14,10 @@ from services.transcription.residual import Sentence, judge
 from services.transcription.stage import RESIDUAL
 from shared.audio.signal import resample
 from shared.audio.silero import SileroVad
-from shared.engines import EngineOptions, WeightFiles
+from shared.core.records import Chunk, LeftSpeech, Span, Utterance, read_jsonl, write_jsonl
+from shared.engines.protocols import EngineOptions, WeightFiles
 from shared.pipeline.stage import Scope
-from shared.records import Chunk, LeftSpeech, Span, Utterance, read_jsonl, write_jsonl
-from shared.settings import PairingSettings, QualitySettings
+from shared.settings.models import PairingSettings, QualitySettings
 from tests.conftest import ROOT
 
 from .conftest import FakeWork

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from services.transcription.label import pause, rejoin, run
 from services.transcription.speakers import assign, by_appearance, overlapping
 from services.transcription.turns import by_voice
+from shared.core.records import Speaker, Utterance, Word, read_jsonl, write_jsonl
 from shared.pipeline.stage import Scope
-from shared.records import Speaker, Utterance, Word, read_jsonl, write_jsonl
-from shared.settings import TranscriptionSettings
+from shared.settings.models import TranscriptionSettings
 
 from .conftest import FakeWork, PitchEmbedder, tone
 from .test_listening import heard

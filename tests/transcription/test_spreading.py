@@ -6,8 +6,8 @@ import pytest
 
 from services.transcription.spreading import apart, placed
 from services.transcription.transcript import Given
-from shared.records import Span, Word
-from shared.subtitles import Cue
+from shared.core.records import Span, Word
+from shared.media.subtitles import Cue
 
 TEXT = "Good evening, Tom. Please come in, it is raining outside. Thank you, Anna. I missed the last train."
 

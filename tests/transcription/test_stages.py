@@ -12,10 +12,10 @@ import pytest
 import soundfile as sf
 
 from services.transcription.stage import LANGUAGE, QUALITY, SPEAKERS, STAGE
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.core.records import Chunk, DubbedUtterance, Speaker, Utterance, read_jsonl, write_jsonl
 from shared.pipeline.stage import Scope
-from shared.records import Chunk, DubbedUtterance, Speaker, Utterance, read_jsonl, write_jsonl
-from shared.settings import QualitySettings, Settings, TranscriptionSettings
+from shared.settings.models import QualitySettings, Settings, TranscriptionSettings
 
 from .conftest import FakeWork, PitchEmbedder, ScriptedRecognizer, quiet, tone
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.subtitles import Cue, parse_cues, readable, to_srt, to_vtt, wrap
-from shared.text import alphanumerics, character_error_rate, normalise
+from shared.core.text import alphanumerics, character_error_rate, normalise
+from shared.media.subtitles import Cue, parse_cues, readable, to_srt, to_vtt, wrap
 
 
 @pytest.mark.parametrize(

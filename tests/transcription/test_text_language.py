@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from services.transcription.transcript import read
-from shared.errors import UsageError
-from shared.records import Note
+from shared.core.errors import UsageError
+from shared.core.records import Note
 
 from .texts import TEXTS, srt
 

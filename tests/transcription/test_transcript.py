@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from services.transcription.transcript import Given, read
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

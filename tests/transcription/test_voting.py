@@ -20,11 +20,11 @@ from services.transcription.stage import LANGUAGE
 from services.transcription.utterances import Heard
 from services.transcription.voting import Hearing, vote
 from shared.audio.signal import resample
-from shared.engines import EngineOptions, Segment, WeightFiles
+from shared.core.records import Span, Word
+from shared.core.text import normalise
+from shared.engines.protocols import EngineOptions, Segment, WeightFiles
 from shared.pipeline.stage import Scope
-from shared.records import Span, Word
-from shared.settings import TranscriptionSettings
-from shared.text import normalise
+from shared.settings.models import TranscriptionSettings
 from tests.conftest import ROOT
 
 from .conftest import FakeWork, PitchEmbedder

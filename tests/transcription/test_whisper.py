@@ -14,12 +14,12 @@ import soundfile as sf
 from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.stage import STAGE
 from shared.audio.signal import resample
-from shared.engines import EngineOptions, WeightFiles
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.core.records import Utterance, read_jsonl
+from shared.core.text import character_error_rate
+from shared.engines.protocols import EngineOptions, WeightFiles
 from shared.pipeline.stage import Scope
-from shared.records import Utterance, read_jsonl
-from shared.settings import TranscriptionSettings
-from shared.text import character_error_rate
+from shared.settings.models import TranscriptionSettings
 
 from .conftest import FakeWork
 

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 from services.translation.stage import run
-from shared.engines import Line
+from shared.core.records import Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
+from shared.engines.protocols import Line
 from shared.pipeline.stage import Scope
-from shared.records import Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
-from shared.settings import TranslationSettings
+from shared.settings.models import TranslationSettings
 
 SPANISH = {
     "Good evening, Tom.": "Buenas noches, Tom.",

@@ -3,11 +3,11 @@
 import pytest
 
 from services.translation.stage import translator
-from shared.engines import EngineOptions, engine_class
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.core.records import Hypothesis
+from shared.engines.protocols import EngineOptions, engine_class
 from shared.pipeline.stage import Scope
-from shared.records import Hypothesis
-from shared.settings import settings_from
+from shared.settings.models import settings_from
 from tests.translation.fakes import SPANISH, FakeTranslator, translate, utterances
 from tests.translation.test_stage import texts
 

@@ -11,8 +11,8 @@ from services.translation.engines.embedded import EmbeddedTranslator
 from services.translation.engines.llama import LlamaTranslator, question, shots, tidy
 from services.translation.engines.opus import OpusTranslator
 from services.translation.sentences import combine
-from shared.engines import EngineOptions, Line
-from shared.text import spoken_characters
+from shared.core.text import spoken_characters
+from shared.engines.protocols import EngineOptions, Line
 
 LINES = ("Thank you, Anna. I missed the last train to the city.", "My brother found this letter under the table.")
 

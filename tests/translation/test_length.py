@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from services.translation.budget import Budget, budget, rate, slots
 from services.translation.ranking import length_cost, rank, used, with_glossary
 from services.translation.sentences import fitting, sentences
-from shared.records import Hypothesis
+from shared.core.records import Hypothesis
 from tests.translation.fakes import utterances
 
 ROOM = Budget(aim=30, limit=45, expected=30)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.errors import Cancelled, EngineError, UsageError
+from shared.core.errors import Cancelled, EngineError, UsageError
 from tests.translation.fakes import SPANISH, FakeTranslator, translate, utterances
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.weights import WeightFolder, names
 from tests.conftest import ROOT
 from tests.trouble import cli, media

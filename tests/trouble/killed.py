@@ -15,10 +15,10 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from shared.pipeline import executor, request
+from shared.pipeline import commands, local_executor
 from shared.pipeline.events import RunEvent
 from shared.pipeline.stage import stage, stage_names
-from shared.settings import load_settings
+from shared.settings.models import load_settings
 
 LANGUAGES = ["en", "es"]
 LAST = "es"
@@ -46,7 +46,7 @@ class Killer:
 
 def attempt(out: Path, video: Path, log: Path, where: str) -> NoReturn:
     try:
-        request.dub([str(video)], LANGUAGES, out, load_settings(), listener=Killer(where, log))
+        commands.dub([str(video)], LANGUAGES, out, load_settings(), listener=Killer(where, log))
     except BaseException:
         traceback.print_exc()
     finally:
@@ -55,7 +55,7 @@ def attempt(out: Path, video: Path, log: Path, where: str) -> NoReturn:
 
 def main() -> None:
     out, video, log, *stages = sys.argv[1:]
-    executor.CORES = 1  # one task at a time, so that every stage is met
+    local_executor.CORES = 1  # one task at a time, so that every stage is met
     for name in stage_names():
         stage(name)
     for name in stages:

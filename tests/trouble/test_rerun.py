@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared.records import DubbedUtterance, read_jsonl
+from shared.core.records import DubbedUtterance, read_jsonl
 from tests.trouble import cli
 from tests.trouble.conftest import Battered
 

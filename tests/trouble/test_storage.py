@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.store import Store
+from shared.core.store import Store
 from tests.media import odd
 from tests.trouble import cli
 

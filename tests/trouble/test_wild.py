@@ -13,8 +13,8 @@ from typing import Any
 import av
 import pytest
 
+from shared.core.records import Note
 from shared.media.probing import Wanted, probe
-from shared.records import Note
 from tests.media import several
 from tests.trouble import cli, media
 

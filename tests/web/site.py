@@ -9,7 +9,7 @@ import numpy as np
 
 from services.pairing.judging import judge, need_counterpart, objections
 from shared.audio.files import write
-from shared.records import DubbedUtterance, Shot, Utterance, write_jsonl
+from shared.core.records import DubbedUtterance, Shot, Utterance, write_jsonl
 from shared.schemas.pairs import PairRow
 from tests.api.harness import Api
 from tests.report.fixtures import RunFolder, add_title, make_quality, record

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from services.pairing.judging import judge, need_counterpart, objections
 from shared.schemas.pairs import PairRow
-from shared.settings import PairingSettings
+from shared.settings.models import PairingSettings
 from tests.api.harness import make_api, serving
 from tests.web.conftest import Drive, Site
 from tests.web.site import short_title

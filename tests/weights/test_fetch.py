@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import EngineError, StorageError
+from shared.core.errors import EngineError, StorageError
 from shared.weights import WeightFolder, clients, pull, sources, verify
 from shared.weights.registry import parse
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.engines import WeightFiles
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.protocols import WeightFiles
 from shared.weights import WeightFolder, default_folder, verify
 
 from . import carriers

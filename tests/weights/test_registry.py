@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from shared.weights import WeightFolder, catalog, names
 from shared.weights.registry import parse
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 NAMES = {"en": "gmw/en-US", "es": "roa/es", "fr": "roa/fr", "ja": "jpx/ja"}
 SAMPLE_RATE = 22_050

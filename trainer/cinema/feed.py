@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from shared.errors import InputError, UsageError
+from shared.core.errors import InputError, UsageError
 from trainer.cinema.scale import FRAMES, FRAMES_A_PICTURE, MEL_FRAMES
 from trainer.feed import Batch
 from trainer.frontend.mel import frames_of

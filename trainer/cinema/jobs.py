@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.cinema.kept import made
 from trainer.cinema.probes import STATISTICS, Hearing, hearing_of, measure
 from trainer.cinema.scale import Scale, World

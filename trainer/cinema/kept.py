@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from shared.disk import storage_errors
+from shared.core.storage_errors import storage_errors
 
 TRAINER = (
     "model.py",

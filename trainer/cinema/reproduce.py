@@ -18,8 +18,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from shared.disk import storage_errors
-from shared.errors import Cancelled, CounterdubError, EngineError, StorageError
+from shared.core.errors import Cancelled, CounterdubError, EngineError, StorageError
+from shared.core.storage_errors import storage_errors
 from trainer.cinema.jobs import Baseline, Draw, Job, Read, Speak, Train, work
 from trainer.cinema.kept import TRAINER, digest_of_files, key_of
 from trainer.cinema.scale import Scale, World

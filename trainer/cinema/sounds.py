@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from shared.audio.signal import fit_length, resample, to_mono
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.cinema.scale import SAMPLE_RATE, SHOT_SAMPLES
 from trainer.cinema.speech import LEVEL, levelled
 from trainer.frontend.mel import FLOOR, MelFrontEnd

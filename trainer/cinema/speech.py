@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.audio.signal import resample
 from shared.audio.stretch import stretch
-from shared.engines import EngineOptions, engine_class
+from shared.engines.protocols import EngineOptions, engine_class
 from shared.weights import WeightFolder
 from trainer.cinema.espeak_voice import SAMPLE_RATE as ESPEAK_RATE
 from trainer.cinema.espeak_voice import VARIANTS, EspeakVoice

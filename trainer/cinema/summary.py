@@ -30,7 +30,7 @@ def summarise(outcome: Outcome, folder: Path, draws: int = DRAWS) -> dict[str, A
     Raises:
         StorageError: ``disk_full``, ``not_writable``.
     """
-    from shared.disk import storage_errors
+    from shared.core.storage_errors import storage_errors
     from trainer.cinema.page import page
 
     groups: dict[str, Columns] = {

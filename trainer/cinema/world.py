@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from shared.audio.signal import resample
-from shared.engines import EngineOptions, engine_class
-from shared.records import SAMPLE_RATE as MEDIA_RATE
+from shared.core.records import SAMPLE_RATE as MEDIA_RATE
+from shared.engines.protocols import EngineOptions, engine_class
 from shared.weights import WeightFolder
 from trainer.cinema.pictures import Looks, at_pictures, band_statistics, draw, fit_looks, latent
 from trainer.cinema.plot import Shot, draw_shots

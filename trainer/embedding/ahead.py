@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, TypeVar
 
-from shared.errors import Cancelled
+from shared.core.errors import Cancelled
 
 T = TypeVar("T")
 

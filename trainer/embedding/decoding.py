@@ -16,15 +16,15 @@ import av
 import numpy as np
 import soxr
 
-from shared.errors import InputError
+from shared.core.errors import InputError
+from shared.core.records import Restart
 from shared.media import child
 from shared.media.choosing import Choice, choose
 from shared.media.opening import Decoded, open_media, packets, shows_in_order, video_stream
 from shared.media.probing import Times, check_pixels
 from shared.media.restarting import Restarts
 from shared.media.sound import TIMELINE_SLACK, Timeline
-from shared.records import Restart
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 
 SLOWEST_BYTES_PER_SECOND = 1e6
 """Of a file whose sound is decoded; a slower one is given up."""
@@ -48,7 +48,7 @@ class Facts(NamedTuple):
     picture: int | None = None
     """Index of the picture's stream."""
     restarts: Sequence[dict[str, Any]] = ()
-    """Where the file's clock begins again, as :class:`~shared.records.Restart`."""
+    """Where the file's clock begins again, as :class:`~shared.core.records.Restart`."""
 
 
 NO_PICTURE = {"fps": 0.0, "size": (0, 0), "time_base": (1, 1), "start": 0.0, "delay": 0}

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from shared.disk import storage_errors
-from shared.errors import CounterdubError, InputError
+from shared.core.errors import CounterdubError, InputError
+from shared.core.storage_errors import storage_errors
 from shared.media import child
 from trainer.embedding.ahead import ahead
 from trainer.embedding.reading import Cut, windows

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from shared.media import child
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 from trainer.embedding.decoding import Facts, frames, look
 from trainer.frontend.clips import Window, clips, plan
 from trainer.frontend.windows import CROP, SHORT_SIDE, audio_windows

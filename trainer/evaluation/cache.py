@@ -11,7 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 
 
 def file_digest(path: Path) -> str:

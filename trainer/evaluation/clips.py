@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.errors import CounterdubError, InputError
+from shared.core.errors import CounterdubError, InputError
 from trainer.encoder import Encoder
 from trainer.evaluation.cache import EmbeddingCache, file_digest
 

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.evaluation.cache import EmbeddingCache, file_digest
 from trainer.frontend.windows import audio_windows
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import soundfile as sf
 
-from shared.errors import InputError, StorageError
+from shared.core.errors import InputError, StorageError
 from trainer.evaluation.embedding import read_wave
 from trainer.evaluation.tasks import SOURCES, Task, read_task
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 
 VIDEOS = frozenset({".avi", ".mp4", ".mkv", ".webm", ".mov", ".wav", ".flac", ".ogg", ".mp3"})
 LVU_CLASSES = ("relationship", "way_speaking", "scene", "director", "writer", "year", "genre")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 
 
 class Point(NamedTuple):

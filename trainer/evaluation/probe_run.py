@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.encoder import Encoder
 from trainer.evaluation import results
 from trainer.evaluation.cache import EmbeddingCache

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import InputError, StorageError
+from shared.core.errors import InputError, StorageError
 
 SCHEMA = 1
 LOWER_IS_BETTER = frozenset({"segment_1s_er", "own_rank", "shortcut", "error"})

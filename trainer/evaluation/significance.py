@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import ndtri
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.evaluation.results import ERROR_RATE, F_MEASURE, RANKED, RATIO
 from trainer.evaluation.scores import Ranking
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.evaluation.events import COLLARS, SEGMENT_ERROR_RATE
 from trainer.evaluation.scores import SCENE_SCORES
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import torch
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.feed import Batch
 from trainer.loading.members import Members
 from trainer.loading.picture import decode_windows
@@ -38,7 +38,7 @@ class Made(NamedTuple):
     skipped: dict[str, int]
     """Shots that failed, and languages that were missing, by reason."""
     error: dict[str, Any] | None = None
-    """Why there is no batch, as :meth:`shared.errors.CounterdubError.to_dict` says it."""
+    """Why there is no batch, as :meth:`shared.core.errors.CounterdubError.to_dict` says it."""
 
 
 class Batches(torch.utils.data.Dataset[Made]):

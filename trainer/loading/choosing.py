@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.loading.sampler import held_out
 from trainer.recipe import DataSettings
 from trainer.shards.index import Index

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from trainer.feed import Batch
 from trainer.loading.batches import Batches, Made, Plan
 from trainer.loading.choosing import check_shards, held_out_rows, identity, usable_rows

@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 from pathlib import Path
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.shards.tar import shard_path
 
 HEADER = 512

@@ -11,7 +11,7 @@ import av.error
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.shards.records import FPS
 
 Beat = tuple[int, int]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shared.errors import InputError, UsageError
+from shared.core.errors import InputError, UsageError
 
 SPAN = 2.0**63
 """Range of the stable hashes of titles and shots."""

@@ -8,8 +8,8 @@ import numpy as np
 import soundfile as sf
 import soxr
 
-from shared.errors import InputError
-from shared.records import SAMPLE_RATE
+from shared.core.errors import InputError
+from shared.core.records import SAMPLE_RATE
 
 
 def decode_window(data: bytes, start: int, count: int, channels: int, sample_rate: int = SAMPLE_RATE) -> np.ndarray:

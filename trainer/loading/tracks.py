@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.recipe import DataSettings
 from trainer.shards.records import BACKGROUND
 

@@ -12,7 +12,7 @@ from multiprocessing.context import BaseContext
 import soxr  # noqa: F401 - here, so that forked workers find it loaded
 from torch.utils.data import DataLoader
 
-from shared.errors import CounterdubError, InputError
+from shared.core.errors import CounterdubError, InputError
 from trainer.loading.batches import Batches, Made, Plan
 from trainer.recipe import DataSettings
 

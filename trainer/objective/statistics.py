@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from trainer.objective.gather import Gather
 
 Part = Mapping[str, Tensor]

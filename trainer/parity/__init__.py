@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.parity import frontend, loss, towers
 from trainer.parity.case import Case, Check, read_case
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 
 
 class Check(NamedTuple):

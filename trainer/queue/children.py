@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from shared.errors import Cancelled, CounterdubError, StorageError
+from shared.core.errors import Cancelled, CounterdubError, StorageError
 from shared.observability.internal_errors import SUMMARY_CHARACTERS, without_folders
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.training_tables import Training
 from trainer.queue import orders

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.jobs.training_notes import Point
 
 log = logging.getLogger(__name__)

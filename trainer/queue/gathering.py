@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from shared.disk import storage_errors
-from shared.errors import InputError
+from shared.core.errors import InputError
+from shared.core.storage_errors import storage_errors
+from shared.core.store import Blob, Store
 from shared.pipeline.publish import place
-from shared.pipeline.titles import unique_names
-from shared.store import Blob, Store
+from shared.pipeline.title_names import unique_names
 
 PAIRS = "pairs.parquet"
 PATHS = ("clip_path", "track_path", "speech_path", "background_path")

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.disk import storage_errors
+from shared.core.storage_errors import storage_errors
+from shared.core.store import Blob, Store
 from shared.jobs.training_notes import CHECKPOINT
-from shared.store import Blob, Store
 
 BESIDE = ("recipe.toml", "metrics.jsonl", "curves.html")
 """What is kept of a run beside its newest checkpoint."""

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shared.errors import UsageError
-from shared.rules import check_caller, check_values
+from shared.core.errors import UsageError
+from shared.settings.rules import check_caller, check_values
 from trainer import recipe
 from trainer.queue.rules import RULES
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.rules import Choice, Name, Names, Number, Numbers, Rule, Switch, Text
+from shared.settings.rules import Choice, Name, Names, Number, Numbers, Rule, Switch, Text
 
 OPERATOR = Name("operator")
 WEIGHT = Number(low=0, high=1000)

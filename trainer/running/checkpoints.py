@@ -25,8 +25,8 @@ from typing import IO, Any
 
 import torch
 
-from shared.disk import storage_error
-from shared.errors import InputError
+from shared.core.errors import InputError
+from shared.core.storage_errors import storage_error
 
 FORMAT = 1
 LAST = "last"

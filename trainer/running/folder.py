@@ -21,8 +21,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from shared.disk import storage_errors
-from shared.errors import CounterdubError, StorageError, UsageError
+from shared.core.errors import CounterdubError, StorageError, UsageError
+from shared.core.storage_errors import storage_errors
 from trainer.recipe import Recipe, first_difference, load_recipe, to_toml
 from trainer.running import checkpoints
 

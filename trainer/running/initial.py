@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from shared.errors import InputError, UsageError
+from shared.core.errors import InputError, UsageError
 from trainer.model import Model
 from trainer.running import checkpoints
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 
-from shared.disk import storage_errors
-from shared.engines import engine_class
-from shared.errors import Cancelled, EngineError, InputError, StorageError
-from shared.stop_signals import stop_signals
+from shared.core.errors import Cancelled, EngineError, InputError, StorageError
+from shared.core.stop_signals import stop_signals
+from shared.core.storage_errors import storage_errors
+from shared.engines.protocols import engine_class
 from trainer.feed import Batch, Feed, MakeFeed
 from trainer.model import prepared, tensors
 from trainer.recipe import Recipe

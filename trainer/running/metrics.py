@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from shared.disk import storage_errors
+from shared.core.storage_errors import storage_errors
 from trainer.running import checkpoints
 
 

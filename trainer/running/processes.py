@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others before it gives up: a slow disk is no reason, a dead process is."""

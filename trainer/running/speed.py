@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.feed import Batch
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from trainer.feed import Feed
 from trainer.frontend.mel import MelFrontEnd
 from trainer.model import Model

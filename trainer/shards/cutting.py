@@ -11,14 +11,14 @@ import av.error
 import numpy as np
 
 from shared.audio.files import FlacWriter, length, read
-from shared.errors import InputError
+from shared.core.errors import InputError
+from shared.core.records import SAMPLE_RATE, Probe
 from shared.media import child
 from shared.media.opening import Decoded, open_media, shows_in_order
 from shared.media.picture import frames, pixel_shape
 from shared.media.probing import examine, origin
 from shared.media.sound import Timeline
-from shared.records import SAMPLE_RATE, Probe
-from shared.settings import LimitSettings
+from shared.settings.models import LimitSettings
 from trainer.shards.encoding import EARLY, encode_picture, encode_sound, fit, on_grid
 from trainer.shards.records import FPS, ShotPlan, SoundSource
 

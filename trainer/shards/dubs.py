@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from shared.errors import InputError, UsageError
-from shared.languages import code
+from shared.core.errors import InputError, UsageError
+from shared.core.languages import code
+from shared.core.records import Probe
 from shared.media import child
 from shared.media.opening import open_media
 from shared.media.probing import survey
-from shared.pipeline.titles import VIDEO_SUFFIXES, safe_name, walk
-from shared.records import Probe
-from shared.settings import LimitSettings
+from shared.pipeline.title_names import VIDEO_SUFFIXES, safe_name, walk
+from shared.settings.models import LimitSettings
 from trainer.shards.cutting import LONGEST, SHORTEST
 from trainer.shards.naming import file_digest, key_of, with_digest
 from trainer.shards.pairs import Planned

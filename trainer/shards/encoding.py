@@ -11,9 +11,9 @@ import av
 import numpy as np
 import soundfile as sf
 
-from shared.errors import InputError
+from shared.core.errors import InputError
+from shared.core.records import SAMPLE_RATE
 from shared.media.picture import turn
-from shared.records import SAMPLE_RATE
 from trainer.shards.records import FPS
 
 SHORT_SIDE = 320

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.shards.records import FORMAT
 
 PICTURE, FACTS = "mp4", "json"

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from shared.disk import storage_errors
-from shared.errors import InputError
-from shared.records import SAMPLE_RATE
+from shared.core.errors import InputError
+from shared.core.records import SAMPLE_RATE
+from shared.core.storage_errors import storage_errors
 from trainer.shards.index import FACTS, MEMBER_COLUMNS, MOST_TRACKS, PICTURE, SHOT_COLUMNS
 from trainer.shards.records import FORMAT, ShardRecord, digest_of, stable_hash
 from trainer.shards.tar import shard_path, sidecar_path
@@ -28,7 +28,7 @@ def write_index(folder: Path) -> str:
 
     Raises:
         InputError: ``too_many_tracks``.
-        StorageError: as :func:`shared.disk.storage_error`.
+        StorageError: as :func:`shared.core.storage_errors.storage_error`.
     """
     head, columns, titles = join(sidecars(folder))
     with storage_errors("the index"):

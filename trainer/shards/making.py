@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from shared.disk import storage_errors
-from shared.errors import Cancelled, InputError, StorageError
+from shared.core.errors import Cancelled, InputError, StorageError
+from shared.core.storage_errors import storage_errors
 from shared.media import child
 from trainer.shards.joining import sidecars, write_index
 from trainer.shards.pairs import Planned

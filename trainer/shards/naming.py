@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.shards.encoding import SHORT_SIDE, X264
 from trainer.shards.records import FORMAT, ShotPlan, digest_of
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.errors import InputError, UsageError
+from shared.core.errors import InputError, UsageError
 from shared.schemas.layout import ORIG
 from trainer.shards.naming import file_digest, key_of, with_digest
 from trainer.shards.records import BACKGROUND, ShotPlan, SoundSource

@@ -7,7 +7,7 @@ import json
 
 from pydantic import Field
 
-from shared.records import Record
+from shared.core.records import Record
 
 FORMAT = 1
 """Version of the shards' layout; raised when members change their meaning."""

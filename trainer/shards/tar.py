@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from shared.disk import storage_error
+from shared.core.storage_errors import storage_error
 from trainer.shards.records import MemberRecord, ShardRecord, ShotRecord, Skipped
 
 
@@ -45,7 +45,7 @@ def write_shard(folder: Path, number: int, samples: Iterable[Sample], skipped: I
         skipped: Read after the samples.
 
     Raises:
-        StorageError: as :func:`shared.disk.storage_error`.
+        StorageError: as :func:`shared.core.storage_errors.storage_error`.
     """
     target, sidecar = shard_path(folder, number), sidecar_path(folder, number)
     half = target.with_suffix(".tar.half")

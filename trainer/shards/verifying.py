@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.shards.index import Index, open_index
 from trainer.shards.joining import join, sidecars
 from trainer.shards.records import ShardRecord

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from trainer.recipe import TowerSettings
 from trainer.towers.tower import Tower
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.recipe import TowerSettings
 from trainer.towers import Tower, build_tower
 from trainer.towers.mvit import PATCHES, SHRINKS

@@ -12,10 +12,10 @@ import numpy as np
 
 from services.dubbing.engines.coqui import library
 from services.dubbing.engines.resident import Resident, loading, model_folder, needing, use_threads
-from shared.accelerator import in_batches, torch_device, torch_dtype
 from shared.audio.signal import fit_length, resample
-from shared.engines import Audio, EngineOptions, Licence, WeightFiles
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.protocols import Audio, EngineOptions, Licence, WeightFiles
 from shared.weights.local import local_digests, registered_names
 
 MIN_REFERENCE_SECONDS = 1.0
@@ -28,7 +28,7 @@ _wavlm = threading.Lock()
 
 
 class CoquiConverter:
-    """See :class:`shared.engines.VoiceConverter`. Subclasses load a model and convert one block.
+    """See :class:`shared.engines.protocols.VoiceConverter`. Subclasses load a model and convert one block.
 
     Options: ``model`` is a folder with the model's files (each class lists them); ``extra``: ``dtype`` (float32 unless
     set). Lines are converted one at a time: the library's models take no padding mask.

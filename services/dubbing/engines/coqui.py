@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import ModuleType
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 NAME = "trainer"
 _lock = threading.RLock()

@@ -11,7 +11,7 @@ import re
 import threading
 from typing import Any
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 VOICES = {
     "en": "gmw/en-US",

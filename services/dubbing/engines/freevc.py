@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from services.dubbing.engines.conversion import CoquiConverter, own_wavlm
 from services.dubbing.engines.resident import one_file
-from shared.engines import Licence
+from shared.engines.protocols import Licence
 
 
 class FreeVc(CoquiConverter):
-    """See :class:`shared.engines.VoiceConverter`. Draws with the settings' seed.
+    """See :class:`shared.engines.protocols.VoiceConverter`. Draws with the settings' seed.
 
     The folder holds ``config.json`` and ``model.pth`` of freevc24, ``WavLM-Large.pt`` and ``speaker_encoder.pt``.
     """

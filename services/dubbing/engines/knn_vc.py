@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from services.dubbing.engines.conversion import CoquiConverter, own_wavlm
 from services.dubbing.engines.resident import one_file
-from shared.engines import Licence
+from shared.engines.protocols import Licence
 
 
 class _Model(NamedTuple):
@@ -15,7 +15,7 @@ class _Model(NamedTuple):
 
 
 class KnnVc(CoquiConverter):
-    """See :class:`shared.engines.VoiceConverter`. Draws nothing: deterministic.
+    """See :class:`shared.engines.protocols.VoiceConverter`. Draws nothing: deterministic.
 
     The folder holds ``WavLM-Large.pt`` and, in it or in ``vocoder/``, ``config.json`` and ``model.pth`` of the HiFi-GAN
     that was trained on WavLM's features (kNN-VC's ``prematched``). ``extra["topk"]``: moments averaged (4).

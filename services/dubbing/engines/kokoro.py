@@ -16,9 +16,9 @@ from services.dubbing.engines.kokoro_graph import PITCH, with_pitch
 from services.dubbing.engines.kokoro_phonemes import LANGUAGES, Phonemes, pieces
 from services.dubbing.engines.kokoro_search import nearest
 from services.dubbing.engines.kokoro_voices import STYLES, Mix, style_voice
-from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.errors import EngineError
-from shared.records import CastMember, Speaker
+from shared.core.errors import EngineError
+from shared.core.records import CastMember, Speaker
+from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 
 MAX_TOKENS = 508
 """The model's context of 512 less start and end; its style files have 510 rows."""
@@ -72,7 +72,7 @@ def prosody_style(language: str, gender: str) -> str:
 
 
 class KokoroSynthesizer:
-    """See :class:`shared.engines.Synthesizer`. Deterministic: ``seed`` and ``reference`` change nothing."""
+    """See :class:`shared.engines.protocols.Synthesizer`. Deterministic: ``seed`` and ``reference`` change nothing."""
 
     name: ClassVar[str] = "kokoro"
     licence: ClassVar[Licence] = Licence("Apache-2.0", note="Phonemes by eSpeak NG (GPL-3.0-or-later, separate extra).")

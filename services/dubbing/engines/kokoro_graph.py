@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 CURVE = "/encoder/F0_proj/Conv_output_0"
 """The predicted pitch, Hz a frame, in the exported graph."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import cast
 
 from services.dubbing.engines.espeak import VOICES, Espeak
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 LETTERS = {
     "a͡ɪ": "I",

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.engines import Voice
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.engines.protocols import Voice
 
 LANGUAGE_OF_PREFIX = {
     "a": "en",

@@ -18,9 +18,9 @@ from services.dubbing.engines.kokoro_search import COORDINATES, USUAL_HZ
 from services.dubbing.engines.kokoro_voices import COLOUR, STYLES, read_style
 from services.dubbing.finishing import trim
 from shared.audio.pitch import median_f0
+from shared.audio.resemblyzer import Resemblyzer
 from shared.audio.signal import SPEECH_RATE, resample
-from shared.engines import EngineOptions, WeightFiles
-from shared.speaker import Resemblyzer
+from shared.engines.protocols import EngineOptions, WeightFiles
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
 COUNT = 300

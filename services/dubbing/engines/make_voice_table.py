@@ -15,9 +15,9 @@ import numpy as np
 
 from services.dubbing.engines.kokoro import KokoroSynthesizer
 from services.dubbing.engines.kokoro_voices import STYLES
+from shared.audio.resemblyzer import Resemblyzer
 from shared.audio.signal import SPEECH_RATE, resample
-from shared.engines import EngineOptions, WeightFiles
-from shared.speaker import Resemblyzer
+from shared.engines.protocols import EngineOptions, WeightFiles
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, while nobody was watching."
 """One English sentence for all: a style keeps 0.84–0.90 of itself across languages."""

@@ -11,9 +11,9 @@ import numpy as np
 from services.dubbing.batching import SpeechRequest
 from services.dubbing.engines.resident import hub_folder, loading, needing
 from services.dubbing.engines.vits import Network, VitsSynthesizer, padded
-from shared import languages
-from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.errors import EngineError
+from shared.core import languages
+from shared.core.errors import EngineError
+from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.weights.local import local_digests
 
 HUB = "facebook/mms-tts-{code}"
@@ -27,7 +27,7 @@ class MmsSynthesizer(VitsSynthesizer):
     a language named by its ISO 639-1 or 639-3 code (``es``, ``spa``); without it the hub's models are taken.
     ``extra``: ``batch_size``, ``dtype``, ``gender`` of the voices (male), ``revision``, ``allow_download``.
 
-    Most of its models know no digits: numbers come written out (:mod:`shared.reading`).
+    Most of its models know no digits: numbers come written out (:mod:`shared.core.spoken_form`).
     """
 
     name: ClassVar[str] = "mms"

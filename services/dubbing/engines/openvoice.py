@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from services.dubbing.engines.conversion import CoquiConverter
 from services.dubbing.engines.resident import one_file
-from shared.engines import EngineOptions, Licence, WeightFiles
+from shared.engines.protocols import EngineOptions, Licence, WeightFiles
 
 
 class OpenVoice(CoquiConverter):
-    """See :class:`shared.engines.VoiceConverter`. Draws with the settings' seed.
+    """See :class:`shared.engines.protocols.VoiceConverter`. Draws with the settings' seed.
 
     The folder is the ``converter`` folder of the release: ``config.json`` and ``checkpoint.pth``.
     """

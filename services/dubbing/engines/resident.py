@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from shared.accelerator import release
-from shared.engines import EngineOptions, WeightFiles, missing
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.accelerator import release
+from shared.engines.protocols import EngineOptions, WeightFiles, missing
 from shared.observability.internal_errors import summary
 from shared.weights.local import located, may_download
 

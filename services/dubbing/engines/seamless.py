@@ -9,9 +9,9 @@ import numpy as np
 
 from services.dubbing.casting import Candidate
 from services.dubbing.engines.kokoro_phonemes import pieces
-from shared.accelerator import release, torch_device, torch_dtype, within_memory
-from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.errors import EngineError, UsageError
+from shared.core.errors import EngineError, UsageError
+from shared.engines.accelerator import release, torch_device, torch_dtype, within_memory
+from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.observability.internal_errors import summary
 from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
 
@@ -33,7 +33,7 @@ CODES = {
 
 
 class SeamlessSynthesizer:
-    """See :class:`shared.engines.Synthesizer`. 16 kHz; ``seed`` and ``reference`` change nothing.
+    """See :class:`shared.engines.protocols.Synthesizer`. 16 kHz; ``seed`` and ``reference`` change nothing.
 
     The model is made to translate the target text into itself, each token of its decoder given: so it speaks exactly
     the text that the pipeline chose, checked, fitted or that a person edited, by the units and the vocoder that its own

@@ -13,10 +13,10 @@ import numpy as np
 from services.dubbing.batching import SpeechRequest
 from services.dubbing.engines.kokoro_phonemes import pieces
 from services.dubbing.engines.resident import Resident, needing, use_threads
-from shared.accelerator import in_batches, torch_device, torch_dtype
 from shared.audio.signal import resample
-from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.errors import EngineError, UsageError
+from shared.core.errors import EngineError, UsageError
+from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 
 BATCH = 16
 """Texts at once on a graphics card; ``extra["batch_size"]``. A processor takes one: a batch no longer fits its caches
@@ -42,7 +42,7 @@ class Network(Protocol):
 
 
 class VitsSynthesizer:
-    """See :class:`shared.engines.Synthesizer`. Subclasses find and open the model of a language.
+    """See :class:`shared.engines.protocols.Synthesizer`. Subclasses find and open the model of a language.
 
     Lines of one model go through it together, ordered by length. Noise is drawn for each line by its own seed, so a
     line sounds the same alone and in any batch, but for the last digits of sums and the fading out of its last tenth of

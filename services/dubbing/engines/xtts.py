@@ -16,11 +16,11 @@ from services.dubbing.engines.coqui import library
 from services.dubbing.engines.kokoro_phonemes import pieces
 from services.dubbing.engines.resident import Resident, loading, model_folder, needing, one_file, use_threads
 from services.dubbing.engines.vits import join
-from shared.accelerator import in_batches, torch_device, torch_dtype
 from shared.audio.signal import SPEECH_RATE, resample
-from shared.engines import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.errors import EngineError, UsageError
-from shared.text import alphanumerics
+from shared.core.errors import EngineError, UsageError
+from shared.core.text import alphanumerics
+from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.weights.local import local_digests, registered_names
 
 HUB = "coqui/XTTS-v2"
@@ -34,7 +34,7 @@ VOICES_KEPT = 16
 
 
 class XttsSynthesizer:
-    """See :class:`shared.engines.Synthesizer`. Draws its speech: another seed gives another delivery.
+    """See :class:`shared.engines.protocols.Synthesizer`. Draws its speech: another seed gives another delivery.
 
     The library generates one line at a time, so lines are not batched: the language model would take several texts,
     but its decoder's input has no padding mask.

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.ingest.engines.decoding import limits_of, small_frames, streams_of
-from shared.engines import EngineOptions, Licence, WeightFiles, missing
+from shared.core.records import Probe
+from shared.engines.protocols import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
-from shared.records import Probe
 
 WIDTH = 256
 """Pixels that frames are scaled down to: PySceneDetect's own choice, and what its thresholds are made for."""

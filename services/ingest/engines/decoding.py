@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from shared.engines import EngineOptions
-from shared.records import Probe
-from shared.settings import LimitSettings
+from shared.core.records import Probe
+from shared.engines.protocols import EngineOptions
+from shared.settings.models import LimitSettings
 
 
 def limits_of(options: EngineOptions) -> LimitSettings:

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.ingest.engines.decoding import limits_of, small_frames, streams_of
-from shared.engines import EngineOptions, Licence, WeightFiles, missing
+from shared.core.records import Probe
+from shared.engines.protocols import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
-from shared.records import Probe
 
 HEIGHT, WIDTH = 27, 48
 WINDOW, MARGIN = 100, 25

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from services.pairing.judging import MIN_LANGUAGE_SECONDS
 from services.pairing.report import charts
 from services.pairing.report.reading import TitleFiles
-from shared.records import DubbedUtterance
+from shared.core.records import DubbedUtterance
 from shared.schemas.layout import CONTROL, ORIG
 
 

@@ -14,7 +14,7 @@ from services.pairing.report import charts
 from services.pairing.report.reading import TitleFiles, track_name
 from services.pairing.shots import spread
 from services.pairing.timeline import Timeline
-from shared.records import DubbedUtterance, Utterance
+from shared.core.records import DubbedUtterance, Utterance
 from shared.schemas.layout import ORIG
 from shared.schemas.pairs import PairRow
 from shared.schemas.reasons import TEXTS

@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple
 
 from services.pairing.judging import MIN_LANGUAGE_SECONDS
 from services.pairing.rows import NOT_SPOKEN
-from shared.records import DubbedUtterance
+from shared.core.records import DubbedUtterance
 from shared.schemas.layout import CONTROL
 from shared.schemas.pairs import PairRow
-from shared.settings import FitSettings
+from shared.settings.models import FitSettings
 
 
 class Bound(NamedTuple):

@@ -14,7 +14,7 @@ from services.pairing.report import schema
 from services.pairing.report.measures import MEASURES, Bound, Measure, is_beyond, line_values, row_values
 from services.pairing.report.reading import TitleFiles
 from services.pairing.summary import THRESHOLDS
-from shared.settings import FitSettings, PairingSettings
+from shared.settings.models import FitSettings, PairingSettings
 
 SHOT_BIN, SHOT_TOP = 0.5, 12.0
 """Seconds, as in the paper's Fig. A.1."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from services.pairing.report.charts import clock
 from services.pairing.report.reading import TitleFiles, track_name
 from services.pairing.report.schema import EngineUse, RunReport
-from shared.languages import name as language_name
+from shared.core.languages import name as language_name
 from shared.schemas.layout import CONTROL, ORIG
 
 

@@ -22,7 +22,7 @@ from services.pairing.report.reading import TitleFiles, track_name
 from services.pairing.report.schema import MediaShown, RunReport
 from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.reasons import TEXTS
-from shared.settings import ReportSettings
+from shared.settings.models import ReportSettings
 
 MAX_TABLE_TITLES = 500
 DUB_GOAL, ORIG_GOAL = 0.55, 0.60

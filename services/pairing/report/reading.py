@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from services.pairing.merging import failed_row, read_rows
-from shared.languages import name as language_name
+from shared.core.languages import name as language_name
+from shared.core.records import CastMember, DubbedUtterance, Utterance, read_jsonl
 from shared.pipeline.planner import task_language
-from shared.records import CastMember, DubbedUtterance, Utterance, read_jsonl
 from shared.schemas.layout import CONTROL, ORIG, clip_suffix, track_language
 from shared.schemas.pairs import PairRow
 from shared.schemas.quality import QualityReport

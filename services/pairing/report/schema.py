@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from shared.records import SCHEMA_VERSION, Record
+from shared.core.records import SCHEMA_VERSION, Record
 from shared.schemas.quality import ShortcutResult
 
 

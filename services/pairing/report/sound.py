@@ -8,7 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 PEAKS = 200
 """Points of the small waveform."""

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from shared.audio.mel import hertz_to_mel, mel_power
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 TOP_HERTZ = 16_000
 """Shows speech up to its bandwidth and what the original has above it."""

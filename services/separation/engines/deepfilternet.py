@@ -8,7 +8,7 @@ import numpy as np
 
 from services.separation.spectrum import Frames, Synthesis
 from shared.audio.signal import from_decibels, rms
-from shared.engines import EngineOptions, Licence, WeightFiles
+from shared.engines.protocols import EngineOptions, Licence, WeightFiles
 
 LATENCY = 1440
 """Samples the runtime still holds back when the input ends."""

@@ -8,11 +8,11 @@ import numpy as np
 
 from services.separation import blocks
 from services.separation.engines import demucs_weights
-from shared.accelerator import in_batches, torch_device, torch_dtype
 from shared.audio.signal import fit_length, resample
-from shared.engines import EngineOptions, Licence, WeightFiles, missing
-from shared.errors import EngineError
-from shared.records import SAMPLE_RATE
+from shared.core.errors import EngineError
+from shared.core.records import SAMPLE_RATE
+from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.protocols import EngineOptions, Licence, WeightFiles, missing
 
 STEM = "vocals"
 OVERLAP = 0.25

@@ -9,9 +9,9 @@ import numpy as np
 from services.separation.spectrum import Frames, Synthesis
 from services.separation.unet import BINS, STRIDE, mask_graph
 from shared.audio.signal import fit_length, from_decibels, resample, rms
-from shared.checkpoints import read_checkpoint
-from shared.engines import EngineOptions, Licence, WeightFiles
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
+from shared.engines.checkpoints import read_checkpoint
+from shared.engines.protocols import EngineOptions, Licence, WeightFiles
 
 RATE = 44_100
 """Sample rate that the networks were trained at, Hz."""

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from shared.accelerator import in_batches, within_memory
 from shared.audio.signal import SPEECH_RATE
-from shared.engines import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
-from shared.errors import EngineError, UsageError
+from shared.core.errors import EngineError, UsageError
+from shared.core.records import Word
+from shared.core.text import UNSPACED
+from shared.engines.accelerator import in_batches, within_memory
+from shared.engines.protocols import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 from shared.observability.internal_errors import summary
-from shared.records import Word
-from shared.text import UNSPACED
 from shared.weights.given import digest, is_place, place
 from shared.weights.local import may_download
 from shared.weights.registry import catalog

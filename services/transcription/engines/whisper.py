@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.transcription.engines import whisper_weights
-from shared.accelerator import in_batches, torch_device, torch_dtype, within_memory
 from shared.audio.signal import SPEECH_RATE
-from shared.engines import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
-from shared.errors import EngineError, UsageError
-from shared.records import Word
+from shared.core.errors import EngineError, UsageError
+from shared.core.records import Word
+from shared.engines.accelerator import in_batches, torch_device, torch_dtype, within_memory
+from shared.engines.protocols import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 
 WINDOW_SAMPLES = 30 * SPEECH_RATE
 TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

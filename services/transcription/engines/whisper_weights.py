@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shared.engines import EngineOptions
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.protocols import EngineOptions
 from shared.weights import default_folder
 from shared.weights.given import digest, is_place, place
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from services.translation.engines.firefox import FirefoxTranslator
 from services.translation.engines.llama import LlamaTranslator
 from services.translation.engines.opus import OpusTranslator
-from shared.engines import EngineOptions, Licence, Line, Translator, WeightFiles
-from shared.records import Hypothesis
+from shared.core.records import Hypothesis
+from shared.engines.protocols import EngineOptions, Licence, Line, Translator, WeightFiles
 
 BY_PAIR: dict[tuple[str, str], Any] = {
     ("en", "fr"): OpusTranslator,
@@ -20,7 +20,7 @@ BY_PAIR: dict[tuple[str, str], Any] = {
 
 
 class EmbeddedTranslator:
-    """See :class:`shared.engines.Translator`. A model is loaded when a line of its pair comes first.
+    """See :class:`shared.engines.protocols.Translator`. A model is loaded when a line of its pair comes first.
 
     The stage asks for the parts by themselves (:meth:`parts`), so that a run needs the weights of its languages only
     and every line says which model spoke.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from services.translation.codes import by_language
 from services.translation.engines.seq2seq import Seq2SeqTranslator
-from shared.engines import Licence
+from shared.engines.protocols import Licence
 
 
 class M2M100Translator(Seq2SeqTranslator):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from shared.engines import EngineOptions, Licence, Line, WeightFiles
-from shared.records import Hypothesis
+from shared.core.records import Hypothesis
+from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 
 WEIGHTS = {("en", "pt"): "firefox-en-pt", ("pt", "en"): "firefox-pt-en"}
 
 
 class FirefoxTranslator:
-    """See :class:`shared.engines.Translator`. One candidate a line; ``seed`` and neighbours change nothing.
+    """See :class:`shared.engines.protocols.Translator`. One candidate a line; ``seed`` and neighbours change nothing.
 
     The engine alone is used: the package's own corrections of the text break as much as they mend (“no bunker”
     became “não bunker”).

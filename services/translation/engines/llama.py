@@ -16,11 +16,11 @@ from typing import Any, ClassVar
 
 from services.translation.ranking import used
 from services.translation.sentences import sentences
-from shared import languages
-from shared.engines import EngineOptions, Licence, Line, WeightFiles
-from shared.errors import EngineError
-from shared.records import Hypothesis
-from shared.text import UNSPACED, spoken_characters
+from shared.core import languages
+from shared.core.errors import EngineError
+from shared.core.records import Hypothesis
+from shared.core.text import UNSPACED, spoken_characters
+from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 
 WEIGHTS = "qwen2.5-coder-1.5b-instruct-q4"
 CONTEXT_TOKENS = 4096
@@ -62,7 +62,7 @@ PROMPT = (
 
 
 class LlamaTranslator:
-    """See :class:`shared.engines.Translator`.
+    """See :class:`shared.engines.protocols.Translator`.
 
     The same questions in the same order give the same candidates. In another order near ties may fall otherwise: what
     the model keeps of earlier prompts changes the last digits of its sums.

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from shared.checkpoints import read_checkpoint
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.checkpoints import read_checkpoint
 
 START, UNKNOWN, PADDING = "</s>", "<unk>", "<pad>"
 

@@ -11,11 +11,11 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ValidationError
 
-from shared import languages
-from shared.engines import EngineOptions, Licence, Line, WeightFiles
-from shared.errors import EngineError, UsageError
-from shared.records import Hypothesis
-from shared.text import spoken_characters
+from shared.core import languages
+from shared.core.errors import EngineError, UsageError
+from shared.core.records import Hypothesis
+from shared.core.text import spoken_characters
+from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 
 BASE_URL, API_KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
 TRIES = 4
@@ -58,7 +58,7 @@ class Refused(Exception):
 
 
 class OpenAITranslator:
-    """See :class:`shared.engines.Translator`. One question a line: an answer cannot slip to the neighbour.
+    """See :class:`shared.engines.protocols.Translator`. One question a line: an answer cannot slip to the neighbour.
 
     Where the endpoint is and its key come from the environment (``OPENAI_BASE_URL``, ``OPENAI_API_KEY``): they are no
     settings, so they enter no hash, no manifest and no log. ``translation.model`` names the model; answers are kept

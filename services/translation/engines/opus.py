@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 from services.translation.engines.marian import convert
 from services.translation.sentences import combine, sentences
-from shared.engines import EngineOptions, Licence, Line, WeightFiles
-from shared.records import Hypothesis
+from shared.core.records import Hypothesis
+from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 
 PREFIX = "opus-mt-"
 WEIGHTS = "opus-mt-en-fr"
@@ -20,7 +20,7 @@ BATCH = 16
 
 
 class OpusTranslator:
-    """See :class:`shared.engines.Translator`. ``seed`` and the neighbouring lines change nothing.
+    """See :class:`shared.engines.protocols.Translator`. ``seed`` and the neighbouring lines change nothing.
 
     The model is one of the registry's ``opus-mt-SOURCE-TARGET``. It is converted in a few seconds when the first line
     is asked for. A line is translated sentence by sentence, because the models drop sentences.

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 from services.translation.codes import find
 from services.translation.sentences import combine, fitting, sentences
-from shared import languages
-from shared.accelerator import in_batches, release, torch_device, torch_dtype
-from shared.engines import EngineOptions, Licence, Line, WeightFiles
-from shared.errors import EngineError, UsageError
+from shared.core import languages
+from shared.core.errors import EngineError, UsageError
+from shared.core.records import Hypothesis
+from shared.core.text import spoken_characters
+from shared.engines.accelerator import in_batches, release, torch_device, torch_dtype
+from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 from shared.observability.internal_errors import summary
-from shared.records import Hypothesis
-from shared.text import spoken_characters
 from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
 
 BEAMS = 5
@@ -33,7 +33,7 @@ Way = tuple[str, float, int]
 
 
 class Seq2SeqTranslator:
-    """See :class:`shared.engines.Translator`. Families say how languages are named and forced.
+    """See :class:`shared.engines.protocols.Translator`. Families say how languages are named and forced.
 
     A line is translated sentence by sentence, because the models drop sentences; sentences of many lines go through the
     model together. The engine's own seed gives the beam search's ``count`` best; another seed samples within the beams,

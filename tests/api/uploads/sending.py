@@ -10,8 +10,8 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from shared.core.store import Blob
 from shared.jobs.tables import Upload
-from shared.store import Blob
 from tests.security.installation import Installation
 
 TUS = {"Tus-Resumable": "1.0.0"}

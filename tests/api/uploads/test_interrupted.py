@@ -19,7 +19,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.api import uploading
-from shared.errors import StorageError
+from shared.core.errors import StorageError
 from tests.api.uploads.sending import DATA, OCTETS, URL, created, offset, parts, row, sent, stored
 from tests.conftest import ROOT
 from tests.security.installation import Installation, install, problem

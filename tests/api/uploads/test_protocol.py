@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 
 from services.api.uploading import sweep_uploads
 from services.api.uploads import take_upload
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
+from shared.core.store import Blob
 from shared.jobs.tables import Upload, now
-from shared.store import Blob
 from tests.api.uploads.sending import DATA, OCTETS, TUS, URL, checksum, created, named, offset, parts, row, sent, stored
 from tests.security.installation import Installation, install, problem
 

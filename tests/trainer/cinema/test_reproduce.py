@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.main import app
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from tests.conftest import ROOT
 from trainer.cinema.claims import CLAIMS
 from trainer.cinema.espeak_voice import VARIANTS

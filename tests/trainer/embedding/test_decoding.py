@@ -6,8 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from shared.errors import InputError
-from shared.settings import LimitSettings
+from shared.core.errors import InputError
+from shared.settings.models import LimitSettings
 from tests.media import odd
 from trainer.embedding import decoding
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import counterdub
 from services.cli.main import app
-from shared.errors import InputError
+from shared.core.errors import InputError
 from tests.media import odd
 from trainer.embedding import files as embedding
 from trainer.embedding.ahead import ahead

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import counterdub
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from tests.trainer.embedding.conftest import write
 from trainer.encoder import load_encoder
 from trainer.frontend.mel import MelFrontEnd

@@ -12,7 +12,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from tests.trainer.evaluation.conftest import SMALL, Counting, write_hear_task
 from trainer.evaluation import results
 from trainer.evaluation.baselines import MelStatistics, encoder_of

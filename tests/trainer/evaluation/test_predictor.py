@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.evaluation.predictor import Point, batches, fit, points, predict
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.evaluation.baselines import MelStatistics
 from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.listings import LVU_TASKS, classes, hmdb51, lvu, ucf101, vggsound

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.main import app
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.evaluation.baselines import random_encoder
 from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.clips import embed_clips, features

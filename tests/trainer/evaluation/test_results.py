@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 from typer.testing import CliRunner
 
 from services.cli.main import app
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.evaluation import results, table
 from trainer.evaluation.page import page
 from trainer.evaluation.significance import compare, from_counts, from_predictions

@@ -11,7 +11,7 @@ import soundfile as sf
 import soxr
 from PIL import Image
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.loading.picture import Window, crop_of, decode_windows
 from trainer.loading.sound import decode_window
 from trainer.shards.encoding import encode_picture, encode_sound

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import torch
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from tests.trainer.loading.conftest import small_recipe
 from tests.trainer.material import make_shards
 from trainer.feed import Batch

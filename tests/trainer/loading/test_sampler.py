@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.loading.sampler import epoch_order, held_out, pieces, same_title_count, steps_in_epoch
 
 

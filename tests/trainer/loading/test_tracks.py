@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.loading.tracks import policy_of, secondary
 from trainer.recipe import DataSettings
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from tests.trainer.objective import small
 from trainer.objective import gradcache
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from tests.trainer.objective import small
 from trainer.model import Model
 from trainer.objective import Objective, gradcache

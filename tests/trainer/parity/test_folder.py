@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from services.cli.main import app
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.parity import Case, check, find
 
 

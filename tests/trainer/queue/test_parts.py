@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import CounterdubError, StorageError
+from shared.core.errors import CounterdubError, StorageError
+from shared.core.store import Store
 from shared.jobs.settings import ServiceSettings
 from shared.jobs.training_notes import Point
 from shared.jobs.training_tables import Training
 from shared.observability.internal_errors import without_folders
-from shared.store import Store
 from trainer.queue import children, commands, keeping
 from trainer.queue.folders import Folders, sweep
 from trainer.queue.following import Follower

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.errors import UsageError
-from shared.rules import Number, check_values, leaves
+from shared.core.errors import UsageError
+from shared.settings.rules import Number, check_values, leaves
 from trainer import recipe
 from trainer.queue import orders
 from trainer.queue.rules import RULES

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from trainer.recipe import Recipe, first_difference, flat, load_recipe, names, to_toml
 
 MAIN = {

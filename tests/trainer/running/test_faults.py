@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from shared.errors import CounterdubError, EngineError, InputError, StorageError, UsageError
+from shared.core.errors import CounterdubError, EngineError, InputError, StorageError, UsageError
 from tests.conftest import ROOT
 from tests.trainer.running.curve import curve
 from tests.trainer.running.feeds import SmallFeed, small, small_feed
@@ -103,7 +103,7 @@ FULL = """
 import resource, signal, sys
 from pathlib import Path
 import torch
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from trainer.running import checkpoints
 folder, big = Path(sys.argv[1]), {"step": 2, "model": torch.zeros(1_000_000)}
 checkpoints.save(folder, {"step": 1, "model": torch.ones(1000)}, keep=1)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.model import Model
 from trainer.recipe import Recipe, load_recipe
 from trainer.running.initial import start_from

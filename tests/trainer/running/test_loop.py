@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from shared.errors import Cancelled
+from shared.core.errors import Cancelled
 from tests.trainer.running.curve import curve
 from tests.trainer.running.feeds import small, small_feed
 from trainer.recipe import Recipe, load_recipe

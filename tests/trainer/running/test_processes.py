@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.multiprocessing as mp
 
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from tests.trainer.running.curve import curve
 from tests.trainer.running.feeds import SmallFeed, small, small_feed
 from trainer.running import checkpoints

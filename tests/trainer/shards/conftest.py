@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared.audio import files
+from shared.core.records import Shot
 from shared.media.muxing import mux
 from shared.media.picture import encode_picture, shot_file
 from shared.media.probing import probe
-from shared.records import Shot
 from shared.schemas import layout
 from shared.schemas.pairs import PairRow, to_table
 

@@ -13,7 +13,7 @@ import pytest
 import soundfile as sf
 
 from shared.audio import files
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
 from shared.media.muxing import Track, mux, mux_title
 from shared.media.probing import probe
 from tests.trainer.shards.test_making import samples_of

@@ -19,7 +19,7 @@ import pytest
 import soundfile as sf
 
 from shared.audio import files
-from shared.errors import CounterdubError, InputError
+from shared.core.errors import CounterdubError, InputError
 from shared.media import child
 from tests.conftest import ROOT
 from tests.trainer.shards.conftest import SHOTS, rows_of, write_pairs

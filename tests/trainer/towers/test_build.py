@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from trainer.recipe import TowerSettings
 from trainer.towers import build_tower
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from shared.errors import InputError
+from shared.core.errors import InputError
 from trainer.recipe import TowerSettings
 from trainer.towers import build_tower
 from trainer.towers.published import PREFIX, is_published, load_published

@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 
 UNSPACED = frozenset({"ja", "zh", "yue", "th", "lo", "my", "km"})
 """Languages that are written without spaces between words."""
@@ -124,7 +124,7 @@ def kana(text: str) -> str:
 
 def comparable(text: str, language: str) -> str:
     """The form that error rates are counted on: read aloud, then kana for Japanese, :func:`normalise` for the rest."""
-    from shared.reading import read_aloud  # what only counts characters runs without the CLDR
+    from shared.core.spoken_form import read_aloud  # what only counts characters runs without the CLDR
 
     text = read_aloud(text, language)
     return kana(text) if language == "ja" else normalise(text, language)

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from shared.errors import EngineError
+from shared.core.errors import EngineError
 from shared.observability.internal_errors import summary
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from shared.audio.signal import from_decibels
-from shared.records import SAMPLE_RATE, Span
+from shared.core.records import SAMPLE_RATE, Span
 
 EDGE = 0.04
 """Seconds that the gate takes to open or to close."""

@@ -14,8 +14,8 @@ import numpy as np
 
 from shared.audio.mel import mel_power
 from shared.audio.signal import SPEECH_RATE, from_decibels, rms
-from shared.checkpoints import read_checkpoint
-from shared.engines import EngineOptions, Licence, WeightFiles
+from shared.engines.checkpoints import read_checkpoint
+from shared.engines.protocols import EngineOptions, Licence, WeightFiles
 
 WINDOW, HOP, BANDS = 400, 160, 40
 """25 ms and 10 ms at 16 kHz; mel bands."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared.errors import CounterdubError, StorageError
+from shared.core.errors import CounterdubError, StorageError
 
 NEARLY_NOTHING = 2**20
 """Bytes of free space below which a failed write is taken for a full disk."""

@@ -1,4 +1,4 @@
-"""Rules for every field of :class:`shared.settings.Settings`: who may set it, and between which bounds.
+"""Rules for every field of :class:`shared.settings.models.Settings`: who may set it, and between which bounds.
 
 They hold for what is asked anew; settings that are stored already are read as they are. A field without a rule here
 fails a test, and nobody can set it.
@@ -6,7 +6,7 @@ fails a test, and nobody can set it.
 
 from __future__ import annotations
 
-from shared.rules import Engine, Glossary, Model, Name, Names, Number, Open, Rule, Switch, Text, Voice
+from shared.settings.rules import Engine, Glossary, Model, Name, Names, Number, Open, Rule, Switch, Text, Voice
 
 DAY = 24 * 3600.0
 SEED = Number(low=0, high=2**63 - 1)

@@ -116,7 +116,7 @@ def read_aloud(text: str, language: str) -> str:
 @lru_cache(maxsize=64)
 def reader_of(language: str) -> Reader | None:
     """The reader of a language; None where neither the table nor the CLDR knows its numbers."""
-    tables = tomllib.loads((resources.files("shared") / "reading.toml").read_text(encoding="utf-8"))
+    tables = tomllib.loads((resources.files("shared.core") / "spoken_form.toml").read_text(encoding="utf-8"))
     try:
         locale = Locale.parse(LOCALES.get(language, language))
         rules = RbnfEngine.for_language(language)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.signal import fftconvolve
 
 from shared.audio.loudness import frame_powers
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 FRAME_SECONDS = 0.02
 MIN_DECAY_DB = 12.0

@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from shared.engines import EngineOptions, Line, engine_class
-from shared.errors import CounterdubError, EngineError
+from shared.core.errors import CounterdubError, EngineError
+from shared.engines.protocols import EngineOptions, Line, engine_class
 from shared.observability.internal_errors import summary
 from shared.pipeline.stage import EngineUse, Scope, stage, stage_names
-from shared.settings import Settings
+from shared.settings.models import Settings
 
 TIMEOUT_SECONDS = 900
 CHARACTERS_PER_SECOND = 15.0
@@ -89,7 +89,7 @@ def apart(use: EngineUse, language: str) -> Row:
         out = Path(folder) / "row.json"  # a file, for libraries print what they like
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "shared.engine_check", str(out)],
+                [sys.executable, "-m", "shared.pipeline.engine_check", str(out)],
                 input=request,
                 text=True,
                 capture_output=True,

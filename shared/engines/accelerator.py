@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from shared.engines import EngineOptions
-from shared.errors import EngineError
+from shared.core.errors import EngineError
+from shared.engines.protocols import EngineOptions
 
 log = logging.getLogger(__name__)
 

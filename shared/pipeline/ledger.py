@@ -18,10 +18,10 @@ from sqlalchemy import JSON, Engine, ForeignKey, String, UniqueConstraint, creat
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
 
-from shared.disk import full, storage_error, storage_errors
-from shared.edits import LineEdit, resolve
-from shared.errors import CounterdubError, StorageError
-from shared.records import Utterance
+from shared.core.edits import LineEdit, resolve
+from shared.core.errors import CounterdubError, StorageError
+from shared.core.records import Utterance
+from shared.core.storage_errors import full, storage_error, storage_errors
 
 
 def now() -> datetime:

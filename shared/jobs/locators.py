@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
+from shared.core.public_http import check_url
 from shared.jobs.settings import ServiceSettings
-from shared.net import check_url
 
 S3 = "s3://"
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 import httpx2
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 
 WEB_PORTS = (80, 443)
 FIRST_FREE_PORT = 1024

@@ -12,9 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from shared.errors import UsageError
-from shared.records import Utterance
-from shared.text import alphanumerics, clean, normalise
+from shared.core.errors import UsageError
+from shared.core.records import Utterance
+from shared.core.text import alphanumerics, clean, normalise
 
 ALIKE = 0.75
 """Likeness (difflib's ratio) from which on two texts at about one time are one line, heard a little otherwise."""

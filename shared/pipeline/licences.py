@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from shared.engines import Licence, engine_class
-from shared.errors import CounterdubError, UsageError
-from shared.settings import Settings
+from shared.core.errors import CounterdubError, UsageError
+from shared.engines.protocols import Licence, engine_class
+from shared.settings.models import Settings
 
 
 class Terms(NamedTuple):

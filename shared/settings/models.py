@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.errors import UsageError
-from shared.rules import check_values
-from shared.setting_rules import RULES
+from shared.core.errors import UsageError
+from shared.settings.rules import check_values
+from shared.settings.setting_rules import RULES
 
 
 class Section(BaseModel):
@@ -244,7 +244,7 @@ def profile_settings(profile: str) -> dict[str, Any]:
 
 
 def validated(data: dict[str, Any]) -> Settings:
-    """Settings that are asked for now: of their kinds, within the bounds of :mod:`shared.setting_rules`."""
+    """Settings that are asked for now: of their kinds, within the bounds of :mod:`shared.settings.setting_rules`."""
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:

@@ -11,14 +11,14 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from shared import accelerator
-from shared.disk import storage_errors
-from shared.engines import EngineOptions, Timed, WeightFiles, engine_class, missing
-from shared.errors import Cancelled, CounterdubError, EngineError
+from shared.core.errors import Cancelled, CounterdubError, EngineError
+from shared.core.storage_errors import storage_errors
+from shared.core.store import Store, digest
+from shared.engines import accelerator
+from shared.engines.protocols import EngineOptions, Timed, WeightFiles, engine_class, missing
 from shared.observability.internal_errors import summary
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import EngineUse, Stage
-from shared.store import Store, digest
 from shared.weights import WeightFolder
 
 # Where a result was computed does not change it.

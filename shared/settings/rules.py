@@ -1,6 +1,6 @@
 """What a value from outside may be: kinds of rules, each with bounds for everybody and what callers may say.
 
-A table of such rules (:mod:`shared.setting_rules`) names every field of the settings; others are refused.
+A table of such rules (:mod:`shared.settings.setting_rules`) names every field of the settings; others are refused.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 from shared.weights.registry import catalog
 
 Who = Literal["caller", "operator"]

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.signal import fftconvolve, firwin2
 
 from shared.audio.loudness import active_frames
-from shared.records import SAMPLE_RATE
+from shared.core.records import SAMPLE_RATE
 
 WINDOW = 2048
 BANDS_HZ = 1000.0 * 2.0 ** (np.arange(-10, 11) / 3)

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.disk import storage_error
-from shared.errors import CounterdubError
+from shared.core.errors import CounterdubError
+from shared.core.storage_errors import storage_error
+from shared.core.store import Blob, Store, digest, fetched, file_digest
 from shared.observability.internal_errors import internal_error
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import stage
-from shared.pipeline.work import EnginePool, TaskWork, hashed_settings
-from shared.settings import Settings
-from shared.store import Blob, Store, digest, fetched, file_digest
+from shared.pipeline.task_work import EnginePool, TaskWork, hashed_settings
+from shared.settings.models import Settings
 
 
 @dataclass

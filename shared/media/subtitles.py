@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from shared.errors import UsageError
-from shared.text import UNSPACED, clean, is_unspaced
+from shared.core.errors import UsageError
+from shared.core.text import UNSPACED, clean, is_unspaced
 
 LINE_CHARS = 42
 LINE_CHARS_WIDE = 20

@@ -15,22 +15,22 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from shared import languages as codes
-from shared.database import Job, StageRun, Title, titles
-from shared.edits import check_line, edit_of, wanted_text
-from shared.engines import engine_class
-from shared.errors import InputError, UsageError
+from shared.core import languages as codes
+from shared.core.edits import check_line, edit_of, wanted_text
+from shared.core.errors import InputError, UsageError
+from shared.core.records import Utterance, read_jsonl
+from shared.core.stop_signals import stop_signals
+from shared.engines.protocols import engine_class
 from shared.pipeline import publish
 from shared.pipeline.events import Listener
-from shared.pipeline.executor import Executor
+from shared.pipeline.ledger import Job, StageRun, Title, titles
+from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import ORIG
 from shared.pipeline.run import STATE, NewText, RunSummary, lay_out, open_store, opened, run, whole_run
 from shared.pipeline.stage import Scope, stage, stage_names
-from shared.pipeline.titles import find_videos, unique_name
-from shared.pipeline.work import EnginePool
-from shared.records import Utterance, read_jsonl
-from shared.settings import Settings, stored_settings
-from shared.stop_signals import stop_signals
+from shared.pipeline.task_work import EnginePool
+from shared.pipeline.title_names import find_videos, unique_name
+from shared.settings.models import Settings, stored_settings
 from shared.weights import WeightFolder
 
 log = logging.getLogger(__name__)

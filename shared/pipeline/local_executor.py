@@ -16,15 +16,15 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
-from shared.errors import Cancelled, CounterdubError
+from shared.core.errors import Cancelled, CounterdubError
+from shared.core.store import Blob, Store
 from shared.pipeline.events import Listener, RunEvent
-from shared.pipeline.performing import Done, Performer, failures
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, dependents, plan, task_language
 from shared.pipeline.readiness import Readiness
 from shared.pipeline.stage import stage
-from shared.pipeline.work import EnginePool
-from shared.settings import Settings
-from shared.store import Blob, Store
+from shared.pipeline.task_runner import Done, Performer, failures
+from shared.pipeline.task_work import EnginePool
+from shared.settings.models import Settings
 
 CORES = os.cpu_count() or 1
 

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from shared.errors import InputError, UsageError
+from shared.core.errors import InputError, UsageError
 
 VIDEO_SUFFIXES = frozenset(
     f".{suffix}"

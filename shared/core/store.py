@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from shared.disk import full, storage_error, storage_errors
-from shared.errors import CounterdubError, StorageError
+from shared.core.errors import CounterdubError, StorageError
+from shared.core.storage_errors import full, storage_error, storage_errors
 
 CACHE_BYTES = 20 * 2**30
 REFRESH_S = 3600.0

@@ -21,9 +21,9 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkab
 
 import numpy as np
 
-from shared.errors import EngineError, UsageError
-from shared.points import group
-from shared.records import Hypothesis, Span, Word
+from shared.core.entry_points import group
+from shared.core.errors import EngineError, UsageError
+from shared.core.records import Hypothesis, Span, Word
 
 Audio = np.ndarray
 """float32 samples, ``[samples]`` or ``[channels, samples]``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared.errors import UsageError
+from shared.core.errors import UsageError
 
 if TYPE_CHECKING:
     from langcodes import Language

@@ -1,0 +1,1 @@
+"""Every setting: models, kinds of rules, and the bounds of each field."""
