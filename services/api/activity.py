@@ -21,7 +21,7 @@ from services.api.keys import Caller, requires
 from services.api.problems import documented
 from services.api.schemas import ErrorOut
 from services.api.state import Here, Services
-from shared.jobs.tables import Job, StageRun, Worker
+from shared.queue.tables import Job, StageRun, Worker
 
 TICK_S = 1.0
 NEWEST = 50

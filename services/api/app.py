@@ -45,8 +45,8 @@ from services.api.state import Services
 from services.api.webhooks import deliverer
 from services.api.write_probe import WriteProbe
 from shared.core.errors import StorageError
-from shared.jobs.database import Database
-from shared.jobs.settings import ServiceSettings
+from shared.queue.database import Database
+from shared.queue.service_settings import ServiceSettings
 
 TIDY_S = 600.0
 ABOUT = """Dubs of videos as counterfactual pairs: the picture and the background stay, the speech changes.

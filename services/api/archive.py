@@ -17,7 +17,7 @@ from services.api.keys import Caller, requires
 from services.api.problems import documented
 from services.api.state import Here
 from shared.core.store import Blob
-from shared.jobs.tables import Artifact
+from shared.queue.tables import Artifact
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

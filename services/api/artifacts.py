@@ -20,7 +20,7 @@ from services.api.problems import documented, not_found
 from services.api.schemas import ErrorOut, FileOut, ShotOut, TitleOut
 from services.api.state import Here, Services
 from shared.core.store import Blob
-from shared.jobs.tables import Artifact, Title
+from shared.queue.tables import Artifact, Title
 from shared.schemas import layout
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["results"])

@@ -21,8 +21,8 @@ from starlette.concurrency import run_in_threadpool
 from services.api.problems import Refused
 from services.api.sharing import SharedReads
 from shared.core.errors import StorageError
-from shared.jobs.database import Database
-from shared.jobs.tables import Event, Job
+from shared.queue.database import Database
+from shared.queue.tables import Event, Job
 
 TICK_S = 0.25
 KEPT = 256

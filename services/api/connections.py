@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.api.problems import phrase, problem
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 
 PROBES = ("/healthz", "/readyz")
 SPARE = 64

@@ -21,7 +21,7 @@ from services.api.keys import Caller, requires
 from services.api.problems import documented, not_found
 from services.api.state import Here, Services
 from shared.core.store import Blob
-from shared.jobs.tables import Artifact, Job
+from shared.queue.tables import Artifact, Job
 from shared.settings.models import Settings, stored_settings
 
 MAX_ROWS = 50_000

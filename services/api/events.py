@@ -22,8 +22,8 @@ from services.api.paging import Limit
 from services.api.problems import Refused, documented
 from services.api.schemas import EventPage
 from services.api.state import Here, Services
-from shared.jobs.database import Database
-from shared.jobs.tables import FINAL, Event, Job
+from shared.queue.database import Database
+from shared.queue.tables import FINAL, Event, Job
 
 KEEP_ALIVE_S = 15.0
 VALID_S = 15.0

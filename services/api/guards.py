@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.api.pacing import Pace, TooSlow
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 
 NOTHING = "default-src 'none'; frame-ancestors 'none'"
 

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from services.api.problems import Refused
 from shared.core.errors import StorageError
 from shared.core.store import digest
-from shared.jobs.database import Database
-from shared.jobs.tables import Idempotency, now
+from shared.queue.database import Database
+from shared.queue.tables import Idempotency, now
 
 ABANDONED = timedelta(seconds=60)
 """What is between beginning and end of a request is short (its files are here already): a process that needs longer

@@ -28,9 +28,9 @@ from services.api.submission import Submission
 from services.api.uploading import stored
 from services.api.uploads import take_upload
 from services.api.webhooks import check_webhook_url, signing_key
-from shared.jobs import requests
-from shared.jobs.tables import Job
 from shared.observability import tracing
+from shared.queue import commands
+from shared.queue.tables import Job
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["jobs"])
@@ -181,7 +181,7 @@ def enter(here: Services, caller: Caller, asked: Submission, idempotency_key: st
             if webhook:
                 check_webhook_url(webhook.url, here.settings)
                 signing_key(webhook.secret or "")
-            job_id, wakes = requests.create_job(
+            job_id, wakes = commands.create_job(
                 here.database,
                 here.store,
                 asked.sources(),
@@ -282,7 +282,7 @@ def get_job(here: Here, caller: Reader, job_id: JobId) -> JobOut:
 def cancel_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
     """What waits is dropped at once, what runs is told to end; finished work is kept."""
     current(here, caller, job_id)
-    here.wake(requests.cancel_job(here.database, job_id))
+    here.wake(commands.cancel_job(here.database, job_id))
     return current(here, caller, job_id)
 
 
@@ -297,7 +297,7 @@ def retry_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
     """Finished parts are kept. The events go on with the next number."""
     current(here, caller, job_id)
     here.wake(
-        requests.retry_job(
+        commands.retry_job(
             here.database,
             here.store,
             job_id,
@@ -317,4 +317,4 @@ def retry_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
 def delete_job(here: Here, caller: Writer, job_id: JobId) -> None:
     """Its titles, events and files are not to be had any more."""
     current(here, caller, job_id)
-    requests.delete_job(here.database, job_id)
+    commands.delete_job(here.database, job_id)

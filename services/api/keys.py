@@ -25,8 +25,8 @@ from starlette.requests import Request
 from services.api.problems import Refused
 from services.api.state import Here
 from shared.core.errors import UsageError
-from shared.jobs.database import Database
-from shared.jobs.tables import ApiKey, now
+from shared.queue.database import Database
+from shared.queue.tables import ApiKey, now
 
 PREFIX = "cdk_"
 FORM = re.compile(r"cdk_[A-Za-z0-9_-]{43}")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from services.api.problems import Refused
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 
 T = TypeVar("T")
 

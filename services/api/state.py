@@ -13,10 +13,10 @@ from services.api.broadcast import Broadcast
 from services.api.files import BlobFiles
 from services.api.write_probe import WriteProbe
 from shared.core.store import Store
-from shared.jobs.database import Database
-from shared.jobs.requests import Wakes
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.wakeups import wake
+from shared.queue.celery_app import wake
+from shared.queue.commands import Wakes
+from shared.queue.database import Database
+from shared.queue.service_settings import ServiceSettings
 
 if TYPE_CHECKING:
     from services.api.metrics import Scrape

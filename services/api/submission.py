@@ -21,10 +21,10 @@ from shared.core import languages as codes
 from shared.core.errors import UsageError
 from shared.core.store import Blob, Store
 from shared.engines.protocols import registered
-from shared.jobs.locators import check_locator
-from shared.jobs.requests import Source
-from shared.jobs.settings import ServiceSettings
 from shared.pipeline.licences import engines, require
+from shared.queue.commands import Source
+from shared.queue.locators import check_locator
+from shared.queue.service_settings import ServiceSettings
 from shared.settings.models import LimitSettings, Settings, settings_from
 from shared.settings.rules import check_caller
 from shared.settings.setting_rules import RULES

@@ -19,8 +19,8 @@ from services.api.schemas import FileOut
 from services.api.state import Here, Services
 from services.api.training_schemas import MetricsPoint
 from services.api.trainings import Reader
-from shared.jobs.tables import Artifact
-from shared.jobs.training_tables import TrainingPoint
+from shared.queue.tables import Artifact
+from shared.queue.training_tables import TrainingPoint
 
 LINES = "application/x-ndjson"
 MOST = 5000

@@ -25,11 +25,11 @@ from services.api.state import Here, Services
 from services.api.submission import clean
 from services.api.training_schemas import CheckpointOut, NewTraining, RecipeOut, TrainingLinks, TrainingOut, When
 from shared.core import languages as codes
-from shared.jobs import requests, trainings
-from shared.jobs.tables import Job, StageRun
-from shared.jobs.training_notes import CHECKPOINT
-from shared.jobs.training_tables import Training
 from shared.observability import tracing
+from shared.queue import commands, trainings
+from shared.queue.tables import Job, StageRun
+from shared.queue.training_notes import CHECKPOINT
+from shared.queue.training_tables import Training
 from trainer import recipe
 from trainer.queue import orders
 
@@ -233,7 +233,7 @@ def get_training(here: Here, caller: Reader, training_id: TrainingId) -> Trainin
 def cancel_training(here: Here, caller: Writer, training_id: TrainingId) -> TrainingOut:
     """It saves a checkpoint first, from which `:resume` goes on."""
     current(here, caller, training_id)
-    here.wake(requests.cancel_job(here.database, training_id))
+    here.wake(commands.cancel_job(here.database, training_id))
     return current(here, caller, training_id)
 
 
@@ -267,7 +267,7 @@ def resume_training(here: Here, caller: Writer, training_id: TrainingId) -> Trai
 def delete_training(here: Here, caller: Writer, training_id: TrainingId) -> None:
     """Its metrics, events and files are not to be had any more."""
     current(here, caller, training_id)
-    requests.delete_job(here.database, training_id)
+    commands.delete_job(here.database, training_id)
 
 
 @router.get(

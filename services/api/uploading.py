@@ -18,9 +18,9 @@ from services.api.problems import Refused
 from services.api.state import Services
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, file_digest
-from shared.jobs.database import Database
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Upload, now
+from shared.queue.database import Database
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Upload, now
 
 LEFT = timedelta(hours=1)
 """An expired upload that somebody is still sending is not swept away under their hands."""

@@ -31,7 +31,7 @@ from services.api.state import Here, Services
 from services.api.uploading import Writing, drop, finish, folder, known_offset, sweep_uploads
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob
-from shared.jobs.tables import Upload, new_id, now
+from shared.queue.tables import Upload, new_id, now
 
 __all__ = ["router", "sweep_uploads", "take_upload"]
 

@@ -16,7 +16,7 @@ from services.api.schemas import JobOut, NewText
 from services.api.state import Here, Services
 from services.api.versions import before
 from shared.core import languages as codes
-from shared.jobs import requests
+from shared.queue import commands
 
 router = APIRouter(tags=["results"])
 
@@ -78,5 +78,5 @@ def edit(
         check_reopened(session, caller, here.settings)
 
     asked = job_id, title, code, utterance, text
-    here.wake(requests.edit_line(here.database, here.store, *asked, before=old, within=allowed))
+    here.wake(commands.edit_line(here.database, here.store, *asked, before=old, within=allowed))
     return current(here, caller, job_id)

@@ -18,7 +18,7 @@ from services.api.problems import documented, not_found
 from services.api.sound import flac, fresh, piece
 from services.api.state import Here, Services
 from shared.core.store import Blob
-from shared.jobs.tables import Artifact, Event, Job
+from shared.queue.tables import Artifact, Event, Job
 from shared.schemas import layout
 
 EDITED = "line_edited"

@@ -6,8 +6,8 @@ import threading
 import time
 
 from shared.core.errors import CounterdubError
-from shared.jobs.database import Database
-from shared.jobs.tables import Idempotency, now
+from shared.queue.database import Database
+from shared.queue.tables import Idempotency, now
 
 PROBE = "readyz"
 """Owner and key of the row that is written: no API key has such an id."""

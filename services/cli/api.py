@@ -20,16 +20,16 @@ def api(
         from services.api.app import create_app
         from services.api.server import create_server
         from services.cli.listening import keys_required, listen
-        from shared.jobs import schema
-        from shared.jobs.database import Database
-        from shared.jobs.settings import service_settings
         from shared.observability.logging import set_up_logging
         from shared.observability.tracing import set_up_tracing
+        from shared.queue import migrate
+        from shared.queue.database import Database
+        from shared.queue.service_settings import service_settings
 
         set_up_logging("api")
         set_up_tracing("api")
         settings = service_settings()
         needed = keys_required(host, settings)
         listening = socket.socket(fileno=fd) if fd is not None else listen(host, port)
-        schema.check(Database(settings.sqlalchemy_url()))
+        migrate.check(Database(settings.sqlalchemy_url()))
         create_server(create_app(settings, keys_required=needed), host, port).run(sockets=[listening])

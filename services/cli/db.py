@@ -11,7 +11,7 @@ from services.cli.extras import with_extra
 from services.cli.output import console, say_json
 
 if TYPE_CHECKING:
-    from shared.jobs.database import Database
+    from shared.queue.database import Database
 
 app = typer.Typer(help="Bring the services' database up to date, or check that it is.", no_args_is_help=True)
 
@@ -23,9 +23,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 def upgrade(data: Data = None, json: Json = False) -> None:
     """Create the tables, or bring those of an older version up to date. Does nothing when they are."""
     with with_extra("queue", json):
-        from shared.jobs import schema
+        from shared.queue import migrate
 
-        schema.upgrade(database_url(data))
+        migrate.upgrade(database_url(data))
         say_json({"database": "current"}) if json else console.print("the database is up to date")
 
 
@@ -38,7 +38,7 @@ def check(data: Data = None, json: Json = False) -> None:
 
 
 def database_url(data: Path | None) -> str:
-    from shared.jobs.settings import ServiceSettings
+    from shared.queue.service_settings import ServiceSettings
 
     return (ServiceSettings(data=data) if data else ServiceSettings()).sqlalchemy_url()
 
@@ -49,9 +49,9 @@ def opened(data: Path | None) -> Database:
     Raises:
         StorageError: ``schema_old``, ``schema_new``, ``database_away``.
     """
-    from shared.jobs import schema
-    from shared.jobs.database import Database
+    from shared.queue import migrate
+    from shared.queue.database import Database
 
     database = Database(database_url(data))
-    schema.check(database)
+    migrate.check(database)
     return database

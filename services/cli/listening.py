@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from shared.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from shared.jobs.settings import ServiceSettings
+    from shared.queue.service_settings import ServiceSettings
 
 
 def is_loopback(host: str) -> bool:

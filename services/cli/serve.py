@@ -18,7 +18,7 @@ from services.cli.output import console, say_json
 
 if TYPE_CHECKING:
     from services.cli.supervisor import Child
-    from shared.jobs.settings import ServiceSettings
+    from shared.queue.service_settings import ServiceSettings
 
 log = logging.getLogger(__name__)
 
@@ -46,15 +46,15 @@ def serve(
     with with_extra("serve", json):
         from services.cli.machine import engine_processes, media_processes, this_machine
         from services.cli.supervisor import Supervisor
-        from shared.jobs import schema
-        from shared.jobs.settings import ServiceSettings
         from shared.observability.logging import set_up_logging
+        from shared.queue import migrate
+        from shared.queue.service_settings import ServiceSettings
 
         set_up_logging("serve")
         folder = data.absolute()
         settings = ServiceSettings(data=folder)
         with only_one(folder), listening_on(host, port, settings) as (listening, url, env):
-            schema.upgrade(settings.sqlalchemy_url())
+            migrate.upgrade(settings.sqlalchemy_url())
             machine = this_machine()
             children = layout(
                 folder,
@@ -154,8 +154,8 @@ def listening_on(
 def has_keys(settings: ServiceSettings) -> bool:
     from sqlalchemy import select
 
-    from shared.jobs.database import Database
-    from shared.jobs.tables import ApiKey
+    from shared.queue.database import Database
+    from shared.queue.tables import ApiKey
 
     database = Database(settings.sqlalchemy_url())
     with database.read() as session:

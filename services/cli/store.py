@@ -22,13 +22,13 @@ def sweep(
 ) -> None:
     """Remove files that no job, upload or training refers to: of deleted jobs above all. Services may go on."""
     with with_extra("queue", json):
-        from shared.jobs import sweeping
-        from shared.jobs.settings import ServiceSettings
+        from shared.queue.scheduling import store_sweep
+        from shared.queue.service_settings import ServiceSettings
 
         database = opened(data)
         try:
             settings = ServiceSettings(data=data) if data else ServiceSettings()
-            files, size = sweeping.sweep(database, settings.open_store(), older_than * 3600, dry_run)
+            files, size = store_sweep.sweep(database, settings.open_store(), older_than * 3600, dry_run)
         finally:
             database.close()
         told = {"files": files, "bytes": size, "removed": not dry_run}

@@ -20,11 +20,11 @@ def worker(
     """Work on the tasks of these queues until told to stop. The rest comes from the environment (COUNTERDUB_…)."""
     with with_extra("queue", False):
         from shared.core.errors import UsageError
-        from shared.jobs.settings import FETCH, QUEUES, service_settings
+        from shared.queue.service_settings import FETCH, QUEUES, service_settings
 
         settings = service_settings()
         if check:
-            from shared.jobs.worker import check_worker
+            from shared.queue.worker.supervisor import check_worker
 
             raise typer.Exit(0 if check_worker(settings) else FAILED)
         names = [name.strip() for name in queues.split(",") if name.strip()]
@@ -34,11 +34,11 @@ def worker(
                 f"No such queue: {', '.join(unknown) or '(none named)'}. There are: {', '.join((*QUEUES, FETCH))}.",
                 code="unknown_queue",
             )
-        from shared.jobs import schema
-        from shared.jobs.database import Database
-        from shared.jobs.worker import run_worker
         from shared.observability.logging import set_up_logging
+        from shared.queue import migrate
+        from shared.queue.database import Database
+        from shared.queue.worker.supervisor import run_worker
 
         set_up_logging("worker")
-        schema.check(Database(settings.sqlalchemy_url()))
+        migrate.check(Database(settings.sqlalchemy_url()))
         run_worker(names, concurrency, settings)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from services.ingest.fetching import fetch
-from shared.jobs.settings import FETCH, service_settings
 from shared.pipeline.stage import Scope, Stage, Work
+from shared.queue.service_settings import FETCH, service_settings
 from shared.settings.models import LimitSettings
 
 

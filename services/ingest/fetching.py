@@ -18,8 +18,8 @@ import httpx2
 from shared.core.errors import CounterdubError, InputError
 from shared.core.public_http import check_url, client
 from shared.core.storage_errors import storage_errors
-from shared.jobs.locators import S3, allowed_folder, check_locator, path_not_allowed, s3_object
-from shared.jobs.settings import FETCH, ServiceSettings
+from shared.queue.locators import S3, allowed_folder, check_locator, path_not_allowed, s3_object
+from shared.queue.service_settings import FETCH, ServiceSettings
 from shared.settings.models import LimitSettings
 
 Progress = Callable[[int, int | None], None]

@@ -8,7 +8,7 @@ import httpx
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
-from shared.jobs.tables import Job
+from shared.queue.tables import Job
 from tests.api.harness import Api
 
 

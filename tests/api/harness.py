@@ -18,9 +18,9 @@ from services.api.keys import create_key
 from services.api.server import create_server
 from services.api.state import Services
 from shared.core.store import Store
-from shared.jobs.database import Database, locked_job, tell
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Artifact, Base, Job, Title, now
+from shared.queue.database import Database, locked_job, tell
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Artifact, Base, Job, Title, now
 
 
 @dataclass

@@ -20,8 +20,8 @@ import pytest
 import soundfile as sf
 
 from services.api import broadcast
-from shared.jobs import schema
-from shared.jobs.settings import ServiceSettings
+from shared.queue import migrate
+from shared.queue.service_settings import ServiceSettings
 from tests.api.harness import Api, make_api, serving
 from tests.conftest import ROOT
 
@@ -299,7 +299,7 @@ def test_idle_streams_ask_nothing_each(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[tuple[str, psutil.Process, Api]]:
     """``counterdub api`` with its usual limits but for the streams of a key."""
-    schema.upgrade(ServiceSettings(data=tmp_path / "data").sqlalchemy_url())
+    migrate.upgrade(ServiceSettings(data=tmp_path / "data").sqlalchemy_url())
     api = make_api(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

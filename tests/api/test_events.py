@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from services.api import broadcast, events, keys
 from services.api.broadcast import Broadcast, Listener, Told
-from shared.jobs.tables import Job
+from shared.queue.tables import Job
 from tests.api.harness import Api, make_api, serving
 
 

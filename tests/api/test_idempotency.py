@@ -11,7 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.api import idempotency, jobs
-from shared.jobs.tables import Idempotency, now
+from shared.queue.tables import Idempotency, now
 from tests.api.asking import ask, count, video
 from tests.api.harness import Api
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared.jobs.tables import Event, Job
+from shared.queue.tables import Event, Job
 from tests.api.asking import ask, count
 from tests.api.harness import Api, make_api
 

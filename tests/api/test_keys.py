@@ -13,7 +13,7 @@ from sqlalchemy import text
 from services.api.keys import FORM, create_key, list_keys, revoke_key
 from services.api.quotas import check_new_job, minutes_used
 from shared.core.errors import CounterdubError, UsageError
-from shared.jobs.tables import Job, Usage
+from shared.queue.tables import Job, Usage
 from tests.security.installation import READER, WRITER, Installation, install, problem
 
 

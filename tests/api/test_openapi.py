@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from shared.jobs import trainings
+from shared.queue import trainings
 from tests.api.harness import make_api
 from tests.services.conftest import valkey_server
 

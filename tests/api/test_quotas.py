@@ -13,7 +13,7 @@ from services.api.keys import Limits, create_key
 from services.ingest.fetching import fetch
 from shared.core.errors import CounterdubError
 from shared.core.records import Utterance, write_jsonl
-from shared.jobs.tables import Edit, Job, StageRun, Title
+from shared.queue.tables import Edit, Job, StageRun, Title
 from shared.settings.models import stored_settings
 from tests.api.harness import make_api
 from tests.security.installation import install, problem

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.api.problems import PHRASES, STATUS
 from shared.core.errors import StorageError
 from shared.core.records import Utterance, write_jsonl
-from shared.jobs.tables import Edit, Job, StageRun, Title, Worker
+from shared.queue.tables import Edit, Job, StageRun, Title, Worker
 from tests.api.harness import Api, make_api, serving
 from tests.services.conftest import valkey_server
 

@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from shared.audio.files import read, write
-from shared.jobs.database import locked_job, tell
+from shared.queue.database import locked_job, tell
 from tests.api.harness import Api
 
 SECONDS = 6.0
@@ -133,7 +133,7 @@ def test_other_callers_hear_nothing(tmp_path: Path, finished: str, api: Api, sou
 
 def test_an_earlier_version_is_kept_and_heard(api: Api, finished: str, sounds: dict[str, Path]) -> None:
     from services.api.versions import before
-    from shared.jobs.tables import Job
+    from shared.queue.tables import Job
 
     with api.database.write() as session:
         job = session.get_one(Job, finished)

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from shared.core.store import Blob
-from shared.jobs.tables import Idempotency, Job, Title
+from shared.queue.tables import Idempotency, Job, Title
 from tests.api.asking import count, video
 from tests.api.harness import Api, make_api, serving
 

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from httpx_sse import connect_sse
 
 from shared.core.errors import Cancelled
-from shared.jobs.claims import fail
-from shared.jobs.training_notes import Point, note_files, note_phase, note_points
+from shared.queue.scheduling.claims import fail
+from shared.queue.training_notes import Point, note_files, note_phase, note_points
 from tests.api.harness import Api, serving
 from tests.api.trained import at_work, begin, done, stored
 

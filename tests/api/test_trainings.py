@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from services.api.keys import Limits, create_key
-from shared.jobs.tables import Artifact, Event, Job, StageRun
-from shared.jobs.training_notes import Point, note_files, note_points
-from shared.jobs.training_tables import Training, TrainingPoint
+from shared.queue.tables import Artifact, Event, Job, StageRun
+from shared.queue.training_notes import Point, note_files, note_points
+from shared.queue.training_tables import Training, TrainingPoint
 from tests.api.harness import Api, make_api
 from tests.api.trained import at_work, begin, count, done, stored
 from trainer import recipe

@@ -21,9 +21,9 @@ from services.api import webhooks
 from services.api.keys import create_key
 from services.api.webhooks import DELAYS_S, check_webhook_url, claim, deliverer, settle, signing_key
 from shared.core.errors import UsageError
-from shared.jobs.database import Database
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Base, Delivery, Job, now
+from shared.queue.database import Database
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Base, Delivery, Job, now
 from tests.security.conftest import internet  # noqa: F401 - a fixture
 from tests.security.origin import PUBLIC, Internet, Origin, redirect, respond, serving
 

@@ -32,7 +32,7 @@ def main(which: str) -> None:
         return
     from services.api.app import create_app
     from services.api.server import create_server
-    from shared.jobs.settings import ServiceSettings
+    from shared.queue.service_settings import ServiceSettings
 
     create_server(create_app(ServiceSettings(), keys_required=True), "127.0.0.1", 0).run(sockets=[listening])
 

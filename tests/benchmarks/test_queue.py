@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from shared.jobs.tables import StageRun
+from shared.queue.tables import StageRun
 from tests.benchmarks.running import write_result
 from tests.services.conftest import KINDS, database_url, null_stages, nursery, postgres, valkey_server  # noqa: F401
 from tests.services.nursery import Nursery

@@ -21,11 +21,11 @@ from services.api.server import create_server
 from services.cli.listening import listen
 from services.cli.main import app
 from shared.core.store import Store
-from shared.jobs import schema
-from shared.jobs.database import Database, locked_job, tell
-from shared.jobs.endings import job_ended
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Artifact, Job, Title, Upload
+from shared.queue import migrate
+from shared.queue.database import Database, locked_job, tell
+from shared.queue.scheduling.completion import job_ended
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Artifact, Job, Title, Upload
 
 
 @dataclass
@@ -88,7 +88,7 @@ def serving(folder: Path, keys_required: bool = False) -> Iterator[Installation]
     # Nothing listens there: jobs are taken while the broker is away.
     settings = ServiceSettings.model_validate({"data": folder, "broker_url": "redis://127.0.0.1:1/0"})
     folder.mkdir(exist_ok=True)
-    schema.upgrade(settings.sqlalchemy_url())
+    migrate.upgrade(settings.sqlalchemy_url())
     database = Database(settings.sqlalchemy_url())
     listening = listen("127.0.0.1", 0)
     port = listening.getsockname()[1]

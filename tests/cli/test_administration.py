@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from services.api.keys import caller_of
-from shared.jobs.database import Database
-from shared.jobs.settings import ServiceSettings, service_settings
-from shared.jobs.tables import Artifact, Job
+from shared.queue.database import Database
+from shared.queue.service_settings import ServiceSettings, service_settings
+from shared.queue.tables import Artifact, Job
 from tests.cli.conftest import counterdub, said
 
 

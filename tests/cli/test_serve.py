@@ -18,7 +18,7 @@ import pytest
 from services.cli.listening import address, keys_required, listen
 from services.cli.machine import Machine, engine_processes, media_processes, this_machine
 from shared.core.errors import UsageError
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 from tests.cli.conftest import counterdub, said
 
 GB = 2**30

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 
-from shared.jobs.settings import FETCH, QUEUES, ServiceSettings
+from shared.queue.service_settings import FETCH, QUEUES, ServiceSettings
 from tests.conftest import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

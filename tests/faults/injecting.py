@@ -13,9 +13,9 @@ from typing import Any
 import redis
 from sqlalchemy import update
 
-from shared.jobs import requests
-from shared.jobs.reaping import Watch
-from shared.jobs.tables import Job, StageRun
+from shared.queue import commands
+from shared.queue.scheduling.watchdog import Watch
+from shared.queue.tables import Job, StageRun
 from tests.services.rig import HEARTBEAT, Rig
 from tests.services.test_faults import EACH_STAGE, restart
 from tests.services.test_poison import read_only
@@ -85,7 +85,7 @@ def kill_thrice(rig: Rig, job: str, server: Any) -> None:
     assert run is not None and run.error is not None and run.error["code"] == "worker_lost", run
     for trap in rig.traps.glob("*.hang"):
         trap.unlink()
-    rig.waker.wake(requests.retry_job(rig.database, rig.store, job))
+    rig.waker.wake(commands.retry_job(rig.database, rig.store, job))
 
 
 def kill_quietly(pid: int) -> None:

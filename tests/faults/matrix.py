@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from shared.jobs.tables import Title
+from shared.queue.tables import Title
 from tests.faults.injecting import FAULTS, WORKERS, Fault
 from tests.services.conftest import database_url, postgres_server, valkey_server
 from tests.services.nursery import Nursery

@@ -14,9 +14,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from shared.core.errors import StorageError
-from shared.jobs import schema
-from shared.jobs.database import Database
-from shared.jobs.tables import Base, Job
+from shared.queue import migrate
+from shared.queue.database import Database
+from shared.queue.tables import Base, Job
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +50,17 @@ def differences(database: Database) -> list[object]:
 
 
 def test_steps_give_exactly_the_tables(url: str) -> None:
-    schema.upgrade(url)
+    migrate.upgrade(url)
     database = Database(url)
     assert differences(database) == []
     assert set(inspect(database.engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
-    schema.check(database)
+    migrate.check(database)
     database.close()
 
 
 def test_tables_refuse_what_the_metadata_refuses(url: str) -> None:
     """Comparing does not look at the rules of keys on every database: see that they are there."""
-    schema.upgrade(url)
+    migrate.upgrade(url)
     database = Database(url)
     for table in Base.metadata.sorted_tables:
         there = inspect(database.engine)
@@ -76,18 +76,18 @@ def test_tables_refuse_what_the_metadata_refuses(url: str) -> None:
 
 
 def test_again_changes_nothing(url: str) -> None:
-    schema.upgrade(url)
+    migrate.upgrade(url)
     database = Database(url)
     with database.write() as session:
         session.add(Job(id="job_1", languages=["es"], settings={}))
-    schema.upgrade(url)
+    migrate.upgrade(url)
     with database.read() as session:
         assert session.get_one(Job, "job_1").languages == ["es"]
     database.close()
 
 
 def test_many_processes_at_once(url: str) -> None:
-    program = "import sys; from shared.jobs.schema import upgrade; upgrade(sys.argv[1])"
+    program = "import sys; from shared.queue.migrate import upgrade; upgrade(sys.argv[1])"
     processes = [
         subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]
@@ -99,8 +99,8 @@ def test_many_processes_at_once(url: str) -> None:
 
 
 def test_a_step_that_is_cut_off_leaves_nothing(url: str) -> None:
-    with pytest.raises(ZeroDivisionError), schema.connected(url) as connection:
-        settings = schema.config()
+    with pytest.raises(ZeroDivisionError), migrate.connected(url) as connection:
+        settings = migrate.config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
         assert inspect(connection).get_table_names() != []
@@ -108,29 +108,29 @@ def test_a_step_that_is_cut_off_leaves_nothing(url: str) -> None:
     database = Database(url)
     assert inspect(database.engine).get_table_names() == []
     database.close()
-    schema.upgrade(url)
+    migrate.upgrade(url)
 
 
 def test_old_and_new_are_told_apart(url: str) -> None:
     database = Database(url)
     with pytest.raises(StorageError) as old:
-        schema.check(database)
+        migrate.check(database)
     assert old.value.code == "schema_old"
     assert "counterdub db upgrade" in old.value.message
-    schema.upgrade(url)
+    migrate.upgrade(url)
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StorageError) as new:
-        schema.check(database)
+        migrate.check(database)
     assert new.value.code == "schema_new"
     with pytest.raises(StorageError) as refused:
-        schema.upgrade(url)
+        migrate.upgrade(url)
     assert refused.value.code == "schema_new"
     database.close()
 
 
 def test_a_database_that_is_away() -> None:
     with pytest.raises(StorageError) as error:
-        schema.upgrade("postgresql://nobody:secret@127.0.0.1:1/none")
+        migrate.upgrade("postgresql://nobody:secret@127.0.0.1:1/none")
     assert error.value.code == "database_away"
     assert "secret" not in str(error.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 from tests.conftest import ROOT
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from shared.core.store import Blob, Store
-from shared.jobs import sweeping
-from shared.jobs.database import Database
-from shared.jobs.requests import delete_job
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.sweeping import hashes, sweep
-from shared.jobs.tables import Artifact, Base, Event, Job, StageRun, Title, Upload, now
+from shared.queue.commands import delete_job
+from shared.queue.database import Database
+from shared.queue.scheduling import store_sweep
+from shared.queue.scheduling.store_sweep import hashes, sweep
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Artifact, Base, Event, Job, StageRun, Title, Upload, now
 
 HOUR = 3600.0
 
@@ -89,14 +89,14 @@ def test_what_is_found_while_the_sweep_looks_elsewhere_stays(
     orphan = kept(store, "orphan")
     old = time.time() - 48 * HOUR
     os.utime(store.fetch(blob), (old, old))
-    real = sweeping.referenced
+    real = store_sweep.referenced
 
     def found_meanwhile(*asked: Any) -> set[str]:
         references = real(*asked)
         assert store.find("ab" * 32) is not None
         return references
 
-    monkeypatch.setattr(sweeping, "referenced", found_meanwhile)
+    monkeypatch.setattr(store_sweep, "referenced", found_meanwhile)
     assert sweep(database, store, 24 * HOUR) == (1, orphan.size)
     assert store.holds(blob) and not store.holds(orphan)
 

@@ -30,7 +30,7 @@ CROWDED = {
     "services/pairing": 17,
     "services/transcription": 22,
     "shared": 23,
-    "shared/jobs": 22,
+    "shared/queue": 22,
     "trainer/cinema": 17,
     "trainer/evaluation": 23,
 }

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from shared.engines.protocols import EngineOptions, engine_class
-from shared.jobs.running import Runner
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Base
 from shared.pipeline import task_work
 from shared.pipeline.stage import EngineUse
 from shared.pipeline.task_work import EnginePool
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Base
+from shared.queue.worker.task_execution import Runner
 from shared.weights import WeightFolder
 
 USE = EngineUse("voice_detector", "silero", EngineOptions())

@@ -9,7 +9,7 @@ import pytest
 
 from services.ingest.fetching import fetch
 from shared.core.errors import CounterdubError
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 from shared.settings.models import LimitSettings
 
 VIDEO = bytes(range(256)) * 5000

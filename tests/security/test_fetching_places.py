@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from shared.core.errors import CounterdubError
-from shared.jobs.locators import check_locator
+from shared.queue.locators import check_locator
 from shared.settings.models import LimitSettings
 from tests.security.asking import SECRETS, VIDEO, fetched, refused, settings
 

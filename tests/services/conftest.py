@@ -92,12 +92,12 @@ def nursery() -> Iterator[Nursery]:
 @pytest.fixture(scope="module")
 def null_stages() -> Iterator[None]:
     """Null stages in this process too, and the real ones again for the tests of other modules."""
-    from shared.jobs import growth
     from shared.pipeline import local_executor, task_runner
+    from shared.queue.scheduling import plan_sync
     from tests.services import nulls
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((task_runner, "stage"), (local_executor, "stage"), (growth, "queue_of")):
+        for module, name in ((task_runner, "stage"), (local_executor, "stage"), (plan_sync, "queue_of")):
             patch.setattr(module, name, getattr(module, name))
         nulls.install()
         yield

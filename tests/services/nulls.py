@@ -27,9 +27,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from shared.core.errors import InputError
-from shared.jobs import tables
 from shared.pipeline import local_executor, task_runner
 from shared.pipeline.stage import Scope, Stage, Work
+from shared.queue import tables
 from tests.pipeline.fakes import FakeStages
 
 FROZEN_S = 60
@@ -162,12 +162,12 @@ def shake_clocks() -> None:
 
 def install() -> None:
     """Put null stages in the place of the real ones."""
-    from shared.jobs import growth
+    from shared.queue.scheduling import plan_sync
 
     stages = NullStages()
     task_runner.stage = stages  # type: ignore[attr-defined]
     local_executor.stage = stages  # type: ignore[attr-defined]
-    growth.queue_of = lambda name: stages(name).queue  # type: ignore[attr-defined]
+    plan_sync.queue_of = lambda name: stages(name).queue  # type: ignore[attr-defined]
     if os.environ.get("COUNTERDUB_TEST_TRAINER"):
         stand_in()
 
@@ -190,6 +190,6 @@ def stand_in() -> None:
 
 if __name__ == "__main__":
     install()
-    from shared.jobs.child import main
+    from shared.queue.worker.process import main
 
     main()

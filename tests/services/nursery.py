@@ -22,8 +22,9 @@ import celery.worker.worker  # noqa: F401
 import kombu.transport.redis  # noqa: F401
 import psycopg  # noqa: F401
 
-from shared.jobs import child, wakeups, worker
-from shared.jobs.settings import service_settings
+from shared.queue import celery_app
+from shared.queue.service_settings import service_settings
+from shared.queue.worker import process, supervisor
 from tests.services import nulls
 
 
@@ -58,8 +59,8 @@ class Forked:
 
         def work() -> None:
             sys.argv = ["worker process", *command[command.index("--queues") :]]
-            wakeups.create_celery.cache_clear()
-            child.main()
+            celery_app.create_celery.cache_clear()
+            process.main()
 
         self.pid = forked(work)
 
@@ -114,15 +115,15 @@ def supervise(order: dict[str, Any]) -> None:
     os.dup2(2, 1)
     nulls.install()
     nulls.shake_clocks()
-    worker.FIRST_PAUSE_S = worker.LONGEST_PAUSE_S = 0.05
+    supervisor.FIRST_PAUSE_S = supervisor.LONGEST_PAUSE_S = 0.05
     real = subprocess.Popen
 
     def popen(command: list[str], **more: Any) -> Any:
         """Worker processes are forked; what tasks start is started."""
         return Forked(command) if "--queues" in command else real(command, **more)
 
-    worker.subprocess.Popen = popen  # type: ignore[assignment,misc]
-    worker.run_worker(order["queues"], order["concurrency"], service_settings())
+    supervisor.subprocess.Popen = popen  # type: ignore[assignment,misc]
+    supervisor.run_worker(order["queues"], order["concurrency"], service_settings())
 
 
 def main() -> None:

@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from shared.core.store import Blob, Store
-from shared.jobs import requests
-from shared.jobs.database import Database
-from shared.jobs.settings import QUEUES, ServiceSettings
-from shared.jobs.tables import FINAL, Artifact, Base, Event, Job, StageRun, Worker
-from shared.jobs.wakeups import Waker
+from shared.queue import commands
+from shared.queue.celery_app import Waker
+from shared.queue.database import Database
+from shared.queue.service_settings import QUEUES, ServiceSettings
+from shared.queue.tables import FINAL, Artifact, Base, Event, Job, StageRun, Worker
 from shared.settings.models import Settings
 from tests.services.nursery import Nursery
 
@@ -78,8 +78,8 @@ class Rig:
     ) -> str:
         """A job with a null video for each name."""
         videos = {name: self.video(name, chunks, shots or chunks * 2) for name in names}
-        sources = [requests.Source("upload", f"{name}.mp4", blob=blob) for name, blob in videos.items()]
-        job, wakes = requests.create_job(self.database, self.store, sources, languages, Settings(), **more)
+        sources = [commands.Source("upload", f"{name}.mp4", blob=blob) for name, blob in videos.items()]
+        job, wakes = commands.create_job(self.database, self.store, sources, languages, Settings(), **more)
         self.waker.wake(wakes)
         return job
 

@@ -17,9 +17,9 @@ import s3fs
 
 from shared.core.errors import StorageError
 from shared.core.store import Blob, Store
-from shared.jobs.database import Database
-from shared.jobs.sweeping import sweep
-from shared.jobs.tables import Artifact, Base, Job
+from shared.queue.database import Database
+from shared.queue.scheduling.store_sweep import sweep
+from shared.queue.tables import Artifact, Base, Job
 from tests.services.conftest import database_url, valkey_server
 from tests.services.nursery import Nursery
 from tests.services.rig import Rig

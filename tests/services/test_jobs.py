@@ -99,11 +99,11 @@ def test_a_title_given_up_ends_though_a_task_of_it_goes_on(working: Rig) -> None
 
 
 def test_videos_that_are_named_are_fetched_first(working: Rig) -> None:
-    from shared.jobs import requests
+    from shared.queue import commands
     from shared.settings.models import Settings
 
-    source = requests.Source("url", "clip.mp4", locator="https://example.org/clip.mp4")
-    job, wakes = requests.create_job(working.database, working.store, [source], ["es"], Settings())
+    source = commands.Source("url", "clip.mp4", locator="https://example.org/clip.mp4")
+    job, wakes = commands.create_job(working.database, working.store, [source], ["es"], Settings())
     assert wakes == {"fetch": 1}
     working.waker.wake(wakes)
     assert working.wait(job).state == "done"
@@ -113,8 +113,8 @@ def test_videos_that_are_named_are_fetched_first(working: Rig) -> None:
 def test_the_worker_of_the_package_starts_and_stops(rig: Rig) -> None:
     """As the command line starts it, without the tests' forking."""
     code = (
-        "from shared.jobs.settings import service_settings\n"
-        "from shared.jobs.worker import run_worker\n"
+        "from shared.queue.service_settings import service_settings\n"
+        "from shared.queue.worker.supervisor import run_worker\n"
         "import sys\n"
         f"run_worker({list(ALL)!r}, 1, service_settings(), [sys.executable, '-m', 'tests.services.nulls'])\n"
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.jobs import requests
-from shared.jobs.oversight import Oversight
-from shared.jobs.settings import ServiceSettings
+from shared.queue import commands
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.worker.liveness import Oversight
 from tests.services.nulls import FROZEN_S
 from tests.services.rig import Rig, is_running
 from tests.services.undisturbed import undisturbed
@@ -40,7 +40,7 @@ def test_cancellation_is_heard_by_a_call_that_keeps_all_threads(rig: Rig) -> Non
     job = rig.submit("film")
     rig.running(job, "speakers")
     began = time.monotonic()
-    requests.cancel_job(rig.database, job)
+    commands.cancel_job(rig.database, job)
     assert rig.wait(job).state == "cancelled"
     assert time.monotonic() - began < FROZEN_S / 2
     other = rig.submit("other")

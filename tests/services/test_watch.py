@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, update
 
 from shared.core.store import Blob
-from shared.jobs.database import Database
-from shared.jobs.reaping import LOST_AFTER, Watch
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Artifact, Base, Worker
+from shared.queue.database import Database
+from shared.queue.scheduling.watchdog import LOST_AFTER, Watch
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Artifact, Base, Worker
 from tests.services.rig import Rig
 
 HEARTBEAT = 10.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.core.errors import CounterdubError
-from shared.jobs.training_notes import Point
+from shared.queue.training_notes import Point
 
 log = logging.getLogger(__name__)
 

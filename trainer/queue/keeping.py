@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, Store
-from shared.jobs.training_notes import CHECKPOINT
+from shared.queue.training_notes import CHECKPOINT
 
 BESIDE = ("recipe.toml", "metrics.jsonl", "curves.html")
 """What is kept of a run beside its newest checkpoint."""

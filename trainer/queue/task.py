@@ -12,10 +12,10 @@ from typing import Any
 from shared.core.errors import Cancelled, CounterdubError, InputError
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob
-from shared.jobs import training_notes as notes
-from shared.jobs.claims import Claimed
-from shared.jobs.running import Bench, patiently
-from shared.jobs.training_tables import Training
+from shared.queue import training_notes as notes
+from shared.queue.scheduling.claims import Claimed
+from shared.queue.training_tables import Training
+from shared.queue.worker.task_execution import Bench, patiently
 from trainer.queue import children, commands, gathering, keeping
 from trainer.queue.folders import Folders, sweep
 from trainer.queue.following import Follower

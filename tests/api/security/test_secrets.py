@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from services.api.app import create_app
 from services.api.keys import ANYBODY, caller_of
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 from tests.security.installation import HERE, Installation, problem
 
 PASSWORD = "hunter2-password"
@@ -42,7 +42,7 @@ def test_password_of_the_database_is_neither_in_answers_nor_in_logs(
 
 
 def test_password_of_the_broker_is_not_logged(api: Installation, caplog: pytest.LogCaptureFixture) -> None:
-    from shared.jobs.wakeups import wake
+    from shared.queue.celery_app import wake
 
     caplog.set_level(logging.DEBUG)
     wake(f"redis://:{PASSWORD}@127.0.0.1:1/0", {"ingest": 1})

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from shared.core.store import Blob
-from shared.jobs.tables import Upload
+from shared.queue.tables import Upload
 from tests.security.installation import Installation
 
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -164,7 +164,7 @@ SERVE = """
 import sys
 from services.api.app import create_app
 from services.api.server import create_server
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 app = create_app(ServiceSettings(stall_timeout_s=3.0), keys_required=False)
 create_server(app, "127.0.0.1", int(sys.argv[1])).run()
 """

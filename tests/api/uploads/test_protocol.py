@@ -13,7 +13,7 @@ from services.api.uploading import sweep_uploads
 from services.api.uploads import take_upload
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob
-from shared.jobs.tables import Upload, now
+from shared.queue.tables import Upload, now
 from tests.api.uploads.sending import DATA, OCTETS, TUS, URL, checksum, created, named, offset, parts, row, sent, stored
 from tests.security.installation import Installation, install, problem
 

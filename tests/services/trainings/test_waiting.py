@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from shared.jobs import requests, trainings
-from shared.jobs.database import locked_job
-from shared.jobs.tables import Job
-from shared.jobs.training_tables import Training
-from shared.jobs.trainings import Order
+from shared.queue import commands, trainings
+from shared.queue.database import locked_job
+from shared.queue.tables import Job
+from shared.queue.training_tables import Training
+from shared.queue.trainings import Order
 from tests.services.rig import Rig
 from tests.services.trainings.begun import job, row
 
@@ -28,7 +28,7 @@ def test_a_job_that_is_to_train_ends_and_a_training_begins(training: Rig) -> Non
     found = row(training, ours)
     assert (found.recipe, found.jobs, found.from_job) == ("tiny-en", [begun], begun)
     training.waker.wake(
-        requests.edit_line(training.database, training.store, begun, None, "es", "u0001", "Buenos días.")
+        commands.edit_line(training.database, training.store, begun, None, "es", "u0001", "Buenos días.")
     )
     assert training.wait(begun).summary["training"] == ours, "once"
     with training.database.read() as session:
@@ -61,12 +61,12 @@ def test_a_training_begins_when_there_are_enough_pairs(training: Rig) -> None:
 
 def test_one_that_waits_is_cancelled_and_waits_again(rig: Rig) -> None:
     ours = wait_for_pairs(rig, 10)
-    requests.cancel_job(rig.database, ours)
+    commands.cancel_job(rig.database, ours)
     assert rig.job(ours).state == "cancelled" and rig.kinds(ours)[-1] == "training_cancelled"
     trainings.resume_training(rig.database, ours)
     assert rig.job(ours).state == "waiting"
     job(rig)
-    requests.cancel_job(rig.database, ours)
+    commands.cancel_job(rig.database, ours)
     assert trainings.resume_training(rig.database, ours) == {"trainer": 1}, "there are twelve now"
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from shared.core.errors import CounterdubError, StorageError
 from shared.core.store import Store
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.training_notes import Point
-from shared.jobs.training_tables import Training
 from shared.observability.internal_errors import without_folders
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.training_notes import Point
+from shared.queue.training_tables import Training
 from trainer.queue import children, commands, keeping
 from trainer.queue.folders import Folders, sweep
 from trainer.queue.following import Follower

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared.core.errors import UsageError
 from shared.core.public_http import check_url
-from shared.jobs.settings import ServiceSettings
+from shared.queue.service_settings import ServiceSettings
 
 S3 = "s3://"
 

@@ -20,17 +20,17 @@ from sqlalchemy import select, update
 
 from shared.core.errors import CounterdubError
 from shared.core.store import Store
-from shared.jobs.database import Database
-from shared.jobs.oversight import Oversight
-from shared.jobs.reaping import Watch
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.sweeping import sweep
-from shared.jobs.tables import Worker, new_id
-from shared.jobs.wakeups import Waker
+from shared.queue.celery_app import Waker
+from shared.queue.database import Database
+from shared.queue.scheduling.store_sweep import sweep
+from shared.queue.scheduling.watchdog import Watch
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Worker, new_id
+from shared.queue.worker.liveness import Oversight
 
 log = logging.getLogger(__name__)
 
-CHILD = (sys.executable, "-m", "shared.jobs.child")
+CHILD = (sys.executable, "-m", "shared.queue.worker.process")
 TICK = 0.15
 """Heartbeats between two looks of the watch: with :data:`LOST_AFTER` a lost worker is found within two heartbeats."""
 LEFT_AFTER_S = 2 * 24 * 3600.0

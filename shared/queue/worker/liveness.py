@@ -13,12 +13,12 @@ from pathlib import Path
 from sqlalchemy import select
 
 from shared.core.store import Store
-from shared.jobs.claims import fail
-from shared.jobs.database import Database
-from shared.jobs.heart import overtime
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.tables import Job, StageRun
-from shared.jobs.trainings import TASK
+from shared.queue.database import Database
+from shared.queue.scheduling.claims import fail
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.tables import Job, StageRun
+from shared.queue.trainings import TASK
+from shared.queue.worker.heartbeat import overtime
 
 log = logging.getLogger(__name__)
 

@@ -14,16 +14,17 @@ from typing import TypeVar
 from shared.core.errors import Cancelled, CounterdubError, StorageError
 from shared.core.storage_errors import for_service
 from shared.core.store import Store
-from shared.jobs import delivering, trainings
-from shared.jobs.claims import Claimed, claim, fail, finish, give_back
-from shared.jobs.database import Database, is_away
-from shared.jobs.heart import Heart
-from shared.jobs.settings import ServiceSettings
-from shared.jobs.wakeups import Waker
 from shared.observability import tracing
 from shared.observability.logging import bound
 from shared.pipeline.task_runner import Performer, failures
 from shared.pipeline.task_work import EnginePool
+from shared.queue import trainings
+from shared.queue.celery_app import Waker
+from shared.queue.database import Database, is_away
+from shared.queue.scheduling.claims import Claimed, claim, fail, finish, give_back
+from shared.queue.service_settings import ServiceSettings
+from shared.queue.worker import delivery
+from shared.queue.worker.heartbeat import Heart
 from shared.settings.models import Settings, stored_settings
 from shared.weights import WeightFolder
 
@@ -128,9 +129,9 @@ class Runner:
         report = self.heart.report
         if claimed.task.stage == "deliver" and claimed.title_id is not None:
             title = claimed.title_id
-            return patiently(lambda: delivering.deliver(self.database, self.store, run, worker, title), self.stopping)
+            return patiently(lambda: delivery.deliver(self.database, self.store, run, worker, title), self.stopping)
         if claimed.task.stage == "dataset":
-            do, job, performer = delivering.summarise, claimed.job, self._performer
+            do, job, performer = delivery.summarise, claimed.job, self._performer
             return patiently(lambda: do(self.database, performer, run, worker, job, cancelled, report), self.stopping)
         if claimed.task.stage == trainings.TASK:
             here = Bench(self.database, self.store, self.settings, worker, cancelled, self.stopping)

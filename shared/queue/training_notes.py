@@ -10,12 +10,12 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from shared.core.store import Blob
-from shared.jobs.claims import close, owned, owned_and_wanted, told
-from shared.jobs.database import Database, tell
-from shared.jobs.delivering import keep
-from shared.jobs.endings import job_ended
-from shared.jobs.tables import FINAL, Artifact, Job, now
-from shared.jobs.training_tables import Training, TrainingPoint
+from shared.queue.database import Database, tell
+from shared.queue.scheduling.claims import close, owned, owned_and_wanted, told
+from shared.queue.scheduling.completion import job_ended
+from shared.queue.tables import FINAL, Artifact, Job, now
+from shared.queue.training_tables import Training, TrainingPoint
+from shared.queue.worker.delivery import keep
 
 CHECKPOINT = "checkpoint.pt"
 """The artifact that is a training's newest checkpoint."""

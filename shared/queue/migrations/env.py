@@ -1,4 +1,4 @@
-"""Run by alembic: applies the steps on the connection of :func:`shared.jobs.schema.upgrade`."""
+"""Run by alembic: applies the steps on the connection of :func:`shared.queue.migrate.upgrade`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from alembic import context
 
-from shared.jobs.schema import connected
-from shared.jobs.settings import service_settings
-from shared.jobs.tables import Base, Utc
+from shared.queue.migrate import connected
+from shared.queue.service_settings import service_settings
+from shared.queue.tables import Base, Utc
 
 
 def render(kind: str, value: Any, _context: Any) -> str | Literal[False]:

@@ -1,6 +1,6 @@
 """What callers ask of trainings: begin one, have one begin when there are enough pairs, go on with one.
 
-As in :mod:`shared.jobs.requests`, each function is one transaction and returns what became ready in which queue.
+As in :mod:`shared.queue.commands`, each function is one transaction and returns what became ready in which queue.
 Cancelling and deleting are a job's own.
 """
 
@@ -14,11 +14,11 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from shared.core.errors import UsageError
-from shared.jobs.database import Database, tell
-from shared.jobs.endings import add_internal
-from shared.jobs.requests import Wakes, ended
-from shared.jobs.tables import Job, StageRun, new_id
-from shared.jobs.training_tables import Training
+from shared.queue.commands import Wakes, ended
+from shared.queue.database import Database, tell
+from shared.queue.scheduling.completion import add_internal
+from shared.queue.tables import Job, StageRun, new_id
+from shared.queue.training_tables import Training
 
 KIND, TASK, QUEUE = "training", "train", "trainer"
 LOCK = 0x7472
@@ -55,7 +55,7 @@ def create_training(
 
     Args:
         within: Called first in its transaction with the id it will have, as in
-            :func:`shared.jobs.requests.create_job`.
+            :func:`shared.queue.commands.create_job`.
     """
     training_id = new_id("trn")
     with database.write() as session:

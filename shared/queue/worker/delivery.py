@@ -20,18 +20,18 @@ from shared.core.edits import unspoken
 from shared.core.errors import CounterdubError
 from shared.core.records import SCHEMA_VERSION
 from shared.core.store import Blob, Store, fetched
-from shared.jobs import requests, trainings
-from shared.jobs.claims import close, following, owned_and_wanted, told
-from shared.jobs.database import Database, tell
-from shared.jobs.endings import job_ended, title_ended
-from shared.jobs.growth import batches, grow, planned_tasks, previous, title_request, title_rows
-from shared.jobs.tables import FINAL, Artifact, Edit, Job, StageRun, Title
-from shared.jobs.telling import as_told
 from shared.pipeline import publish
 from shared.pipeline.local_executor import TitleRun
 from shared.pipeline.planner import Task, task_language
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import Done, Performer
+from shared.queue import commands, trainings
+from shared.queue.database import Database, tell
+from shared.queue.scheduling.claims import close, following, owned_and_wanted, told
+from shared.queue.scheduling.completion import job_ended, title_ended
+from shared.queue.scheduling.disclosure import as_told
+from shared.queue.scheduling.plan_sync import batches, grow, planned_tasks, previous, title_request, title_rows
+from shared.queue.tables import FINAL, Artifact, Edit, Job, StageRun, Title
 from shared.settings.models import stored_settings
 
 INTERNAL, STAGED = ".internal/", ".staged/"
@@ -100,12 +100,12 @@ def take_back(
     session: Session, store: Store, job: Job, run: StageRun, title: Title, wrong: Mapping[str, Any]
 ) -> dict[str, int]:
     """Go back to the lines before an edit that failed: what they became is in the store, and was shown all along."""
-    for edit in requests.take_back_edits(session, title):
+    for edit in commands.take_back_edits(session, title):
         told_of = {"title": title.name, "language": edit.language, "utterance": edit.utterance}
         tell(session, job, "edit_failed", **told_of, text=edit.text, error=dict(wrong))
     close(session, job, run, "done")
     tell(session, job, "task_done", **told(run))
-    broken = StageRun.title_id == title.id, StageRun.state.in_(requests.BROKEN)
+    broken = StageRun.title_id == title.id, StageRun.state.in_(commands.BROKEN)
     session.execute(delete(StageRun).where(*broken))
     session.execute(delete(StageRun).where(StageRun.id == run.id))
     title.error, title.plan_complete, title.stale = None, False, False

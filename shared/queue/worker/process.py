@@ -11,11 +11,11 @@ from typing import Any
 
 from celery.signals import setup_logging, worker_shutting_down
 
-from shared.jobs.running import Runner
-from shared.jobs.settings import service_settings
-from shared.jobs.wakeups import WORK, Waker
 from shared.observability.logging import set_up_logging
 from shared.observability.tracing import set_up_tracing
+from shared.queue.celery_app import WORK, Waker
+from shared.queue.service_settings import service_settings
+from shared.queue.worker.task_execution import Runner
 
 log = logging.getLogger(__name__)
 
