@@ -15,7 +15,15 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.concurrency import run_in_threadpool
 
-from services.api import (
+from services.api import web_page
+from services.api.dependencies import Services
+from services.api.http import problems
+from services.api.http.idempotency import forget_old
+from services.api.http.middleware import BodyLimit, SafeHeaders
+from services.api.http.ranges import BlobFiles
+from services.api.live.broadcast import Broadcast
+from services.api.metrics import Scrape
+from services.api.routes import (
     activity,
     archive,
     artifacts,
@@ -24,8 +32,6 @@ from services.api import (
     events,
     health,
     jobs,
-    page,
-    problems,
     profiles,
     session,
     sound,
@@ -35,13 +41,7 @@ from services.api import (
     utterances,
     versions,
 )
-from services.api.broadcast import Broadcast
-from services.api.files import BlobFiles
-from services.api.guards import BodyLimit, SafeHeaders
-from services.api.idempotency import forget_old
-from services.api.metrics import Scrape
-from services.api.schemas import EventPage, NewJob
-from services.api.state import Services
+from services.api.schemas.jobs import EventPage, NewJob
 from services.api.webhooks import deliverer
 from services.api.write_probe import WriteProbe
 from shared.core.errors import StorageError
@@ -106,7 +106,7 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
     app.include_router(trainings.router, prefix="/v1")
     app.include_router(training_results.router, prefix="/v1")
     app.include_router(health.router)
-    app.include_router(page.router)
+    app.include_router(web_page.router)
     app.add_middleware(BodyLimit, settings=settings)
     app.add_middleware(SafeHeaders)
     app.openapi = lambda: described(app)  # type: ignore[method-assign]  # as FastAPI's documentation says

@@ -9,8 +9,8 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from services.api.connections import protocol_for
-from services.api.state import Services
+from services.api.dependencies import Services
+from services.api.http.connections import protocol_for
 
 GRACE_S = 20
 """Requests may finish for so long."""

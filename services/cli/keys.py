@@ -27,7 +27,7 @@ def create(
 ) -> None:
     """Make a key. It is shown once: only its hash is kept."""
     with with_extra("api", json):
-        from services.api.keys import Limits, create_key
+        from services.api.auth.keys import Limits, create_key
 
         limits = Limits(max_bytes, max_minutes, max_open_jobs)
         key_id, secret = create_key(opened(data), name, scope or ["jobs:read", "jobs:write"], limits)
@@ -43,7 +43,7 @@ def list_(data: Data = None, json: Json = False) -> None:
     with with_extra("api", json):
         from rich.table import Table
 
-        from services.api.keys import list_keys
+        from services.api.auth.keys import list_keys
 
         shown = ("id", "name", "scopes", "max_bytes", "max_minutes", "max_open_jobs")
         rows = [
@@ -66,7 +66,7 @@ def revoke(
 ) -> None:
     """Refuse a key from now on. Its jobs stay."""
     with with_extra("api", json):
-        from services.api.keys import revoke_key
+        from services.api.auth.keys import revoke_key
 
         revoke_key(opened(data), key_id)
         say_json({"revoked": key_id}) if json else console.print(f"{key_id} is refused from now on", highlight=False)

@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from services.api.app import create_app
-from services.api.keys import create_key
+from services.api.auth.keys import create_key
+from services.api.dependencies import Services
 from services.api.server import create_server
-from services.api.state import Services
 from shared.core.store import Store
 from shared.queue.database import Database, locked_job, tell
 from shared.queue.service_settings import ServiceSettings

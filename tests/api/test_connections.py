@@ -19,7 +19,7 @@ import psutil
 import pytest
 import soundfile as sf
 
-from services.api import broadcast
+from services.api.live import broadcast
 from shared.queue import migrate
 from shared.queue.service_settings import ServiceSettings
 from tests.api.harness import Api, make_api, serving
@@ -265,7 +265,7 @@ def test_idle_streams_ask_nothing_each(tmp_path: Path, monkeypatch: pytest.Monke
     """Not for their jobs, not for their key: as many queries for forty as for two."""
     from sqlalchemy import event
 
-    from services.api import activity, events
+    from services.api.routes import activity, events
 
     monkeypatch.setattr(events, "VALID_S", 0.2)
     monkeypatch.setattr(activity, "VALID_S", 0.2)

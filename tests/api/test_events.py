@@ -16,8 +16,10 @@ import pytest
 from httpx_sse import ServerSentEvent, connect_sse
 from sqlalchemy import event
 
-from services.api import broadcast, events, keys
-from services.api.broadcast import Broadcast, Listener, Told
+from services.api.auth import keys
+from services.api.live import broadcast
+from services.api.live.broadcast import Broadcast, Listener, Told
+from services.api.routes import events
 from shared.queue.tables import Job
 from tests.api.harness import Api, make_api, serving
 

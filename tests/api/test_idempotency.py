@@ -10,7 +10,8 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from services.api import idempotency, jobs
+from services.api.http import idempotency
+from services.api.routes import jobs
 from shared.queue.tables import Idempotency, now
 from tests.api.asking import ask, count, video
 from tests.api.harness import Api
@@ -98,7 +99,7 @@ def test_an_error_is_not_kept(api: Api, client: TestClient, monkeypatch: pytest.
 def test_a_database_that_goes_away_after_the_job_was_made(
     any_api: Api, monkeypatch: pytest.MonkeyPatch, what: str, path: str
 ) -> None:
-    from services.api import trainings
+    from services.api.routes import trainings
     from shared.core.errors import StorageError
 
     client, module = any_api.client(), {"jobs": jobs, "trainings": trainings}[path]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from services.api.keys import FORM, create_key, list_keys, revoke_key
-from services.api.quotas import check_new_job, minutes_used
+from services.api.auth.keys import FORM, create_key, list_keys, revoke_key
+from services.api.auth.quotas import check_new_job, minutes_used
 from shared.core.errors import CounterdubError, UsageError
 from shared.queue.tables import Job, Usage
 from tests.security.installation import READER, WRITER, Installation, install, problem
@@ -172,7 +172,7 @@ def enter(api: Installation, key_id: str | None, state: str = "running", seconds
 
 
 def caller(api: Installation, **limits: Any) -> Any:
-    from services.api.keys import caller_of
+    from services.api.auth.keys import caller_of
 
     found = caller_of(api.here.database, api.key(**limits))
     assert found is not None

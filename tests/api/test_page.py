@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from services.api.page import asset
+from services.api.web_page import asset
 from tests.api.harness import Api, make_api
 
 SCRIPT_LIMIT = 300_000
@@ -108,7 +108,7 @@ class TestSession:
         assert said.status_code == 200, "any name that leads here may be used with a key"
 
     def test_a_revoked_key_ends_the_session(self, locked: Api) -> None:
-        from services.api.keys import revoke_key
+        from services.api.auth.keys import revoke_key
 
         key_id, secret = locked.key("jobs:read")
         client = locked.client()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from services.api.keys import Limits, create_key
+from services.api.auth.keys import Limits, create_key
 from services.ingest.fetching import fetch
 from shared.core.errors import CounterdubError
 from shared.core.records import Utterance, write_jsonl

@@ -199,7 +199,7 @@ def test_a_title_must_be_named_where_there_are_several(api: Api, results: dict[s
 
 
 def test_numbers_that_json_does_not_know_become_null(api: Api, results: dict[str, Path]) -> None:
-    from services.api.rows import plain
+    from services.api.parquet_rows import plain
 
     value = plain({"a": float("nan"), "b": [float("inf"), 1.5], "c": "x"})
     assert json.loads(json.dumps(value, allow_nan=False)) == {"a": None, "b": [None, 1.5], "c": "x"}

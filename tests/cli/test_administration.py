@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from services.api.keys import caller_of
+from services.api.auth.keys import caller_of
 from shared.queue.database import Database
 from shared.queue.service_settings import ServiceSettings, service_settings
 from shared.queue.tables import Artifact, Job

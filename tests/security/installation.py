@@ -11,8 +11,8 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from services.api.app import create_app
-from services.api.keys import Limits, create_key
-from services.api.state import Services
+from services.api.auth.keys import Limits, create_key
+from services.api.dependencies import Services
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.tables import Base, Job
 

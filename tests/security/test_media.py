@@ -44,8 +44,8 @@ def uploaded(api: Installation, path: Path) -> Blob:
         "/v1/uploads", content=data, headers={**headers, **metadata, "Upload-Length": str(len(data))}
     )
     assert response.status_code == 201, response.text
-    from services.api.keys import ANYBODY
-    from services.api.uploads import take_upload
+    from services.api.auth.keys import ANYBODY
+    from services.api.routes.uploads import take_upload
 
     with api.here.database.write() as session:
         return take_upload(session, ANYBODY, response.headers["location"].rpartition("/")[2])

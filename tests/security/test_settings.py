@@ -13,7 +13,7 @@ from typing import Any, Union
 import pytest
 from pydantic import BaseModel
 
-from services.api.submission import checked_settings
+from services.api.schemas.submission import checked_settings
 from shared.core.errors import CounterdubError, UsageError
 from shared.settings.models import Settings, load_settings, settings_from, stored_settings
 from shared.settings.rules import Glossary, Names, Number, Open, Rule, Switch, Text, leaves

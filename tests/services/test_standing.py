@@ -7,7 +7,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from services.api.app import create_app
-from services.api.keys import create_key
+from services.api.auth.keys import create_key
 from tests.services.rig import Rig
 
 

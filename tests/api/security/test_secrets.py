@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from pydantic import SecretStr
 
 from services.api.app import create_app
-from services.api.keys import ANYBODY, caller_of
+from services.api.auth.keys import ANYBODY, caller_of
 from shared.queue.service_settings import ServiceSettings
 from tests.security.installation import HERE, Installation, problem
 
@@ -132,6 +132,6 @@ def test_errors_of_our_own_tell_nothing(api: Installation, monkeypatch: pytest.M
     def broken(*_: object) -> None:
         raise RuntimeError(PASSWORD)
 
-    monkeypatch.setattr("services.api.keys.caller_of", broken)
+    monkeypatch.setattr("services.api.auth.keys.caller_of", broken)
     response = api.caller().get("/v1/jobs")
     assert problem(response, 500) == "internal_error" and PASSWORD not in response.text

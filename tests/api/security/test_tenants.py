@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from services.api.keys import create_key
+from services.api.auth.keys import create_key
 from shared.queue.tables import Artifact, Event, Job, Title
 from tests.security.installation import WRITER, Installation, problem
 

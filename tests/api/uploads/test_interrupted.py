@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from services.api import uploading
+from services.api.uploads import storage
 from shared.core.errors import StorageError
 from tests.api.uploads.sending import DATA, OCTETS, URL, created, offset, parts, row, sent, stored
 from tests.conftest import ROOT
@@ -79,7 +79,7 @@ def test_killed_between_the_last_byte_and_the_store(
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr("services.api.uploads.finish", killed)
+        patch.setattr("services.api.routes.uploads.finish", killed)
         assert sent(caller, place, 0, DATA).status_code == 500
     assert row(api, place).blob is None
     assert offset(caller, place) == len(DATA), "asking for the offset ends what was left undone"
@@ -153,7 +153,7 @@ def test_full_disk_is_507_and_what_came_before_is_kept(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(uploading.os, "write", full)
+        patch.setattr(storage.os, "write", full)
         assert problem(sent(caller, place, 1000, DATA[1000:]), 507) == "disk_full"
     assert offset(caller, place) == 1000
     assert sent(caller, place, 1000, DATA[1000:]).status_code == 204

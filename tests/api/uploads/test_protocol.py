@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from services.api.uploading import sweep_uploads
-from services.api.uploads import take_upload
+from services.api.routes.uploads import take_upload
+from services.api.uploads.storage import sweep_uploads
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob
 from shared.queue.tables import Upload, now
@@ -59,7 +59,7 @@ def test_method_override(api: Installation, caller: TestClient) -> None:
 
 def test_taking_an_upload(api: Installation, caller: TestClient) -> None:
     """A finished upload can be named by several jobs; an unfinished one by none."""
-    from services.api.keys import Caller, caller_of
+    from services.api.auth.keys import Caller, caller_of
 
     secret = caller.headers["authorization"].removeprefix("Bearer ")
     me = caller_of(api.here.database, secret)

@@ -128,7 +128,7 @@ def test_one_that_is_entered_while_the_last_job_ends_misses_nothing(rig: Rig) ->
 
 
 def test_other_callers_pairs_do_not_count(rig: Rig) -> None:
-    from services.api.keys import create_key
+    from services.api.auth.keys import create_key
 
     mine, theirs = (create_key(rig.database, name, ["jobs:write"])[0] for name in ("mine", "theirs"))
     job(rig, key_id=theirs)

@@ -1,0 +1,1 @@
+"""Events as they happen, read once for everybody who listens."""

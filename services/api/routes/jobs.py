@@ -1,0 +1,320 @@
+"""``/v1/jobs``: ask for work, look at it, stop it, try it again, forget it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from services.api.auth.keys import Caller, requires
+from services.api.auth.ownership import JobId, own_job
+from services.api.auth.quotas import bounded, check_bytes, check_new_job, check_reopened
+from services.api.dependencies import Here, Services
+from services.api.http.body_rate import paced
+from services.api.http.idempotency import IdempotencyKey, known, once
+from services.api.http.multipart import read_form
+from services.api.http.pagination import Cursor, Limit, Page, bad_cursor, cut, decode, encode
+from services.api.http.problems import Refused, documented
+from services.api.routes.uploads import take_upload
+from services.api.schemas import submission
+from services.api.schemas.jobs import JobOut, Links, NewJob, Progress, UploadSource, Wish
+from services.api.schemas.submission import Submission
+from services.api.uploads.storage import stored
+from services.api.webhooks import check_webhook_url, signing_key
+from shared.observability import tracing
+from shared.queue import commands
+from shared.queue.tables import Job
+
+log = logging.getLogger(__name__)
+router = APIRouter(tags=["jobs"])
+
+Reader = Annotated[Caller, Depends(requires("jobs:read"))]
+Writer = Annotated[Caller, Depends(requires("jobs:write"))]
+TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+State = Literal["running", "cancelling", "done", "failed", "cancelled"]
+
+FORM: dict[str, Any] = {
+    "type": "object",
+    "required": ["video", "languages"],
+    "properties": {
+        "video": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
+        "languages": {"type": "array", "minItems": 1, "items": {"type": "string"}, "description": "Or es,fr in one."},
+        "transcript": {"type": "string", "description": "SRT, VTT or JSON, as a file or as text; with one video only."},
+        "settings": {"type": "string", "contentMediaType": "application/json", "examples": ["{}"]},
+        "profile": {"type": "string", "default": "cpu"},
+        "name": {"type": "string", "maxLength": 200},
+        "webhook": {"type": "string", "contentMediaType": "application/json"},
+        "then_train": {"type": "string", "maxLength": 100},
+    },
+}
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {"schema": FORM},
+            "application/json": {"schema": {"$ref": "#/components/schemas/NewJob"}},
+        },
+    }
+}
+LOCATION = {"headers": {"Location": {"schema": {"type": "string"}, "description": "Where the job is."}}}
+
+
+def shown(job: Job) -> JobOut:
+    """A job as callers see it: no secrets, no settings of the machine."""
+    base = f"/v1/jobs/{job.id}"
+    parts = ("events", "titles", "files", "pairs", "report")
+    return JobOut(
+        id=job.id,
+        name=job.name,
+        state=job.state,
+        languages=job.languages,
+        profile=str(job.settings.get("profile", "")),
+        then_train=job.then_train,
+        webhook_url=job.webhook_url,
+        created=job.created,
+        finished=job.finished,
+        events=job.events,
+        progress=Progress(
+            tasks=job.runs,
+            tasks_ended=job.runs_ended,
+            titles=job.titles,
+            titles_ended=job.titles_ended,
+            titles_failed=job.titles_failed,
+        ),
+        summary=job.summary or {},
+        links=Links(self=base, **{part: f"{base}/{part}" for part in parts}),
+    )
+
+
+@router.post(
+    "/jobs",
+    operation_id="create_job",
+    summary="Ask for dubs of videos",
+    status_code=202,
+    response_model=JobOut,
+    openapi_extra=BODY,
+    responses={202: LOCATION, **documented(401, 403, 404, 408, 409, 413, 415, 422, 429, 503, 507)},
+)
+async def create_job(request: Request, here: Here, caller: Writer, idempotency_key: IdempotencyKey = None) -> Response:
+    """Videos come with the request (multipart), by tus upload before it, or are fetched from URL, S3 or server path."""
+    await run_in_threadpool(check_quota, here, caller, idempotency_key)
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    with here.store.workspace() as folder:
+        if kind == "multipart/form-data":
+            body = paced(request.stream(), here.settings)
+            form = await read_form(content_type, body, folder, lambda size: check_size(size, caller, here))
+
+            def prepare() -> Submission:
+                fields, transcript = submission.form_fields(form)
+                asked = submission.check(submission.validated(Wish, fields))
+                sources = submission.sent_sources(form, transcript, here.store, folder)
+                asked.sources = lambda: sources
+                blobs = (blob for source in sources for blob in (source.blob, source.transcript))
+                asked.files = [blob.sha256 if blob else "" for blob in blobs]
+                return asked
+
+        elif kind == "application/json":
+            job = submission.validated(NewJob, submission.read_json(await request.body()))
+
+            def prepare() -> Submission:
+                asked = submission.check(job)
+                asked.sources = lambda: submission.named_sources(
+                    job, taken_uploads(here, caller, job), here.settings, here.store, folder
+                )
+                return asked
+
+        else:
+            raise Refused(415, "unsupported_media_type", "Send multipart/form-data or application/json.")
+        trace = request.headers.get("traceparent", "")
+        return await run_in_threadpool(lambda: enter(here, caller, prepare(), idempotency_key, trace))
+
+
+def check_quota(here: Services, caller: Caller, idempotency_key: str | None) -> None:
+    """Before a body is read that would be in vain."""
+    with here.database.read() as session:
+        if known(session, caller.key_id, idempotency_key):
+            return
+        check_new_job(session, caller, here.settings)
+
+
+def check_size(size: int, caller: Caller, here: Services) -> None:
+    if size > here.settings.max_upload_bytes:
+        raise Refused(413, "too_large", f"More than {here.settings.max_upload_bytes} bytes are not taken at once.")
+    check_bytes(caller, size)
+
+
+def taken_uploads(here: Services, caller: Caller, job: NewJob) -> list[Any]:
+    wanted = [source.upload for source in job.sources if isinstance(source, UploadSource)]
+    if not wanted:
+        return []
+    with here.database.write() as session:
+        taken = [take_upload(session, caller, upload) for upload in wanted]
+    return [stored(here, upload, blob) for upload, blob in zip(wanted, taken, strict=True)]
+
+
+def enter(here: Services, caller: Caller, asked: Submission, idempotency_key: str | None, trace: str) -> Response:
+    """Make the job, or repeat the answer that its Idempotency-Key was given before.
+
+    Args:
+        trace: The caller's ``traceparent`` (W3C), which the job's spans go on with.
+    """
+    webhook = asked.wish.webhook
+    trace = trace if TRACEPARENT.fullmatch(trace) else ""
+
+    def entering(session: Session, job_id: str) -> None:
+        check_new_job(session, caller, here.settings)
+        answer.enter(session, f"/v1/jobs/{job_id}")
+
+    with (
+        tracing.span("POST /v1/jobs", trace or None),
+        once(here.database, caller.key_id, idempotency_key, asked.fingerprint()) as answer,
+    ):
+        if answer.location is None:
+            if webhook:
+                check_webhook_url(webhook.url, here.settings)
+                signing_key(webhook.secret or "")
+            job_id, wakes = commands.create_job(
+                here.database,
+                here.store,
+                asked.sources(),
+                asked.languages,
+                bounded(asked.settings, caller),
+                key_id=caller.key_id,
+                name=asked.wish.name,
+                then_train=asked.wish.then_train,
+                webhook_url=webhook.url if webhook else None,
+                webhook_secret=webhook.secret if webhook else None,
+                traceparent=tracing.traceparent() or trace or None,
+                within=entering,
+            )
+            here.wake(wakes)
+            log.info("job entered", extra={"job": job_id})
+            answer.location = f"/v1/jobs/{job_id}"
+        if answer.status is None:
+            answer.status = 202
+            answer.body = current(here, caller, answer.location.rpartition("/")[2]).model_dump(mode="json")
+    return JSONResponse(answer.body, answer.status, {"Location": answer.location or ""})
+
+
+def current(here: Services, caller: Caller, job_id: str) -> JobOut:
+    with here.database.read() as session:
+        return shown(own_job(session, caller, job_id))
+
+
+@router.get(
+    "/jobs",
+    operation_id="list_jobs",
+    summary="The caller's jobs, newest first",
+    responses=documented(401, 403, 422, 503),
+)
+def list_jobs(
+    here: Here,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    state: Annotated[list[State], Query(description="Any of these.")] = [],  # noqa: B006 - FastAPI copies it
+    name: Annotated[
+        str | None, Query(max_length=200, pattern=r"^[^\x00]*$", description="Part of the name, in any case.")
+    ] = None,
+    created_from: Annotated[datetime | None, Query(description="Not before. Without a zone: UTC.")] = None,
+    created_before: Annotated[datetime | None, Query(description="Before.")] = None,
+) -> Page[JobOut]:
+    """Filters apply together."""
+    query = select(Job).where(Job.kind == "job")
+    if not caller.sees_all:
+        query = query.where(Job.key_id == caller.key_id)
+    if state:
+        query = query.where(Job.state.in_(state))
+    if name:
+        query = query.where(Job.name.icontains(name, autoescape=True))
+    if created_from:
+        query = query.where(Job.created >= utc(created_from))
+    if created_before:
+        query = query.where(Job.created < utc(created_before))
+    if cursor is not None:
+        at, last = decode(cursor, str, str)
+        try:
+            created = datetime.fromisoformat(at)
+        except ValueError as error:
+            raise bad_cursor() from error
+        query = query.where(or_(Job.created < utc(created), and_(Job.created == utc(created), Job.id < last)))
+    with here.database.read() as session:
+        found = list(session.scalars(query.order_by(Job.created.desc(), Job.id.desc()).limit(limit + 1)))
+    jobs, more = cut(found, limit)
+    following = encode(jobs[-1].created.isoformat(), jobs[-1].id) if more else None
+    return Page(items=[shown(job) for job in jobs], next=following)
+
+
+def utc(time: datetime) -> datetime:
+    """The same instant as databases compare it."""
+    try:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except OverflowError as error:
+        raise Refused(422, "bad_request", "This time is out of range.") from error
+
+
+@router.get(
+    "/jobs/{job_id}",
+    operation_id="get_job",
+    summary="One job",
+    responses=documented(401, 403, 404, 503),
+)
+def get_job(here: Here, caller: Reader, job_id: JobId) -> JobOut:
+    """Its state and how far it is; what happened is in its events."""
+    return current(here, caller, job_id)
+
+
+@router.post(
+    "/jobs/{job_id}:cancel",
+    operation_id="cancel_job",
+    summary="Stop a job",
+    status_code=202,
+    responses=documented(401, 403, 404, 409, 503),
+)
+def cancel_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
+    """What waits is dropped at once, what runs is told to end; finished work is kept."""
+    current(here, caller, job_id)
+    here.wake(commands.cancel_job(here.database, job_id))
+    return current(here, caller, job_id)
+
+
+@router.post(
+    "/jobs/{job_id}:retry",
+    operation_id="retry_job",
+    summary="Do the failed or cancelled parts again",
+    status_code=202,
+    responses=documented(401, 403, 404, 409, 429, 503),
+)
+def retry_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
+    """Finished parts are kept. The events go on with the next number."""
+    current(here, caller, job_id)
+    here.wake(
+        commands.retry_job(
+            here.database,
+            here.store,
+            job_id,
+            within=lambda session: check_reopened(session, caller, here.settings),
+        )
+    )
+    return current(here, caller, job_id)
+
+
+@router.delete(
+    "/jobs/{job_id}",
+    operation_id="delete_job",
+    summary="Forget a job that has ended",
+    status_code=204,
+    responses=documented(401, 403, 404, 409, 503),
+)
+def delete_job(here: Here, caller: Writer, job_id: JobId) -> None:
+    """Its titles, events and files are not to be had any more."""
+    current(here, caller, job_id)
+    commands.delete_job(here.database, job_id)

@@ -1,0 +1,82 @@
+"""Another text for one line: the line is spoken again, and what depends on it is made anew."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from sqlalchemy.orm import Session
+
+from services.api.auth.keys import Caller, requires
+from services.api.auth.ownership import JobId, own_job
+from services.api.auth.quotas import check_reopened
+from services.api.dependencies import Here, Services
+from services.api.http.problems import documented
+from services.api.routes.jobs import current
+from services.api.routes.versions import before
+from services.api.schemas.jobs import JobOut, NewText
+from shared.core import languages as codes
+from shared.queue import commands
+
+router = APIRouter(tags=["results"])
+
+Writer = Annotated[Caller, Depends(requires("jobs:write"))]
+Code = Annotated[str, Path(max_length=40, pattern=r"^[A-Za-z0-9_-]+$", examples=["es"])]
+LineId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", examples=["u0001"])]
+USUAL = (401, 403, 404, 409, 422, 429, 503)
+
+
+@router.patch(
+    "/jobs/{job_id}/utterances/{language}/{utterance}",
+    operation_id="edit_utterance",
+    summary="Give a line another text",
+    status_code=202,
+    responses=documented(*USUAL),
+)
+def edit_utterance(
+    here: Here, caller: Writer, job_id: JobId, language: Code, utterance: LineId, new: NewText
+) -> JobOut:
+    """The job must have ended. It runs again for this line; its events go on."""
+    return edit(here, caller, job_id, new.title, language, utterance, new.text)
+
+
+@router.patch(
+    "/utterances/{id}",
+    operation_id="edit_line",
+    summary="Give a line another text, by its one id",
+    status_code=202,
+    responses=documented(*USUAL),
+)
+def edit_line(
+    here: Here,
+    caller: Writer,
+    id: Annotated[
+        str,
+        Path(
+            max_length=300,
+            pattern=r"^job_[0-9a-f]{32}\.[^\x00/]+\.[A-Za-z0-9_-]{1,40}\.[A-Za-z0-9_-]{1,16}$",
+            description="`href` of a line: job, title, language and utterance with dots between.",
+            examples=[f"job_{'0' * 32}.clip.es.u0001"],
+        ),
+    ],
+    new: NewText,
+) -> JobOut:
+    """As `edit_utterance`; the title is part of the id."""
+    job_id, _, rest = id.partition(".")
+    title, language, utterance = rest.rsplit(".", 2)
+    return edit(here, caller, job_id, title, language, utterance, new.text)
+
+
+def edit(
+    here: Services, caller: Caller, job_id: str, title: str | None, language: str, utterance: str, text: str
+) -> JobOut:
+    code = codes.code(language)
+    with here.database.read() as session:
+        old = before(here, session, own_job(session, caller, job_id), title, code, utterance)
+
+    def allowed(session: Session) -> None:
+        check_reopened(session, caller, here.settings)
+
+    asked = job_id, title, code, utterance, text
+    here.wake(commands.edit_line(here.database, here.store, *asked, before=old, within=allowed))
+    return current(here, caller, job_id)

@@ -1,0 +1,124 @@
+"""What a line was before it was given another text: kept, to be heard beside the new one or brought back."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import BaseModel, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from services.api.auth.keys import Caller, requires
+from services.api.auth.ownership import JobId, one_title, own_job
+from services.api.dependencies import Here, Services
+from services.api.http.problems import documented, not_found
+from services.api.routes.artifacts import Code, TitleName, content, media
+from services.api.routes.sound import flac, fresh, piece
+from shared.core.store import Blob
+from shared.queue.tables import Artifact, Event, Job
+from shared.schemas import layout
+
+EDITED = "line_edited"
+AROUND_S = 0.25
+"""Heard before and after the line."""
+MAX_SECONDS = 60.0
+
+router = APIRouter(prefix="/jobs/{job_id}/utterances/{language}/{utterance}", tags=["results"])
+
+Reader = Annotated[Caller, Depends(requires("jobs:read"))]
+LineId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", examples=["u0001"])]
+USUAL = (401, 403, 404, 422, 503)
+
+
+class Version(BaseModel):
+    """A line as it was until event `seq` changed it."""
+
+    seq: int
+    replaced: str = Field(description="When (UTC).")
+    line: dict[str, Any] = Field(description="As in the list of lines: text, times, measures.")
+    href: str = Field(description="How it sounded, with what is heard around it (FLAC).")
+
+
+def before(
+    here: Services, session: Session, job: Job, title: str | None, language: str, utterance: str
+) -> dict[str, Any] | None:
+    """What an edit's event keeps of the line that it replaces; None if the line was never spoken."""
+    name = one_title(session, job, title).name
+    record = session.get(Artifact, (job.id, layout.posix(name, "title.json")))
+    track = session.get(Artifact, (job.id, layout.track_path(name, language)))
+    if record is None or track is None:
+        return None
+    source = (json.loads(content(here, record)).get("source_language") or {}).get("language")
+    lines = session.get(Artifact, (job.id, layout.utterances_path(name, language, source)))
+    for text in content(here, lines).splitlines() if lines else ():
+        line = json.loads(text)
+        if line["id"] == utterance:
+            return {"line": line, "track": {"name": track.name, "sha256": track.sha256, "size": track.size}}
+    return None
+
+
+def edits(session: Session, job: Job, title: str, language: str, utterance: str) -> list[Event]:
+    """The events that replaced a line, oldest first."""
+    events = session.scalars(select(Event).where(Event.job_id == job.id, Event.kind == EDITED).order_by(Event.seq))
+    wanted = {"title": title, "language": language, "utterance": utterance}
+    return [event for event in events if event.data.get("before") and wanted.items() <= event.data.items()]
+
+
+@router.get("/versions", operation_id="list_versions", summary="What a line was before", responses=documented(*USUAL))
+def list_versions(
+    here: Here, caller: Reader, job_id: JobId, language: Code, utterance: LineId, title: TitleName = None
+) -> list[Version]:
+    """Oldest first, without the present one."""
+    with here.database.read() as session:
+        job = own_job(session, caller, job_id)
+        name = one_title(session, job, title).name
+        found = edits(session, job, name, language, utterance)
+    base = f"/v1/jobs/{job_id}/utterances/{language}/{utterance}/versions"
+    return [
+        Version(
+            seq=event.seq,
+            replaced=event.at.isoformat(),
+            line=event.data["before"]["line"],
+            href=f"{base}/{event.seq}/sound",
+        )
+        for event in found
+    ]
+
+
+@router.get(
+    "/versions/{seq}/sound",
+    operation_id="get_version_sound",
+    summary="How a line sounded before (FLAC)",
+    response_class=Response,
+    responses={status: said for status, said in media("audio/flac").items() if status not in (206, 416)},
+)
+def get_version_sound(
+    request: Request,
+    here: Here,
+    caller: Reader,
+    job_id: JobId,
+    language: Code,
+    utterance: LineId,
+    seq: Annotated[int, Path(ge=1, lt=2**31)],
+) -> Response:
+    """A quarter of a second before it to a quarter after it."""
+    with here.database.read() as session:
+        job = own_job(session, caller, job_id)
+        event = session.get(Event, (job.id, seq))
+        data = event.data if event and event.kind == EDITED else {}
+    kept = data.get("before")
+    if not kept or (data["language"], data["utterance"]) != (language, utterance):
+        raise not_found("There is no such version of this line.")
+    start = max(0.0, kept["line"]["start"] - AROUND_S)
+    seconds = min(kept["line"]["end"] + AROUND_S - start, MAX_SECONDS)
+    blob = Blob(**kept["track"])
+    headers, known = fresh(request, [blob], start, seconds)
+    if known:
+        return Response(status_code=304, headers=headers)
+    audio = piece(here, blob, start, seconds)
+    if not audio.size:
+        raise not_found("The line had no sound.")
+    return Response(flac(audio), headers=headers, media_type="audio/flac")

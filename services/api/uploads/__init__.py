@@ -1,0 +1,1 @@
+"""Resumable uploads: tus 1.0 and the files of what has not come whole yet."""
