@@ -9,10 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli import db, evaluate, keys, store
-from services.cli.api import api
-from services.cli.embed import embed
-from services.cli.output import (
+from services.cli.commands import db, evaluate, keys, store
+from services.cli.commands.api import api
+from services.cli.commands.embed import embed
+from services.cli.commands.parity import parity
+from services.cli.commands.reproduce import reproduce
+from services.cli.commands.serve import serve
+from services.cli.commands.shards import shards
+from services.cli.commands.submit import submit
+from services.cli.commands.train import train
+from services.cli.commands.worker import worker
+from services.cli.terminal.output import (
     DONE,
     FAILED,
     SOME_REJECTED,
@@ -22,13 +29,6 @@ from services.cli.output import (
     reported,
     say_json,
 )
-from services.cli.parity import parity
-from services.cli.reproduce import reproduce
-from services.cli.serve import serve
-from services.cli.shards import shards
-from services.cli.submit import submit
-from services.cli.train import train
-from services.cli.worker import worker
 
 app = typer.Typer(
     name="counterdub",
@@ -91,7 +91,7 @@ def dub(
     Exit codes: 0 done, 1 some titles or languages failed, 2 bad usage, 3 failed, 130 interrupted.
     """
     with reported(json):
-        from services.cli.progress import Bars
+        from services.cli.terminal.progress import Bars
         from shared.pipeline import commands
         from shared.pipeline.licences import require
         from shared.settings.models import load_settings
@@ -117,7 +117,7 @@ def redub(
 ) -> None:
     """Give one line another text and redo what depends on it, nothing else."""
     with reported(json):
-        from services.cli.progress import Bars
+        from services.cli.terminal.progress import Bars
         from shared.pipeline import commands
 
         with Bars(errors, quiet=json) as bars:
@@ -169,7 +169,7 @@ def inspect(
 ) -> None:
     """Show what a video holds, as the pipeline will see it."""
     with reported(json):
-        from services.cli.tables import probe_table
+        from services.cli.terminal.tables import probe_table
         from services.ingest.inspect import inspect as look
         from shared.settings.models import load_settings
 
@@ -188,7 +188,7 @@ def engines(
 ) -> None:
     """List the engines of every stage with their licences, or check those that the settings name."""
     with reported(json):
-        from services.cli import tables
+        from services.cli.terminal import tables
 
         if not check:
             rows = tables.engine_rows()
@@ -207,7 +207,7 @@ def engines(
 def models_list(json: Json = False) -> None:
     """List known models: licence, size, whether they are here."""
     with reported(json):
-        from services.cli.tables import model_rows, model_table
+        from services.cli.terminal.tables import model_rows, model_table
         from shared.weights import catalog
 
         rows = model_rows(catalog())
@@ -222,7 +222,7 @@ def models_pull(
 ) -> None:
     """Fetch and verify weights. What is here and fits is kept."""
     with reported(json):
-        from services.cli.tables import pull_with_bars
+        from services.cli.terminal.tables import pull_with_bars
 
         pulled = pull_with_bars(names or None, profile, quiet=json)
         say_json({"pulled": pulled}) if json else console.print(f"{len(pulled)} models are here and verified")

@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 from services.api.app import create_app
 from services.api.auth.keys import create_key
 from services.api.server import create_server
-from services.cli.listening import listen
 from services.cli.main import app
+from services.cli.serve.listen_address import listen
 from shared.core.store import Store
 from shared.queue import migrate
 from shared.queue.database import Database, locked_job, tell

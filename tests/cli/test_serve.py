@@ -15,8 +15,8 @@ import httpx2
 import psutil
 import pytest
 
-from services.cli.listening import address, keys_required, listen
-from services.cli.machine import Machine, engine_processes, media_processes, this_machine
+from services.cli.serve.listen_address import address, keys_required, listen
+from services.cli.serve.machine import Machine, engine_processes, media_processes, this_machine
 from shared.core.errors import UsageError
 from shared.queue.service_settings import ServiceSettings
 from tests.cli.conftest import counterdub, said

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from services.cli import remote, sending
-from services.cli.fetching import fetch_all, target
-from services.cli.remote import Server
-from services.cli.sending import Order, submit
-from services.cli.watching import Watch, follow, messages
+from services.cli.client import remote, upload
+from services.cli.client.download import fetch_all, target
+from services.cli.client.follow import Watch, follow, messages
+from services.cli.client.remote import Server
+from services.cli.client.upload import Order, submit
 from shared.core.errors import CounterdubError, StorageError
 from shared.pipeline.events import RunEvent
 from tests.cli.conftest import Installation, counterdub, said, soon
@@ -31,7 +31,7 @@ def video(tmp_path: Path) -> Path:
 @pytest.fixture
 def large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A video that is uploaded in parts."""
-    monkeypatch.setattr(sending, "SMALL_BYTES", 2**20)
+    monkeypatch.setattr(upload, "SMALL_BYTES", 2**20)
     path = tmp_path / "large.mp4"
     path.write_bytes(os.urandom(LARGE))
     return path
@@ -246,7 +246,7 @@ def test_ctrl_c_leaves_the_job_running(server: Installation, video: Path, monkey
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("services.cli.watching.follow", interrupted)
+    monkeypatch.setattr("services.cli.client.follow.follow", interrupted)
     result = counterdub("submit", "--job", job, "--wait", "--url", server.url)
     assert result.exit_code == 130
     assert f"--job {job} --wait" in result.stderr

@@ -16,7 +16,7 @@ import pytest
 PROGRAM = """
 import logging, sys
 from pathlib import Path
-from services.cli.supervisor import Child, Supervisor
+from services.cli.serve.supervisor import Child, Supervisor
 logging.basicConfig(level="INFO", format="%(message)s")
 folder = Path(sys.argv[1])
 def child(name, code, **more):

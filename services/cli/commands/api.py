@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.cli.extras import with_extra
+from services.cli.terminal.extras import with_extra
 
 
 def api(
@@ -19,7 +19,7 @@ def api(
     with with_extra("api", False):
         from services.api.app import create_app
         from services.api.server import create_server
-        from services.cli.listening import keys_required, listen
+        from services.cli.serve.listen_address import keys_required, listen
         from shared.observability.logging import set_up_logging
         from shared.observability.tracing import set_up_tracing
         from shared.queue import migrate

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from services.cli.remote import Patience, Server, path_of, raise_problem
+from services.cli.client.remote import Patience, Server, path_of, raise_problem
 from shared.core.errors import StorageError
 from shared.core.storage_errors import storage_errors
 from shared.core.store import file_digest

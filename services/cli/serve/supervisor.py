@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from services.cli.processes import adopt_orphans, end_with_parent, kill_orphans
+from services.cli.serve.processes import adopt_orphans, end_with_parent, kill_orphans
 from shared.core.errors import EngineError
 
 log = logging.getLogger(__name__)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.extras import with_extra
-from services.cli.output import console, say_json
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import console, say_json
 
 if TYPE_CHECKING:
-    from services.cli.supervisor import Child
+    from services.cli.serve.supervisor import Child
     from shared.queue.service_settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -44,8 +44,8 @@ def serve(
     Ctrl-C stops in order: running tasks are finished or given back. A second one stops at once. Finished work is kept.
     """
     with with_extra("serve", json):
-        from services.cli.machine import engine_processes, media_processes, this_machine
-        from services.cli.supervisor import Supervisor
+        from services.cli.serve.machine import engine_processes, media_processes, this_machine
+        from services.cli.serve.supervisor import Supervisor
         from shared.observability.logging import set_up_logging
         from shared.queue import migrate
         from shared.queue.service_settings import ServiceSettings
@@ -87,8 +87,8 @@ def layout(
     settings: ServiceSettings,
 ) -> list[Child]:
     """Which processes there are."""
-    from services.cli.broker import embedded_broker
-    from services.cli.supervisor import Child
+    from services.cli.serve.broker import embedded_broker
+    from services.cli.serve.supervisor import Child
 
     children = []
     if "COUNTERDUB_BROKER_URL" not in os.environ:
@@ -144,7 +144,7 @@ def listening_on(
     host: str, port: int, settings: ServiceSettings
 ) -> Iterator[tuple[socket.socket, str, dict[str, str]]]:
     """The API's socket, its URL, and what the API is told about keys. Open before anything is started."""
-    from services.cli.listening import address, keys_required, listen
+    from services.cli.serve.listen_address import address, keys_required, listen
 
     env = {"COUNTERDUB_REQUIRE_KEYS": str(keys_required(host, settings)).lower()}
     with listen(host, port) as listening:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.extras import with_extra
-from services.cli.output import console, errors, say_json
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import console, errors, say_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from services.cli.remote import Server
-    from services.cli.sending import Order
+    from services.cli.client.remote import Server
+    from services.cli.client.upload import Order
 
 
 def submit(
@@ -40,7 +40,7 @@ def submit(
     Exit codes as for `dub`: 0 done, 1 some titles or languages failed, 2 bad usage, 3 failed, 130 interrupted.
     """
     with with_extra("client", json):
-        from services.cli.remote import Server
+        from services.cli.client.remote import Server
         from shared.core.errors import UsageError
 
         if (job is None) == (not inputs):
@@ -63,7 +63,7 @@ def made_order(
     inputs: list[str], lang: list[str], profile: str, set_: list[str], transcript: Path | None, name: str
 ) -> Order:
     """What the options ask for, as far as it can be checked here."""
-    from services.cli.sending import Order
+    from services.cli.client.upload import Order
     from shared.core.errors import InputError, UsageError
     from shared.pipeline.title_names import find_videos
     from shared.settings.models import merge, parse_override
@@ -85,7 +85,7 @@ def made_order(
 
 
 def send(server: Server, order: Order, quiet: bool) -> dict[str, Any]:
-    from services.cli.sending import submit as send_order
+    from services.cli.client.upload import submit as send_order
 
     with byte_bars(quiet) as progress:
         bars: dict[str, Any] = {}
@@ -100,9 +100,9 @@ def send(server: Server, order: Order, quiet: bool) -> dict[str, Any]:
 
 def finish(server: Server, job_id: str, out: Path | None, as_json: bool) -> int:
     """Wait for the job's end, fetch its files if they are wanted, print what became of it; returns the exit code."""
-    from services.cli.fetching import fetch_all
-    from services.cli.progress import Bars
-    from services.cli.watching import Watch, follow
+    from services.cli.client.download import fetch_all
+    from services.cli.client.follow import Watch, follow
+    from services.cli.terminal.progress import Bars
 
     with Bars(errors, quiet=as_json) as bars:
         watch = Watch(bars)

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from services.cli.extras import with_extra
-from services.cli.output import console, errors, say_json
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import console, errors, say_json
 
 
 def reproduce(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.cli.output import reported
+from services.cli.terminal.output import reported
 from shared.core.errors import EngineError
 
 
 @contextmanager
 def with_extra(extra: str, as_json: bool) -> Iterator[None]:
-    """As :func:`services.cli.output.reported`; a package that is not installed is an error like others.
+    """As :func:`services.cli.terminal.output.reported`; a package that is not installed is an error like others.
 
     Args:
         extra: What to install, as in ``counterdub[serve]``.

@@ -9,7 +9,7 @@ import secrets
 import socket
 from pathlib import Path
 
-from services.cli.supervisor import Child
+from services.cli.serve.supervisor import Child
 from shared.core.errors import EngineError
 
 SETTINGS = """\

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from services.cli.remote import Patience, Server, path_of, raise_problem
+from services.cli.client.remote import Patience, Server, path_of, raise_problem
 from shared.core.errors import InputError, UsageError
 
 SMALL_BYTES = 32 * 2**20

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.extras import with_extra
-from services.cli.output import console, errors, say_json
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import console, errors, say_json
 
 if TYPE_CHECKING:
     from trainer.running.loop import Listener

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.db import Data, Json, opened
-from services.cli.extras import with_extra
-from services.cli.output import console, say_json
+from services.cli.commands.db import Data, Json, opened
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import console, say_json
 
 app = typer.Typer(help="Create, list and revoke the API keys of a server, on its machine.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.output import FAILED, SOME_REJECTED, console, errors, reported, say_json
+from services.cli.terminal.output import FAILED, SOME_REJECTED, console, errors, reported, say_json
 from shared.core.errors import UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.table import Table
 
-from services.cli.output import errors
+from services.cli.terminal.output import errors
 from shared.core.errors import EngineError
 from shared.engines.protocols import KINDS, EngineOptions, engine_class, registered
 from shared.weights import Entry, WeightFolder, names, pull

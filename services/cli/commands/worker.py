@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.extras import with_extra
-from services.cli.output import FAILED
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import FAILED
 
 
 def worker(

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from services.cli.output import DONE, FAILED, INTERRUPTED, SOME_REJECTED
-from services.cli.remote import Patience, Server, raise_problem
+from services.cli.client.remote import Patience, Server, raise_problem
+from services.cli.terminal.output import DONE, FAILED, INTERRUPTED, SOME_REJECTED
 from shared.pipeline.events import Listener, RunEvent
 
 ENDS = {"job_done": "done", "job_failed": "failed", "job_cancelled": "cancelled"}

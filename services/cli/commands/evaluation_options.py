@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from services.cli.output import console, errors, say_json
+from services.cli.terminal.output import console, errors, say_json
 
 if TYPE_CHECKING:
     from trainer.evaluation.hear_run import Listener

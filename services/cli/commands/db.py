@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.extras import with_extra
-from services.cli.output import console, say_json
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import console, say_json
 
 if TYPE_CHECKING:
     from shared.queue.database import Database

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from services.cli.listening import is_loopback
+from services.cli.serve.listen_address import is_loopback
 from shared.core.errors import CounterdubError, StorageError, UsageError
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.extras import with_extra
-from services.cli.output import DONE, FAILED, SOME_REJECTED, console, errors, say_json
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import DONE, FAILED, SOME_REJECTED, console, errors, say_json
 
 if TYPE_CHECKING:
     from shared.core.errors import CounterdubError

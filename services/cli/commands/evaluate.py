@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.evaluating import bar, encoders, named, tell, torch_device
-from services.cli.extras import with_extra
-from services.cli.output import console, say_json
+from services.cli.commands.evaluation_options import bar, encoders, named, tell, torch_device
+from services.cli.terminal.extras import with_extra
+from services.cli.terminal.output import console, say_json
 
 app = typer.Typer(help="Evaluate checkpoints and compare the results.", no_args_is_help=True)
 
@@ -268,7 +268,7 @@ def table(
 ) -> None:
     """Compare results: means, differences with 95 % intervals, the paper's figures."""
     with with_extra("trainer", json):
-        from services.cli.comparing import evaluation_tables
+        from services.cli.terminal.comparison import evaluation_tables
         from trainer.evaluation.page import page
         from trainer.evaluation.results import read_all
         from trainer.evaluation.table import tabulate, to_dict

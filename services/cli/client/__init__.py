@@ -1,0 +1,1 @@
+"""A client of a Counterdub server: send, follow, fetch."""

@@ -1,0 +1,1 @@
+"""What keeps the services running on one machine."""
