@@ -17,10 +17,10 @@ from trainer.frontend.mel import MelFrontEnd, samples_of
 from trainer.frontend.picture import picture
 from trainer.model import Model
 from trainer.recipe import Recipe, recipe_from
-from trainer.running import checkpoints
-from trainer.running.processes import found
 from trainer.towers import Tower
 from trainer.towers.published import load_published
+from trainer.training import checkpoints
+from trainer.training.processes import found
 
 if TYPE_CHECKING:
     import pyarrow as pa

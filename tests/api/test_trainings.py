@@ -102,7 +102,7 @@ def test_jobs_must_have_pairs(api: Api, client: TestClient) -> None:
 
 
 def test_what_a_request_may_set_reaches_the_recipe_unchanged() -> None:
-    from trainer.queue import orders
+    from trainer.service import recipe_orders
 
     wanted = {
         "data.primary": 'a"b\\c\U0001f600ü\n\x7f=[x]',
@@ -110,8 +110,8 @@ def test_what_a_request_may_set_reaches_the_recipe_unchanged() -> None:
         "optimiser.betas": [0.8, 0.9],
         "running.precision": "fp32",
     }
-    tables = orders.checked("tiny-en", {**wanted, "model": {"head.shared": False}})
-    made = recipe.load_recipe("tiny-en", orders.arguments(tables))
+    tables = recipe_orders.checked("tiny-en", {**wanted, "model": {"head.shared": False}})
+    made = recipe.load_recipe("tiny-en", recipe_orders.arguments(tables))
     assert made.data.primary == wanted["data.primary"]
     assert (made.optimiser.rate, made.optimiser.betas, made.model.head.shared) == (1e-5, (0.8, 0.9), False)
 

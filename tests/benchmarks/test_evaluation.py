@@ -19,7 +19,7 @@ import soundfile as sf
 from trainer.evaluation.baselines import encoder_of
 from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import AudioEncoder, embed_files, read_wave, scenes
-from trainer.evaluation.significance import DRAWS, compare, from_counts, from_predictions
+from trainer.evaluation.results.significance import DRAWS, compare, from_counts, from_predictions
 
 pytestmark = pytest.mark.bench
 

@@ -28,11 +28,11 @@ import torch
 from shared.media.aac import AacEncoder
 from shared.media.opening import as_float
 from tests.conftest import ROOT
+from trainer.data.batches import Batches, Plan
+from trainer.data.feed import ShardFeed, make_feed
+from trainer.data.picture import Window, decode_windows
+from trainer.data.sampler import epoch_order
 from trainer.frontend.windows import uniform
-from trainer.loading.batches import Batches, Plan
-from trainer.loading.feed import ShardFeed, make_feed
-from trainer.loading.picture import Window, decode_windows
-from trainer.loading.sampler import epoch_order
 from trainer.recipe import Recipe, recipe_from
 from trainer.shards import encoding
 from trainer.shards.dubs import plan_dubs

@@ -31,7 +31,7 @@ CROWDED = {
     "services/transcription": 22,
     "shared": 23,
     "shared/queue": 22,
-    "trainer/cinema": 17,
+    "trainer/reproduce": 17,
     "trainer/evaluation": 23,
 }
 

@@ -36,7 +36,7 @@ MADE_ON_THE_SPOT = {
     "shared/core/spoken_form.py": "units, months, currencies, abbreviations",
     "services/translation/ranking.py": "before + re.escape(term) + after",
     "services/translation/sentences.py": "pattern",
-    "trainer/evaluation/listings.py": "film of a published list",
+    "trainer/evaluation/probes/listings.py": "film of a published list",
 }
 """Files with a pattern that is known only where it is used → which one. Whoever adds one looks at it here."""
 

@@ -174,7 +174,7 @@ def install() -> None:
 
 def stand_in() -> None:
     """A training that learns nothing, in no time."""
-    from trainer.queue import commands
+    from trainer.service import commands
 
     def shards(folders: Any) -> list[str]:
         return [*commands.python("tests.services.stand_in"), "shards", folders.pairs.name, "--to", folders.shards.name]

@@ -13,7 +13,7 @@ from trainer.evaluation.embedding import AudioEncoder
 from trainer.frontend.mel import MelFrontEnd
 from trainer.model import Model
 from trainer.recipe import AudioSettings, Recipe, load_recipe
-from trainer.running.processes import found
+from trainer.training.processes import found
 
 MEL_STATISTICS = "mel-statistics"
 RANDOM = "random:"

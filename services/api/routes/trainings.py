@@ -31,7 +31,7 @@ from shared.queue.tables import Job, StageRun
 from shared.queue.training_notes import CHECKPOINT
 from shared.queue.training_tables import Training
 from trainer import recipe
-from trainer.queue import orders
+from trainer.service import recipe_orders
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["trainings"])
@@ -149,7 +149,7 @@ def checked(here: Services, caller: Caller, new: NewTraining) -> trainings.Order
         clean(new.set)
     except (ValueError, RecursionError) as error:
         raise Refused(422, "bad_request", "The settings hold what is no text or no finite number.") from error
-    tables = orders.checked(new.recipe, new.set)
+    tables = recipe_orders.checked(new.recipe, new.set)
     wanted = None
     if new.when is not None:
         languages = list(dict.fromkeys(codes.code(language) for language in new.when.languages))

@@ -28,7 +28,7 @@ from shared.queue.service_settings import ServiceSettings
 from shared.settings.models import LimitSettings, Settings, settings_from
 from shared.settings.rules import check_caller
 from shared.settings.setting_rules import RULES
-from trainer.queue import orders
+from trainer.service import recipe_orders
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -119,7 +119,7 @@ def check(wish: Wish) -> Submission:
     languages = list(dict.fromkeys(codes.code(language) for language in wish.languages))
     settings = checked_settings(wish.profile, wish.settings)
     if wish.then_train is not None:
-        orders.known(wish.then_train)
+        recipe_orders.known(wish.then_train)
     return Submission(wish, languages, settings)
 
 

@@ -46,10 +46,10 @@ def hear(
 ) -> None:
     """Run HEAR 2021 tasks by HEAR's own protocol; each clip is embedded once, whatever number of tasks it is in."""
     with with_extra("trainer", json):
-        from trainer.evaluation import results
         from trainer.evaluation.cache import EmbeddingCache
-        from trainer.evaluation.hear_run import evaluate
-        from trainer.evaluation.tasks import read_task
+        from trainer.evaluation.hear.protocol import evaluate
+        from trainer.evaluation.hear.tasks import read_task
+        from trainer.evaluation.results import records
 
         read = [read_task(folder) for folder in tasks]
         written = []
@@ -68,7 +68,7 @@ def hear(
                         device=torch_device(device),
                         listener=named(listener, f"{label} {task.name}"),
                     )
-                    written.append(results.write(result, out, predictions))
+                    written.append(records.write(result, out, predictions))
         tell(written, json)
 
 
@@ -92,11 +92,11 @@ def probe(
     with with_extra("trainer", json):
         from shared.core.errors import UsageError
         from trainer.encoder import Encoder
-        from trainer.evaluation import results
         from trainer.evaluation.cache import EmbeddingCache
-        from trainer.evaluation.listings import LISTINGS, LVU_TASKS, lvu
-        from trainer.evaluation.probe import GRID, LINEAR, PAPER
-        from trainer.evaluation.probe_run import evaluate
+        from trainer.evaluation.probes.listings import LISTINGS, LVU_TASKS, lvu
+        from trainer.evaluation.probes.probe import GRID, LINEAR, PAPER
+        from trainer.evaluation.probes.protocol import evaluate
+        from trainer.evaluation.results import records
 
         if layout not in {*LISTINGS, "lvu"} or streams not in {"video", "audio", "both"}:
             raise UsageError(f"There is no layout “{layout}” or no streams “{streams}”.", code="bad_setting")
@@ -123,7 +123,7 @@ def probe(
                         device=torch_device(device),
                         progress=partial(listener, f"{label} {listing.name}"),
                     )
-                    written.append(results.write(result, out))
+                    written.append(records.write(result, out))
         tell(written, json)
 
 
@@ -143,11 +143,11 @@ def long(
 ) -> None:
     """Run scene tasks by HARES' schedule: Adam 2e-4, 400k steps, warm-up, cosine, batch 64."""
     with with_extra("trainer", json):
-        from trainer.evaluation import results
         from trainer.evaluation.cache import EmbeddingCache
-        from trainer.evaluation.probe import HARES, Shape
-        from trainer.evaluation.probe_run import evaluate_long
-        from trainer.evaluation.tasks import read_task
+        from trainer.evaluation.hear.tasks import read_task
+        from trainer.evaluation.probes.probe import HARES, Shape
+        from trainer.evaluation.probes.protocol import evaluate_long
+        from trainer.evaluation.results import records
 
         read, written = [read_task(folder) for folder in tasks], []
         schedule = HARES._replace(steps=steps, warmup=min(HARES.warmup, steps // 80))
@@ -166,7 +166,7 @@ def long(
                         device=torch_device(device),
                         listener=named(listener, f"{label} {one.name}"),
                     )
-                    written.append(results.write(result, out))
+                    written.append(records.write(result, out))
         tell(written, json)
 
 
@@ -189,9 +189,9 @@ def invariance(
     with with_extra("trainer", json):
         from shared.core.errors import UsageError
         from trainer.encoder import Encoder
-        from trainer.evaluation import results
         from trainer.evaluation.cache import EmbeddingCache
-        from trainer.evaluation.invariance_run import evaluate
+        from trainer.evaluation.invariance.protocol import evaluate
+        from trainer.evaluation.results import records
 
         written = []
         chosen = encoders(checkpoint, seed, device)
@@ -209,7 +209,7 @@ def invariance(
                     seed=seed,
                     progress=partial(listener, label),
                 )
-                written.append(results.write(result, out))
+                written.append(records.write(result, out))
         tell(written, json, every=True)
 
 
@@ -224,7 +224,7 @@ def layout(
     """Lay a data set out as a HEAR task: ESC-10 or ESC-50, spoken digits, a folder a class."""
     with with_extra("trainer", json):
         from shared.core.errors import UsageError
-        from trainer.evaluation.layouts import LAYOUTS, lay_out
+        from trainer.evaluation.hear.layouts import LAYOUTS, lay_out
 
         if kind not in LAYOUTS:
             raise UsageError(f"There is no layout “{kind}” (known: {', '.join(LAYOUTS)}).", code="bad_setting")
@@ -245,7 +245,7 @@ def tasks_command(json: Json = False) -> None:
     with with_extra("trainer", json):
         from rich.table import Table
 
-        from trainer.evaluation.table import catalogue
+        from trainer.evaluation.results.table import catalogue
 
         known = catalogue()
         if json:
@@ -269,9 +269,9 @@ def table(
     """Compare results: means, differences with 95 % intervals, the paper's figures."""
     with with_extra("trainer", json):
         from services.cli.terminal.comparison import evaluation_tables
-        from trainer.evaluation.page import page
-        from trainer.evaluation.results import read_all
-        from trainer.evaluation.table import tabulate, to_dict
+        from trainer.evaluation.results.page import page
+        from trainer.evaluation.results.records import read_all
+        from trainer.evaluation.results.table import tabulate, to_dict
 
         compared = tabulate(read_all(runs), reference, every_metric, draws)
         if html is not None:

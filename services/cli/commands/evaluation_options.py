@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from services.cli.terminal.output import console, errors, say_json
 
 if TYPE_CHECKING:
-    from trainer.evaluation.hear_run import Listener
+    from trainer.evaluation.hear.protocol import Listener
 
 
 def encoders(names: list[str], seed: int, device: str) -> Iterator[tuple[str, Any]]:
@@ -36,14 +36,14 @@ def label_of(place: str, encoder: Any) -> str:
 
 
 def torch_device(device: str) -> str:
-    from trainer.running.processes import found
+    from trainer.training.processes import found
 
     return str(found(device, 0))
 
 
 def tell(written: list[Path], as_json: bool, every: bool = False) -> None:
     """Show what was written: the main metric, or every one."""
-    from trainer.evaluation.results import read
+    from trainer.evaluation.results.records import read
 
     found = [{**read(path), "path": str(path)} for path in written]
     if as_json:

@@ -31,9 +31,9 @@ def reproduce(
     What was made is kept: the same command again makes only what is missing or changed.
     """
     with with_extra("trainer,dubbing,separation,espeak", json):
-        from trainer.cinema.reproduce import run
-        from trainer.cinema.scale import FULL, SMOKE
-        from trainer.cinema.summary import summarise
+        from trainer.reproduce.comparison import run
+        from trainer.reproduce.scale import FULL, SMOKE
+        from trainer.reproduce.summary import summarise
 
         scale = SMOKE if smoke else FULL
         if steps is not None:

@@ -14,7 +14,7 @@ from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, errors, say_json
 
 if TYPE_CHECKING:
-    from trainer.running.loop import Listener
+    from trainer.training.loop import Listener
 
 
 def train(
@@ -45,7 +45,7 @@ def train(
             raise UsageError("Say what to train: counterdub train RECIPE --data DIR --out RUN.", code="no_input")
         loaded = load_recipe(recipe, set_)
 
-        from trainer.running.loop import train as run
+        from trainer.training.loop import train as run
 
         with bar(quiet=json or not first) as listener:
             summary = run(loaded, data, out, fresh=fresh, listener=listener)

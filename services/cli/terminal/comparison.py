@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from trainer.evaluation.table import Cell, Row
-    from trainer.evaluation.table import Table as Comparison
+    from trainer.evaluation.results.table import Cell, Row
+    from trainer.evaluation.results.table import Table as Comparison
 
 
 def evaluation_tables(compared: Comparison) -> list[Table]:

@@ -240,7 +240,7 @@ def test_a_training_over_its_time_is_ended_with_its_child(rig: Rig) -> None:
 def test_the_worker_that_trains_loads_no_torch() -> None:
     code = (
         "import sys; from shared.queue.worker.task_execution import trainer; trainer()\n"
-        "import trainer.queue.gathering\n"
+        "import trainer.service.pair_collection\n"
         "import services.api.app; print(sorted({'torch', 'av', 'pyarrow'} & set(sys.modules)))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -279,7 +279,7 @@ def test_a_real_training_goes_on_after_its_worker_was_killed(rig: Rig) -> None:
     assert losses(rig, disturbed) == losses(rig, quiet)
     assert len(losses(rig, quiet)) == 16
     checkpoint = files(rig, quiet)["checkpoint.pt"]
-    from trainer.running.checkpoints import load
+    from trainer.training.checkpoints import load
 
     assert load(checkpoint)["step"] == 16
     assert str(rig.folder) not in files(rig, quiet)["recipe.toml"].read_text()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.cinema.jobs import front_end
-from trainer.cinema.scale import SAMPLE_RATE, SMOKE, World
-from trainer.cinema.sounds import Clips
-from trainer.cinema.speech import SLOTS, VOICES, Bank
-from trainer.cinema.words import LANGUAGES
-from trainer.cinema.world import make_world
+from trainer.reproduce.processes import front_end
+from trainer.reproduce.scale import SAMPLE_RATE, SMOKE, World
+from trainer.reproduce.sounds import Clips
+from trainer.reproduce.speech import SLOTS, VOICES, Bank
+from trainer.reproduce.words import LANGUAGES
+from trainer.reproduce.world import make_world
 
 SCALE = SMOKE._replace(titles=9, shots=8, probe_titles=6, test_titles=4, separator="none", steps=4)
 WORLD = World(1, 5)

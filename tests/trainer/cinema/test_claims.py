@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.cinema.claims import CLAIMS, difference, holm, judged
-from trainer.cinema.probes import METRICS
-from trainer.cinema.variants import RECIPES
+from trainer.reproduce.claims import CLAIMS, difference, holm, judged
+from trainer.reproduce.probes import METRICS
+from trainer.reproduce.variants import RECIPES
 
 
 def column(right: float, seed: int, folds: int = 5, spread: float = 0.0):

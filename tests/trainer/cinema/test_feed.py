@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from shared.core.errors import CounterdubError
-from trainer.cinema.feed import GAIN_DB, make_feed
-from trainer.cinema.scale import FULL
-from trainer.cinema.variants import MAIN, RECIPES, trainings
 from trainer.recipe import load_recipe
-from trainer.running.loop import train
+from trainer.reproduce.feed import GAIN_DB, make_feed
+from trainer.reproduce.scale import FULL
+from trainer.reproduce.variants import MAIN, RECIPES, trainings
+from trainer.training.loop import train
 
 EVERY = {one.label: one for one in trainings(FULL) if one.group == MAIN}
 

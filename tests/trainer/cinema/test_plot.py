@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from tests.trainer.cinema.made import SCALE, WORLD, bank, clips
-from trainer.cinema.jobs import front_end
-from trainer.cinema.pictures import draw, fit_looks, latent
-from trainer.cinema.plot import draw_shots
-from trainer.cinema.scale import LANGUAGE_OF, SHOT_SECONDS
-from trainer.cinema.speech import SLOTS, VOICES
-from trainer.cinema.words import LANGUAGES, OBJECTS, PLACES, SUBJECTS, sentence
-from trainer.cinema.world import frames_of, looks_of, opening_of, sounds_of
+from trainer.reproduce.pictures import draw, fit_looks, latent
+from trainer.reproduce.plot import draw_shots
+from trainer.reproduce.processes import front_end
+from trainer.reproduce.scale import LANGUAGE_OF, SHOT_SECONDS
+from trainer.reproduce.speech import SLOTS, VOICES
+from trainer.reproduce.words import LANGUAGES, OBJECTS, PLACES, SUBJECTS, sentence
+from trainer.reproduce.world import frames_of, looks_of, opening_of, sounds_of
 
 BANK, CLIPS = bank(), clips()
 TRAINED = np.flatnonzero(CLIPS.fold != WORLD.fold)

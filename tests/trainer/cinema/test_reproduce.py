@@ -13,16 +13,16 @@ from typer.testing import CliRunner
 from services.cli.main import app
 from shared.core.errors import CounterdubError
 from tests.conftest import ROOT
-from trainer.cinema.claims import CLAIMS
-from trainer.cinema.espeak_voice import VARIANTS
-from trainer.cinema.jobs import SPEECH, Speak
-from trainer.cinema.kept import key_of, made
-from trainer.cinema.probes import METRICS
-from trainer.cinema.reproduce import alone, everyone, run
-from trainer.cinema.scale import SMOKE
-from trainer.cinema.speech import SLOTS, open_bank
-from trainer.cinema.summary import summarise
-from trainer.cinema.variants import BASELINES, MAIN
+from trainer.reproduce.cache import key_of, made
+from trainer.reproduce.claims import CLAIMS
+from trainer.reproduce.comparison import alone, everyone, run
+from trainer.reproduce.espeak_voice import VARIANTS
+from trainer.reproduce.probes import METRICS
+from trainer.reproduce.processes import SPEECH, Speak
+from trainer.reproduce.scale import SMOKE
+from trainer.reproduce.speech import SLOTS, open_bank
+from trainer.reproduce.summary import summarise
+from trainer.reproduce.variants import BASELINES, MAIN
 
 SMALLEST = SMOKE._replace(titles=8, shots=8, probe_titles=6, test_titles=4, sentences=3, steps=6)
 

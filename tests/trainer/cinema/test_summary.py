@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.trainer.cinema.test_claims import column
-from trainer.cinema.claims import CLAIMS
-from trainer.cinema.probes import METRICS
-from trainer.cinema.reproduce import Outcome
-from trainer.cinema.scale import FULL
-from trainer.cinema.summary import summarise
-from trainer.cinema.variants import BASELINES, MAIN, RECIPES, trainings
-from trainer.evaluation.results import read_all
+from trainer.evaluation.results.records import read_all
+from trainer.reproduce.claims import CLAIMS
+from trainer.reproduce.comparison import Outcome
+from trainer.reproduce.probes import METRICS
+from trainer.reproduce.scale import FULL
+from trainer.reproduce.summary import summarise
+from trainer.reproduce.variants import BASELINES, MAIN, RECIPES, trainings
 
 BETTER = {"EFJ": 0.62, "AUD": 0.4}
 

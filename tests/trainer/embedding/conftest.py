@@ -10,7 +10,7 @@ import torch
 from trainer.encoder import Encoder, load_encoder
 from trainer.model import Model
 from trainer.recipe import load_recipe
-from trainer.running import checkpoints
+from trainer.training import checkpoints
 
 
 def write(

@@ -10,8 +10,8 @@ import pytest
 import soundfile as sf
 
 from trainer.evaluation.baselines import MelStatistics
-from trainer.evaluation.layouts import lay_out
-from trainer.evaluation.tasks import Task, read_task
+from trainer.evaluation.hear.layouts import lay_out
+from trainer.evaluation.hear.tasks import Task, read_task
 
 SMALL = {"hidden_layers": [1], "hidden_dim": [128], "lr": [1e-3], "initialization": ["xavier_uniform_"]}
 """A grid of one point, for tests of the protocol rather than of the best figure."""

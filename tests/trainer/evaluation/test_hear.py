@@ -14,13 +14,13 @@ from sklearn.preprocessing import StandardScaler
 
 from shared.core.errors import CounterdubError
 from tests.trainer.evaluation.conftest import SMALL, Counting, write_hear_task
-from trainer.evaluation import results
 from trainer.evaluation.baselines import MelStatistics, encoder_of
 from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import embed_files
-from trainer.evaluation.hear_run import embed, evaluate, gather
-from trainer.evaluation.layouts import lay_out
-from trainer.evaluation.tasks import Task, folds_of, leaks, read_task
+from trainer.evaluation.hear.layouts import lay_out
+from trainer.evaluation.hear.protocol import embed, evaluate, gather
+from trainer.evaluation.hear.tasks import Task, folds_of, leaks, read_task
+from trainer.evaluation.results import records
 
 
 def by_scikit_learn(task: Task, cache: EmbeddingCache) -> float:
@@ -125,7 +125,7 @@ def test_scene_task_with_every_score(tones: Path) -> None:
     assert predictions["predictions"].shape == (48, 2)
     assert ("embed", 48, 48) in told and ("folds", 3, 3) in told
     statistics = result["statistics"]["top1_acc"]
-    assert statistics["kind"] == results.RATIO
+    assert statistics["kind"] == records.RATIO
     assert np.sum(statistics["counts"], axis=0).tolist() == [48, 48]
 
 
@@ -153,7 +153,7 @@ def test_multilabel_scenes(tmp_path: Path) -> None:
     with EmbeddingCache() as cache:
         result, predictions = evaluate(task, MelStatistics(), cache, label="mel", grid_points=1)
     assert result["metrics"]["mAP"]["value"] > 0.9 and result["metrics"]["aucroc"]["value"] > 0.9
-    assert result["primary"] == "mAP" and result["statistics"]["mAP"]["kind"] == results.RANKED
+    assert result["primary"] == "mAP" and result["statistics"]["mAP"]["kind"] == records.RANKED
     assert sorted(predictions["targets"].sum(1).tolist()) == [0] * 3 + [1] * 6 + [2] * 3
 
 

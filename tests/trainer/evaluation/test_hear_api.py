@@ -16,8 +16,8 @@ from trainer.evaluation import hear
 from trainer.evaluation.baselines import MelStatistics, encoder_of
 from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import moments, scenes
-from trainer.evaluation.hear_run import evaluate
-from trainer.evaluation.tasks import read_task
+from trainer.evaluation.hear.protocol import evaluate
+from trainer.evaluation.hear.tasks import read_task
 
 
 def test_batches_do_not_change_embeddings() -> None:

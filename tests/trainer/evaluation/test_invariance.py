@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.trainer.material import make_shards
-from trainer.evaluation import results
 from trainer.evaluation.baselines import random_encoder
 from trainer.evaluation.cache import EmbeddingCache
-from trainer.evaluation.invariance import agreement, kept, retrieval, tell_apart
-from trainer.evaluation.invariance_run import evaluate
+from trainer.evaluation.invariance.measures import agreement, kept, retrieval, tell_apart
+from trainer.evaluation.invariance.protocol import evaluate
+from trainer.evaluation.results import records
 from trainer.recipe import load_recipe
 
 
@@ -103,7 +103,7 @@ def test_whole_on_shards(shards: Path, tmp_path: Path) -> None:
     assert values["shortcut/orig-control"] == 0.5, "orig and control of the material are the same"
     assert result["cost"]["embedded"] == 25 and again["cost"] | {"embedded": 0, "found": 25} == again["cost"]
     assert again["metrics"] == result["metrics"]
-    read = results.read(results.write(result, tmp_path))
+    read = records.read(records.write(result, tmp_path))
     assert read["metrics"]["own_rank/es"]["higher_is_better"] is False
     assert read["statistics"]["own_dub"]["sources"] == [f"title{n}" for n in range(5)]
 

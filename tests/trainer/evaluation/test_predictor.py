@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.core.errors import CounterdubError
-from trainer.evaluation.predictor import Point, batches, fit, points, predict
+from trainer.evaluation.hear.predictor import Point, batches, fit, points, predict
 
 
 def test_predictor_learns_and_stops() -> None:

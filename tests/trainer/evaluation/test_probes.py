@@ -10,10 +10,10 @@ import pytest
 from shared.core.errors import CounterdubError
 from trainer.evaluation.baselines import MelStatistics
 from trainer.evaluation.cache import EmbeddingCache
-from trainer.evaluation.listings import LVU_TASKS, classes, hmdb51, lvu, ucf101, vggsound
-from trainer.evaluation.probe import GRID, HARES, LINEAR, PAPER, Shape, factor, predict, train
-from trainer.evaluation.probe_run import evaluate_long
-from trainer.evaluation.tasks import read_task
+from trainer.evaluation.hear.tasks import read_task
+from trainer.evaluation.probes.listings import LVU_TASKS, classes, hmdb51, lvu, ucf101, vggsound
+from trainer.evaluation.probes.probe import GRID, HARES, LINEAR, PAPER, Shape, factor, predict, train
+from trainer.evaluation.probes.protocol import evaluate_long
 
 
 def touch(*files: Path) -> None:

@@ -13,10 +13,10 @@ from services.cli.main import app
 from shared.core.errors import CounterdubError
 from trainer.evaluation.baselines import random_encoder
 from trainer.evaluation.cache import EmbeddingCache
-from trainer.evaluation.clips import embed_clips, features
-from trainer.evaluation.listings import ucf101
-from trainer.evaluation.probe import GRID, LINEAR, PAPER
-from trainer.evaluation.probe_run import evaluate
+from trainer.evaluation.probes.clips import embed_clips, features
+from trainer.evaluation.probes.listings import ucf101
+from trainer.evaluation.probes.probe import GRID, LINEAR, PAPER
+from trainer.evaluation.probes.protocol import evaluate
 from trainer.recipe import load_recipe
 
 pytestmark = pytest.mark.slow

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from services.cli.main import app
 from shared.core.errors import CounterdubError
-from trainer.evaluation import results, table
-from trainer.evaluation.page import page
-from trainer.evaluation.significance import compare, from_counts, from_predictions
+from trainer.evaluation.results import records, table
+from trainer.evaluation.results.page import page
+from trainer.evaluation.results.significance import compare, from_counts, from_predictions
 
 SOURCES = [f"recording{n // 2}" for n in range(60)]
 
@@ -31,9 +31,9 @@ def result(label: str, right: np.ndarray, task: str = "esc50", seed: int = 0, **
         "data": {"hash": "d" * 64, "clips": len(right)},
         "settings": {},
         "seeds": {"predictor": seed},
-        "metrics": {"top1_acc": results.metric("top1_acc", [float(right.mean())])},
+        "metrics": {"top1_acc": records.metric("top1_acc", [float(right.mean())])},
         "primary": "top1_acc",
-        "statistics": {"top1_acc": results.statistics(results.RATIO, SOURCES, counts)},
+        "statistics": {"top1_acc": records.statistics(records.RATIO, SOURCES, counts)},
         "cost": {},
     } | other
 
@@ -44,15 +44,15 @@ def some(share: float, seed: int = 0) -> np.ndarray:
 
 def test_a_result_is_kept_whole_and_found_again(tmp_path: Path) -> None:
     predictions = {"predictions": np.zeros((4, 2)), "sources": np.array(["a", "a", "b", "b"])}
-    path = results.write(result("EN", some(0.5)), tmp_path / "runs", predictions)
+    path = records.write(result("EN", some(0.5)), tmp_path / "runs", predictions)
     kept = json.loads(path.read_text())
     assert kept["schema"] == 1 and set(kept["versions"]) >= {"counterdub", "python", "torch", "numpy"}
     assert {"checkpoint", "data", "settings", "seeds", "metrics"} <= set(kept)
     assert len(kept["statistics"]["top1_acc"]["sources"]) == 30
     assert (path.parent / kept["predictions"]).is_file()
-    assert results.write(result("EN", some(0.6)), tmp_path / "runs") == path, "the same run overwrites itself"
-    assert results.write(result("EN", some(0.6), seed=1), tmp_path / "runs") != path
-    assert len(results.read_all([tmp_path])) == 2
+    assert records.write(result("EN", some(0.6)), tmp_path / "runs") == path, "the same run overwrites itself"
+    assert records.write(result("EN", some(0.6), seed=1), tmp_path / "runs") != path
+    assert len(records.read_all([tmp_path])) == 2
     assert not list((tmp_path / "runs").glob("*.part"))
 
 
@@ -60,23 +60,23 @@ def test_a_result_is_kept_whole_and_found_again(tmp_path: Path) -> None:
 def test_what_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(CounterdubError) as caught:
-        results.read_all([tmp_path])
+        records.read_all([tmp_path])
     assert caught.value.code == "not_a_result"
     (tmp_path / "x.json").unlink()
     with pytest.raises(CounterdubError) as caught:
-        results.read_all([tmp_path])
+        records.read_all([tmp_path])
     assert caught.value.code == "no_results"
 
 
 def test_metrics_that_are_not_numbers_are_null() -> None:
-    assert results.metric("d_prime", [1.0, float("inf")]) == {
+    assert records.metric("d_prime", [1.0, float("inf")]) == {
         "value": None,
         "sd": None,
         "folds": [1.0, None],
         "higher_is_better": True,
     }
-    assert results.metric("segment_1s_er", [0.5])["higher_is_better"] is False
-    spread = results.metric("top1_acc", [0.4, 0.6])
+    assert records.metric("segment_1s_er", [0.5])["higher_is_better"] is False
+    spread = records.metric("top1_acc", [0.4, 0.6])
     assert (spread["value"], spread["sd"]) == (0.5, pytest.approx(np.std([0.4, 0.6], ddof=1)))
 
 
@@ -85,7 +85,7 @@ def test_interval_is_that_of_the_normal_theory() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.random(400) < 0.7, rng.random(400) < 0.6
     names = [f"{n:03d}" for n in range(400)]
-    two = [from_counts(results.RATIO, names, np.column_stack([right, np.ones(400)])) for right in (one, other)]
+    two = [from_counts(records.RATIO, names, np.column_stack([right, np.ones(400)])) for right in (one, other)]
     found = compare(*two, draws=8000)
     assert found is not None
     difference = one.astype(float) - other
@@ -101,12 +101,12 @@ def test_clips_of_one_recording_do_not_count_as_many() -> None:
     one, other = rng.random(40) < 0.8, rng.random(40) < 0.5
     again = 10
     alone = [
-        results.statistics(results.RATIO, [str(n) for n in range(40)], np.column_stack([r, r >= 0]))
+        records.statistics(records.RATIO, [str(n) for n in range(40)], np.column_stack([r, r >= 0]))
         for r in (one, other)
     ]
     many = [
-        results.statistics(
-            results.RATIO,
+        records.statistics(
+            records.RATIO,
             [str(n) for n in range(40) for _ in range(again)],
             np.repeat(np.column_stack([r, r >= 0]), again, 0),
         )
@@ -121,8 +121,8 @@ def test_clips_of_one_recording_do_not_count_as_many() -> None:
 
 
 def test_other_sources_are_not_compared() -> None:
-    one = from_counts(results.RATIO, ["a", "b"], np.ones((2, 2)))
-    assert compare(one, from_counts(results.RATIO, ["a", "c"], np.ones((2, 2)))) is None
+    one = from_counts(records.RATIO, ["a", "b"], np.ones((2, 2)))
+    assert compare(one, from_counts(records.RATIO, ["a", "c"], np.ones((2, 2)))) is None
     assert compare(one, one) == (0.0, 0.0, 0.0, 1.0, 2)
 
 
@@ -144,8 +144,8 @@ def test_table_pairs_what_belongs_together(tmp_path: Path) -> None:
     runs += [result("EFJ", some(0.9, seed + 5), seed=seed) for seed in (0, 1)]
     runs += [result("EN", some(0.5), task="own"), result("EFJ", some(0.5), task="own")]
     for run in runs:
-        results.write(run, tmp_path)
-    compared = table.tabulate(results.read_all([tmp_path]))
+        records.write(run, tmp_path)
+    compared = table.tabulate(records.read_all([tmp_path]))
     assert compared.reference == "EN" and [row.task for row in compared.rows] == ["esc50", "own"]
     cell = compared.rows[0].cells["EFJ"]
     values = [some(0.9, 5).mean(), some(0.9, 6).mean()]
@@ -155,7 +155,7 @@ def test_table_pairs_what_belongs_together(tmp_path: Path) -> None:
     assert compared.rows[1].cells["EFJ"].against.difference == 0.0
     assert compared.rows[0].published["B.3 EFJ"] == (0.587, 0.009) and not compared.rows[1].published
     other_data = result("JA", some(0.9), data={"hash": "e" * 64, "clips": 60})
-    compared = table.tabulate([*results.read_all([tmp_path]), other_data])
+    compared = table.tabulate([*records.read_all([tmp_path]), other_data])
     assert len(compared.rows) == 3 and compared.rows[1].cells["JA"].against is None, "other data, another row"
 
 

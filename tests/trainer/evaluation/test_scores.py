@@ -11,7 +11,7 @@ from scipy.stats import norm
 from sklearn.metrics import accuracy_score, average_precision_score, roc_auc_score
 
 from trainer.evaluation import scores
-from trainer.evaluation.events import (
+from trainer.evaluation.hear.events import (
     COLLARS,
     SEGMENT_ERROR_RATE,
     Event,

@@ -12,8 +12,8 @@ import soxr
 from PIL import Image
 
 from shared.core.errors import CounterdubError
-from trainer.loading.picture import Window, crop_of, decode_windows
-from trainer.loading.sound import decode_window
+from trainer.data.picture import Window, crop_of, decode_windows
+from trainer.data.sound import decode_window
 from trainer.shards.encoding import encode_picture, encode_sound
 
 WIDTH, HEIGHT, FRAMES = 160, 96, 110

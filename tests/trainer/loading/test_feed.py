@@ -20,8 +20,8 @@ import torch
 from shared.core.errors import CounterdubError
 from tests.trainer.loading.conftest import small_recipe
 from tests.trainer.material import make_shards
+from trainer.data.feed import ShardFeed, make_feed
 from trainer.feed import Batch
-from trainer.loading.feed import ShardFeed, make_feed
 from trainer.recipe import Recipe
 from trainer.shards.index import open_index
 from trainer.shards.joining import write_index

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.core.errors import CounterdubError
-from trainer.loading.sampler import epoch_order, held_out, pieces, same_title_count, steps_in_epoch
+from trainer.data.sampler import epoch_order, held_out, pieces, same_title_count, steps_in_epoch
 
 
 @settings(max_examples=150, deadline=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.core.errors import CounterdubError
-from trainer.loading.tracks import policy_of, secondary
+from trainer.data.tracks import policy_of, secondary
 from trainer.recipe import DataSettings
 
 TRACKS = ("orig", "control", "background", "es", "fr", "ja")

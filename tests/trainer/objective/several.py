@@ -13,8 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.trainer.objective import small
 from trainer.objective import Gather, gather, gradcache
 from trainer.recipe import recipe_from
-from trainer.running.learning import Learner
-from trainer.running.processes import Processes
+from trainer.training.processes import Processes
+from trainer.training.step import Learner
 
 WORLD = 2
 CASES: dict[str, dict[str, Any]] = {

@@ -8,7 +8,7 @@ from torch import multiprocessing
 
 from tests.trainer.objective import several, small
 from trainer.objective import gradcache
-from trainer.running.processes import Processes
+from trainer.training.processes import Processes
 
 CLOSE = 1e-6
 

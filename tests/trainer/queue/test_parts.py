@@ -17,9 +17,9 @@ from shared.observability.internal_errors import without_folders
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.training_notes import Point
 from shared.queue.training_tables import Training
-from trainer.queue import children, commands, keeping
-from trainer.queue.folders import Folders, sweep
-from trainer.queue.following import Follower
+from trainer.service import artifacts, child_process, commands
+from trainer.service.folders import Folders, sweep
+from trainer.service.progress import Follower
 
 
 def test_one_process_a_card_unless_the_operator_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,14 +61,14 @@ def test_what_a_child_says_is_told_before_what_its_launcher_says() -> None:
     log = (
         "ValueError: bad\nE1125 torch/distributed/elastic/x.py failed\n  torch.distributed.elastic.ChildFailedError: \n"
     )
-    plain = children.failure(1, {}, log)
+    plain = child_process.failure(1, {}, log)
     assert plain.code == "training_failed" and not plain.details
     assert plain.message == "The training ended with an error: ValueError: bad. The log of the worker says more."
-    killed = children.failure(1, {}, "Signal 9 (SIGKILL) received by PID 7")
+    killed = child_process.failure(1, {}, "Signal 9 (SIGKILL) received by PID 7")
     assert (killed.code, killed.retryable) == ("training_killed", True)
-    assert children.failure(-signal.SIGTERM, {}, "").code == "training_killed"
+    assert child_process.failure(-signal.SIGTERM, {}, "").code == "training_killed"
     twice = json.dumps({"error": {"code": "disk_full", "message": "Full.", "retryable": True}}, indent=1)
-    own = children.failure(3, children.printed(f"noise\n{twice}\n{twice}"), log)
+    own = child_process.failure(3, child_process.printed(f"noise\n{twice}\n{twice}"), log)
     assert (own.code, own.retryable) == ("disk_full", True)
 
 
@@ -105,19 +105,19 @@ def test_a_checkpoint_goes_to_the_store_and_comes_back(tmp_path: Path) -> None:
     store, run, other = Store(str(tmp_path / "store")), tmp_path / "run", tmp_path / "other"
     folder = run / "checkpoints"
     folder.mkdir(parents=True)
-    assert keeping.newest(run) is None
+    assert artifacts.newest(run) is None
     (folder / "last").write_text("../../secret.pt")
-    assert keeping.newest(run) is None, "not outside of the folder"
+    assert artifacts.newest(run) is None, "not outside of the folder"
     (folder / "step-00000007.pt").write_bytes(b"weights")
     (folder / "last").write_text("step-00000007.pt")
-    found = keeping.newest(run)
+    found = artifacts.newest(run)
     assert found is not None and found[0] == 7
-    blob = keeping.store_checkpoint(store, found[1])
+    blob = artifacts.store_checkpoint(store, found[1])
     assert blob is not None
     found[1].unlink()
     kept = {"step": 7, "name": blob.name, "sha256": blob.sha256, "size": blob.size}
-    keeping.restore(store, kept, other, [{"step": 5}, {"step": 7}])
-    again = keeping.newest(other)
+    artifacts.restore(store, kept, other, [{"step": 5}, {"step": 7}])
+    again = artifacts.newest(other)
     assert again is not None and again[1].read_bytes() == b"weights"
     assert again[1].stat().st_nlink == 1, "the training may remove it, and the store's stays"
     assert (other / "metrics.jsonl").read_text() == '{"step": 5}\n{"step": 7}\n'

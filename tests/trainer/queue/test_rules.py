@@ -10,15 +10,15 @@ import pytest
 from shared.core.errors import UsageError
 from shared.settings.rules import Number, check_values, leaves
 from trainer import recipe
-from trainer.queue import orders
-from trainer.queue.rules import RULES
+from trainer.service import recipe_orders
+from trainer.service.recipe_rules import RULES
 
 FIELDS = dict(leaves(recipe.Recipe()))
 
 
 def test_every_field_has_a_rule() -> None:
     without_picture = {"model.video"}
-    assert set(RULES) - without_picture == set(FIELDS), "say in trainer/queue/rules.py who may set it"
+    assert set(RULES) - without_picture == set(FIELDS), "say in trainer/service/recipe_rules.py who may set it"
     for key, value in FIELDS.items():
         if isinstance(value, int | float) and not isinstance(value, bool) and key != "audio.channels":
             rule = RULES[key]
@@ -34,5 +34,5 @@ def test_recipes_of_the_package_are_within_bounds(name: str) -> None:
 @pytest.mark.parametrize("value", [10**20, -(10**20), 1e300, "nan"], ids=str)
 def test_no_number_is_out_of_bounds(key: str, value: Any) -> None:
     with pytest.raises(UsageError) as error:
-        orders.checked("tiny-en", {key: [value, value] if isinstance(FIELDS[key], tuple) else value})
+        recipe_orders.checked("tiny-en", {key: [value, value] if isinstance(FIELDS[key], tuple) else value})
     assert error.value.code == "bad_setting"

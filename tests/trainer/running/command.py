@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.trainer.running.feeds import SMALL
-from trainer.running.metrics import read
+from trainer.training.metrics import read
 
 
 def started(out: Path, data: Path, *options: str, recipe: str = "tiny-en", processes: int = 1) -> subprocess.Popen[str]:

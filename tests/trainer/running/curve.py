@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainer.running.metrics import read
+from trainer.training.metrics import read
 
 BY_THE_CLOCK = {"clips_per_s", "data_wait"}
 

@@ -13,7 +13,7 @@ import pytest
 from tests.trainer.material import make_shards
 from tests.trainer.running.command import started, wait_for_step
 from tests.trainer.running.curve import curve
-from trainer.running import checkpoints
+from trainer.training import checkpoints
 
 LONG = ("optimiser.steps=60", "data.workers=1", "data.same_title=2", "running.validate_every=20", "data.held_out=0.4")
 

@@ -16,9 +16,9 @@ from shared.core.errors import CounterdubError, EngineError, InputError, Storage
 from tests.conftest import ROOT
 from tests.trainer.running.curve import curve
 from tests.trainer.running.feeds import SmallFeed, small, small_feed
-from trainer.running import checkpoints
-from trainer.running.folder import locked
-from trainer.running.loop import train
+from trainer.training import checkpoints
+from trainer.training.folder import locked
+from trainer.training.loop import train
 
 EIGHT = ("optimiser.steps=8",)
 
@@ -104,7 +104,7 @@ import resource, signal, sys
 from pathlib import Path
 import torch
 from shared.core.errors import CounterdubError
-from trainer.running import checkpoints
+from trainer.training import checkpoints
 folder, big = Path(sys.argv[1]), {"step": 2, "model": torch.zeros(1_000_000)}
 checkpoints.save(folder, {"step": 1, "model": torch.ones(1000)}, keep=1)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -10,8 +10,8 @@ import torch
 from shared.core.errors import InputError
 from trainer.model import Model
 from trainer.recipe import Recipe, load_recipe
-from trainer.running.initial import start_from
 from trainer.towers import build_tower
+from trainer.training.initial_weights import start_from
 
 PREFIX = "backbone.net.audio."
 

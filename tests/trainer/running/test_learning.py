@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.material import make_shards
 from tests.trainer.running.command import started
-from trainer.running.metrics import read
+from trainer.training.metrics import read
 
 SETTINGS = (
     "optimiser.steps=60", "optimiser.warmup_steps=10", "data.batch_size=16", "data.same_title=4", "data.held_out=0.3",

@@ -17,8 +17,8 @@ from shared.core.errors import Cancelled
 from tests.trainer.running.curve import curve
 from tests.trainer.running.feeds import small, small_feed
 from trainer.recipe import Recipe, load_recipe
-from trainer.running import checkpoints
-from trainer.running.loop import Summary, train
+from trainer.training import checkpoints
+from trainer.training.loop import Summary, train
 
 
 def run(recipe: Recipe, out: Path, **more: Any) -> Summary:
@@ -140,7 +140,7 @@ def test_it_learns(tmp_path: Path) -> None:
     before = curve(tmp_path)[0]
     losses = [line["loss"] for line in curve(tmp_path) if "loss" in line]
     assert losses[-1] < 0.8 * losses[0]
-    # Six held-out shots only show the direction; tests/trainer/running/test_learning.py asks for more.
+    # Six held-out shots only show the direction; tests/trainer/training/test_learning.py asks for more.
     assert all(found[name] > before[name] for name in ("r1/audio-video", "r1/es-orig", "r1/es-video"))
 
 

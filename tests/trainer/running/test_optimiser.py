@@ -11,7 +11,7 @@ from tests.trainer.running.feeds import small
 from trainer.model import Model
 from trainer.objective import Objective
 from trainer.recipe import OptimiserSettings
-from trainer.running.optimiser import adamw, rate_at, steps_of
+from trainer.training.optimiser import adamw, rate_at, steps_of
 
 
 def test_the_rate_rises_in_a_line_and_falls_half_a_cosine() -> None:

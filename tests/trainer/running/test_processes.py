@@ -16,8 +16,8 @@ import torch.multiprocessing as mp
 from shared.core.errors import CounterdubError
 from tests.trainer.running.curve import curve
 from tests.trainer.running.feeds import SmallFeed, small, small_feed
-from trainer.running import checkpoints
-from trainer.running.loop import train
+from trainer.training import checkpoints
+from trainer.training.loop import train
 
 FAULTS: dict[str, dict[int, dict[str, int]]] = {
     "none": {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainer.running.retrieval import ranks, recalls
+from trainer.training.retrieval import ranks, recalls
 
 
 def unit(values: np.ndarray) -> np.ndarray:

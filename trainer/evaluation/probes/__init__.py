@@ -1,0 +1,1 @@
+"""Probes on frozen embeddings of video, sound or both."""

@@ -1,0 +1,1 @@
+"""Results that last: records, tables, significance, a page."""

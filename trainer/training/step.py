@@ -1,0 +1,73 @@
+"""One step: a batch's losses and their gradients, at once or part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from trainer.model import Model
+from trainer.objective import Gather, Losses, Objective
+from trainer.objective.gradcache import split, step
+from trainer.objective.statistics import frozen, of_whole_batch
+from trainer.recipe import Recipe
+from trainer.training.processes import Processes
+
+
+class Learner:
+    """Runs the model forward and backward as the recipe says: precision, compiled or not, one process or many."""
+
+    def __init__(self, model: Model, objective: Objective, recipe: Recipe, processes: Processes) -> None:
+        self.model, self.objective = model, objective
+        self.gather = Gather.here()
+        self.device = processes.device
+        self.bf16 = recipe.running.precision == "bf16"
+        self.chunk = recipe.objective.chunk
+        if recipe.running.compile:
+            for tower in (model.video, model.audio):
+                if tower is not None:
+                    tower.compile()
+        self.network: nn.Module = model
+        if processes.world > 1:
+            on = [processes.device] if processes.device.type == "cuda" else None
+            self.network = DistributedDataParallel(model, device_ids=on)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def encode(self, inputs: Any) -> Mapping[str, Tensor]:
+        with self.autocast():
+            outputs: Mapping[str, Tensor] = self.network(inputs)
+        return outputs
+
+    @contextmanager
+    def of_all_processes(self, inputs: dict[str, Tensor]) -> Iterator[None]:
+        """Inside, input norms see the batch of all processes, as they do where it is encoded in parts."""
+        with ExitStack() as stack:
+            if self.gather.world > 1:
+                for norm, batch in of_whole_batch(self.model.input_norms, [inputs], self.gather).items():
+                    stack.enter_context(frozen(norm, batch))
+            yield
+
+    def __call__(self, inputs: dict[str, Tensor]) -> Losses:
+        """Add the gradients of :func:`trainer.model.prepared` shots to the parameters'; the processes' mean."""
+        if not 0 < self.chunk < len(inputs["shot"]):
+            with self.of_all_processes(inputs):
+                losses = self.objective(self.encode(inputs), inputs["shot"], self.gather)
+                losses.total.backward()
+            return Losses(losses.total.detach(), losses.by_term)
+        parts = split(inputs, self.chunk)
+        waiting = self.network.no_sync if isinstance(self.network, DistributedDataParallel) else nullcontext
+        return step(
+            self.encode,
+            parts,
+            self.objective,
+            self.gather,
+            model=self.model,
+            norms=self.model.input_norms,
+            no_sync=waiting,
+        )
