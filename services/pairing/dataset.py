@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from services.pairing.merging import merge_run
+from services.pairing.acceptance.merged_tables import merge_run
 from services.pairing.report import numbers, page
 from services.pairing.report.reading import read_titles
 from services.pairing.stage import QUEUE, no_engines

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from services.pairing import export, levelling, pairs, shots, tracks
+from services.pairing.acceptance import pairs
+from services.pairing.tracks import export, full_length, level, shots
 from shared.pipeline.stage import EngineUse, Scope, Stage
 from shared.settings.models import PairingSettings, Settings
 
@@ -33,8 +34,8 @@ def picture_options(settings: Settings) -> shots.PictureOptions:
     return shots.PictureOptions(pairing=kept(settings), limits=settings.limits)
 
 
-LEVEL = Stage("level", 2, levelling.run, only("true_peak_dbtp"), no_engines, QUEUE)
-TRACK = Stage("track", 2, tracks.run, only(), no_engines, QUEUE)
+LEVEL = Stage("level", 2, level.run, only("true_peak_dbtp"), no_engines, QUEUE)
+TRACK = Stage("track", 2, full_length.run, only(), no_engines, QUEUE)
 PICTURES = Stage("pictures", 2, shots.pictures, picture_options, no_engines, QUEUE)
 SHOTS = Stage("shots", 1, shots.shots, only("aac_bitrate"), no_engines, QUEUE)
 EXPORT = Stage("export", 3, export.run, export_options, no_engines, QUEUE)

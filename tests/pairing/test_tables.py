@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.pairing.merging import ROW_GROUP, failed_row, merge_run, write_rows
+from services.pairing.acceptance.merged_tables import ROW_GROUP, failed_row, merge_run, write_rows
 from shared.core.records import write_jsonl
 from shared.schemas import layout
 from shared.schemas.pairs import PAIRS_SCHEMA_VERSION, PairRow, from_table, pairs_schema, to_table

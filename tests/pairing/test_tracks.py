@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.pairing.stage import LEVEL, TRACK
-from services.pairing.tracks import fit, scale
+from services.pairing.tracks.full_length import fit, scale
+from services.pairing.tracks.truepeak import true_peak
 from shared.audio.files import FULL_SCALE, length, quantise, read, write
-from shared.audio.truepeak import true_peak
 from shared.core.errors import StorageError
 from shared.pipeline.stage import Scope
 from shared.quality.null import null_test

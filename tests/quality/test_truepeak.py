@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.audio.truepeak import PHASES, TruePeak, true_peak
+from services.pairing.tracks.truepeak import PHASES, TruePeak, true_peak
 from shared.core.records import SAMPLE_RATE
 
 

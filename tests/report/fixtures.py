@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from services.pairing.acceptance.criteria import judge, need_counterpart, objections
+from services.pairing.acceptance.summary import THRESHOLDS
 from services.pairing.dataset import STAGE as DATASET
-from services.pairing.judging import judge, need_counterpart, objections
-from services.pairing.preview import STAGE as PREVIEW
-from services.pairing.summary import THRESHOLDS
+from services.pairing.report.preview import STAGE as PREVIEW
 from shared.audio.files import write
 from shared.core.records import SAMPLE_RATE, CastMember, DubbedUtterance, Shot, Utterance, write_jsonl
 from shared.pipeline.stage import Scope

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.pairing.preview import STAGE
+from services.pairing.report.preview import STAGE
 from services.pairing.report.sound import mp3, peaks
 from services.pairing.report.spectrogram import levels, webp
-from services.pairing.shots import spread
+from services.pairing.tracks.shots import spread
 from shared.audio.files import write
 from shared.core.records import SAMPLE_RATE, Shot
 from shared.pipeline.stage import Scope

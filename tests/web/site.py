@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from services.pairing.judging import judge, need_counterpart, objections
+from services.pairing.acceptance.criteria import judge, need_counterpart, objections
 from shared.audio.files import write
 from shared.core.records import DubbedUtterance, Shot, Utterance, write_jsonl
 from shared.schemas.pairs import PairRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.pairing.judging import judge, need_counterpart, objections
+from services.pairing.acceptance.criteria import judge, need_counterpart, objections
 from shared.schemas.pairs import PairRow
 from shared.settings.models import PairingSettings
 from tests.api.harness import make_api, serving

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from services.pairing.judging import MIN_LANGUAGE_SECONDS
+from services.pairing.acceptance.criteria import MIN_LANGUAGE_SECONDS
 from services.pairing.report import charts
 from services.pairing.report.reading import TitleFiles
 from shared.core.records import DubbedUtterance

@@ -9,11 +9,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from services.pairing.facts import TOUCH_SECONDS
+from services.pairing.acceptance.facts import TOUCH_SECONDS
 from services.pairing.report import charts
 from services.pairing.report.reading import TitleFiles, track_name
-from services.pairing.shots import spread
-from services.pairing.timeline import Timeline
+from services.pairing.tracks.shots import spread
+from services.pairing.tracks.timeline import Timeline
 from shared.core.records import DubbedUtterance, Utterance
 from shared.schemas.layout import ORIG
 from shared.schemas.pairs import PairRow

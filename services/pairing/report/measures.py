@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from services.pairing.judging import MIN_LANGUAGE_SECONDS
-from services.pairing.rows import NOT_SPOKEN
+from services.pairing.acceptance.criteria import MIN_LANGUAGE_SECONDS
+from services.pairing.acceptance.rows import NOT_SPOKEN
 from shared.core.records import DubbedUtterance
 from shared.schemas.layout import CONTROL
 from shared.schemas.pairs import PairRow

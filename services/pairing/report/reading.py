@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from services.pairing.merging import failed_row, read_rows
+from services.pairing.acceptance.merged_tables import failed_row, read_rows
 from shared.core.languages import name as language_name
 from shared.core.records import CastMember, DubbedUtterance, Utterance, read_jsonl
 from shared.pipeline.planner import task_language

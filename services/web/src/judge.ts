@@ -1,4 +1,4 @@
-// The pipeline's rules for rows (services/pairing/judging.py), so that thresholds can be tried out without asking.
+// The pipeline's rules for rows (services/pairing/acceptance/criteria.py), so that thresholds can be tried out without asking.
 
 import type { Dataset } from "./api";
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from services.pairing.chunked import in_order
+from services.pairing.tracks.chunks import in_order
 from shared.core.languages import name as language_name
 from shared.core.records import DubbedUtterance, Probe, Utterance, read_jsonl, write_jsonl
 from shared.media.muxing import Track, mux_title

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from services.pairing.facts import TitleFacts, TrackFacts
-from services.pairing.rows import NOT_SPOKEN
+from services.pairing.acceptance.facts import TitleFacts, TrackFacts
+from services.pairing.acceptance.rows import NOT_SPOKEN
 from shared.quality.spans import clip, union
 
 WORD_REACH_SECONDS = 0.3

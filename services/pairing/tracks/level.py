@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from services.pairing.chunked import in_order, tracks_of
+from services.pairing.tracks.chunks import in_order, tracks_of
+from services.pairing.tracks.truepeak import TruePeak
 from shared.audio.files import FULL_SCALE, length
 from shared.audio.lockstep import lockstep
-from shared.audio.truepeak import TruePeak
 from shared.pipeline.stage import Scope, Work
 from shared.schemas.layout import ORIG
 from shared.schemas.quality import Gain, Level

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-from services.pairing.facts import TOUCH_SECONDS, TitleFacts, TrackFacts
+from services.pairing.acceptance.facts import TOUCH_SECONDS, TitleFacts, TrackFacts
 from shared.core.records import DubbedUtterance, LeftSpeech, Shot
 from shared.quality.isochrony import isochrony
 from shared.quality.spans import total
@@ -26,7 +26,7 @@ def make_row(
     speech_dubbed: float | None,
     engines: Mapping[str, str],
 ) -> PairRow:
-    """Measure one track of one shot; judging it is :mod:`services.pairing.judging`'s part.
+    """Measure one track of one shot; judging it is :mod:`services.pairing.acceptance.criteria`'s part.
 
     Args:
         left: What is heard in the shot's background; None when nobody listened.

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import Field
 
-from services.pairing.coverage import coverage, share_dubbed
-from services.pairing.facts import TOUCH_SECONDS, TitleFacts, read_facts
-from services.pairing.judging import judge, need_counterpart, objections
-from services.pairing.proof import null_tests, shortcut_tests
-from services.pairing.rows import make_row
-from services.pairing.summary import quality_report
+from services.pairing.acceptance.coverage import coverage, share_dubbed
+from services.pairing.acceptance.criteria import judge, need_counterpart, objections
+from services.pairing.acceptance.facts import TOUCH_SECONDS, TitleFacts, read_facts
+from services.pairing.acceptance.leak_proof import null_tests, shortcut_tests
+from services.pairing.acceptance.rows import make_row
+from services.pairing.acceptance.summary import quality_report
 from shared.audio.files import length
 from shared.core.records import Note, Record, write_jsonl, write_notes
 from shared.pipeline.planner import keeps

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from services.pairing.facts import TitleFacts
+from services.pairing.acceptance.facts import TitleFacts
 from shared.audio.files import length
 from shared.core.records import SAMPLE_RATE
 from shared.quality.null import Residual, null_test

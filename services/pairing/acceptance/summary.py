@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
-from services.pairing.coverage import DUBBED, coverage, share_dubbed
-from services.pairing.facts import TitleFacts, TrackFacts
-from services.pairing.judging import MIN_LANGUAGE_SECONDS
-from services.pairing.rows import NOT_SPOKEN
+from services.pairing.acceptance.coverage import DUBBED, coverage, share_dubbed
+from services.pairing.acceptance.criteria import MIN_LANGUAGE_SECONDS
+from services.pairing.acceptance.facts import TitleFacts, TrackFacts
+from services.pairing.acceptance.rows import NOT_SPOKEN
 from shared.core.records import SAMPLE_RATE, DubbedUtterance
 from shared.pipeline.planner import keeps
 from shared.quality.isochrony import isochrony

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.pairing.chunked import in_order
-from services.pairing.timeline import Activity, Timeline
+from services.pairing.tracks.chunks import in_order
+from services.pairing.tracks.timeline import Activity, Timeline
 from shared.core.records import DubbedUtterance, LeftSpeech, Shot, Utterance, read_jsonl
 from shared.pipeline.stage import Scope
 from shared.schemas.layout import CONTROL, ORIG, track_language

@@ -10,8 +10,8 @@ from typing import Any
 
 from services.pairing.report.sound import mp3, peaks
 from services.pairing.report.spectrogram import webp
-from services.pairing.shots import read_shots, spread
 from services.pairing.stage import QUEUE, no_engines
+from services.pairing.tracks.shots import read_shots, spread
 from shared.audio.files import read
 from shared.core.records import SAMPLE_RATE, SCHEMA_VERSION
 from shared.pipeline.planner import keeps

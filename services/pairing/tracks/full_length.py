@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from services.pairing.chunked import in_order
+from services.pairing.tracks.chunks import in_order
 from shared.audio.files import FULL_SCALE, FlacWriter, length
 from shared.audio.lockstep import lockstep
 from shared.audio.signal import from_decibels

@@ -1,0 +1,1 @@
+"""Which rows become pairs, what was measured on them, and the proof that tracks do not leak."""

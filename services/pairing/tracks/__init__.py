@@ -1,0 +1,1 @@
+"""What is heard and seen: full-length tracks at one level, shots, containers."""
