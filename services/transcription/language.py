@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from services.transcription.gates import CREDITS, GHOSTS, phrase_share
-from services.transcription.text_language import SURE, beliefs
-from services.transcription.transcript import Given, read, read_list
-from services.transcription.windows import covered, read_speech, union
+from services.transcription.recognition.gates import CREDITS, GHOSTS, phrase_share
+from services.transcription.recognition.windows import covered, read_speech, union
+from services.transcription.transcripts.text_language import SURE, beliefs
+from services.transcription.transcripts.transcript import Given, read, read_list
 from shared.audio import files
 from shared.audio.signal import rms
 from shared.core import languages

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.transcription.gates import CREDITS, GHOSTS, phrase_share
-from services.transcription.rehearing import unheard
-from services.transcription.transcript import read_json, read_list
-from services.transcription.utterances import Heard
-from services.transcription.windows import PAD_SECONDS, cut, read_speech, windows
+from services.transcription.recognition.gates import CREDITS, GHOSTS, phrase_share
+from services.transcription.recognition.rehearing import unheard
+from services.transcription.recognition.utterances import Heard
+from services.transcription.recognition.windows import PAD_SECONDS, cut, read_speech, windows
+from services.transcription.transcripts.transcript import read_json, read_list
 from shared.audio.signal import SPEECH_RATE, rms
 from shared.core.records import SAMPLE_RATE, Chunk, LeftSpeech, Span, Utterance, read_jsonl, write_jsonl
 from shared.core.text import UNSPACED, normalise

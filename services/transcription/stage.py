@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.transcription import label, language, quality, recognise, residual
+from services.transcription import language, residual, round_trip, speaker_labels
+from services.transcription.recognition import utterances_of_chunk
 from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import EngineUse, Scope, Stage
 from shared.settings.models import QualitySettings, Settings, TranscriptionSettings
@@ -55,7 +56,11 @@ def residual_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse
 
 
 LANGUAGE = Stage("language", 2, language.run, lambda settings: settings.transcription, language_engines, QUEUE)
-STAGE = Stage("transcription", 6, recognise.run, lambda settings: settings.transcription, transcription_engines, QUEUE)
-SPEAKERS = Stage("speakers", 2, label.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE)
-QUALITY = Stage("quality", 2, quality.run, lambda settings: settings.quality, quality_engines, QUEUE)
+STAGE = Stage(
+    "transcription", 6, utterances_of_chunk.run, lambda settings: settings.transcription, transcription_engines, QUEUE
+)
+SPEAKERS = Stage(
+    "speakers", 2, speaker_labels.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE
+)
+QUALITY = Stage("quality", 2, round_trip.run, lambda settings: settings.quality, quality_engines, QUEUE)
 RESIDUAL = Stage("residual", 1, residual.run, lambda settings: settings.quality, residual_engines, QUEUE)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from services.separation.blocks import separate
-from services.transcription.quality import LISTENING_RMS, SILENT_RMS, plausible
+from services.transcription.round_trip import LISTENING_RMS, SILENT_RMS, plausible
 from shared.audio import files
 from shared.audio.loudness import speech_loudness
 from shared.audio.signal import SPEECH_RATE, decibels, rms, to_mono_16k

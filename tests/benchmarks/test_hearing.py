@@ -19,10 +19,10 @@ import pytest
 
 from services.separation.blocks import separate
 from services.transcription.engines.faster_whisper import FasterWhisper
-from services.transcription.gates import phrase_share
-from services.transcription.hearings import windowed
-from services.transcription.recognise import Sound, best_text, listen
-from services.transcription.windows import union, windows
+from services.transcription.recognition.gates import phrase_share
+from services.transcription.recognition.hearings import windowed
+from services.transcription.recognition.utterances_of_chunk import Sound, best_text, listen
+from services.transcription.recognition.windows import union, windows
 from shared.audio.signal import SPEECH_RATE, resample, rms
 from shared.audio.silero import SileroVad
 from shared.core.records import SAMPLE_RATE, Word

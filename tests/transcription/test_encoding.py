@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.encoding import decode
-from services.transcription.transcript import read
+from services.transcription.transcripts.encoding import decode
+from services.transcription.transcripts.transcript import read
 from shared.core.errors import UsageError
 from shared.core.records import Note
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcript import read
+from services.transcription.transcripts.transcript import read
 from shared.core.errors import UsageError
 from shared.core.records import Note
 

@@ -10,10 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transcription.engines.faster_whisper import useful_frames
-from services.transcription.gates import phrase_share, refuse
 from services.transcription.language import decide, listening_windows
-from services.transcription.utterances import Heard, breathing_room, hug, joined, levels, reunite, settle, split
-from services.transcription.windows import MAX_WINDOW_SECONDS, covered, union, windows, within
+from services.transcription.recognition.gates import phrase_share, refuse
+from services.transcription.recognition.utterances import (
+    Heard,
+    breathing_room,
+    hug,
+    joined,
+    levels,
+    reunite,
+    settle,
+    split,
+)
+from services.transcription.recognition.windows import MAX_WINDOW_SECONDS, covered, union, windows, within
 from shared.core.records import Span, Word
 from shared.settings.models import TranscriptionSettings
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.transcription import repeats
-from services.transcription.marks import tagged
+from services.transcription.transcripts import repeats
+from services.transcription.transcripts.marks import tagged
 from shared.media.subtitles import Cue
 
 

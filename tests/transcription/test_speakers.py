@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.transcription.label import pause, rejoin, run
-from services.transcription.speakers import assign, by_appearance, overlapping
-from services.transcription.turns import by_voice
+from services.transcription.recognition.turns import by_voice
+from services.transcription.speaker_clustering import assign, by_appearance, overlapping
+from services.transcription.speaker_labels import pause, rejoin, run
 from shared.core.records import Speaker, Utterance, Word, read_jsonl, write_jsonl
 from shared.pipeline.stage import Scope
 from shared.settings.models import TranscriptionSettings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.transcription.spreading import apart, placed
-from services.transcription.transcript import Given
+from services.transcription.recognition.spreading import apart, placed
+from services.transcription.transcripts.transcript import Given
 from shared.core.records import Span, Word
 from shared.media.subtitles import Cue
 

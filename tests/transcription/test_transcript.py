@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcript import Given, read
+from services.transcription.transcripts.transcript import Given, read
 from shared.core.errors import UsageError
 
 SRT = """1

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transcription.engines.faster_whisper import FasterWhisper
-from services.transcription.hearings import WHOLE_WEIGHT, unlooped
-from services.transcription.recognise import Sound, listen
+from services.transcription.recognition.hearings import WHOLE_WEIGHT, unlooped
+from services.transcription.recognition.utterances import Heard
+from services.transcription.recognition.utterances_of_chunk import Sound, listen
+from services.transcription.recognition.voting import Hearing, vote
 from services.transcription.stage import LANGUAGE
-from services.transcription.utterances import Heard
-from services.transcription.voting import Hearing, vote
 from shared.audio.signal import resample
 from shared.core.records import Span, Word
 from shared.core.text import normalise

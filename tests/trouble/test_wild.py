@@ -87,7 +87,7 @@ def wild(data_dir: Path) -> Path:
 
 @pytest.mark.parametrize("name", TRANSCRIPTS)
 def test_handed_transcripts(wild: Path, name: str) -> None:
-    from services.transcription.transcript import read
+    from services.transcription.transcripts.transcript import read
 
     language, texts, kinds = TRANSCRIPTS[name]
     notes: list[Note] = []

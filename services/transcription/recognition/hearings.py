@@ -2,7 +2,7 @@
 
 The library's own call on the whole mix hears most on real film, for it hears what stands before and after, and no
 detector decides for it. The separated voice is surer under loud music, and windows around detected speech have the
-better times and hear what is short. :mod:`services.transcription.voting` makes one text of the three.
+better times and hear what is short. :mod:`services.transcription.recognition.voting` makes one text of the three.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from services.transcription.gates import DOUBTFUL_LOGPROB
-from services.transcription.utterances import Heard
-from services.transcription.voting import Hearing
+from services.transcription.recognition.gates import DOUBTFUL_LOGPROB
+from services.transcription.recognition.utterances import Heard
+from services.transcription.recognition.voting import Hearing
 from shared.audio.signal import rms
 from shared.core.records import Span
 from shared.core.text import normalise

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from itertools import pairwise
 
-from services.transcription.text_language import beliefs
+from services.transcription.transcripts.text_language import beliefs
 from shared.core.errors import UsageError
 from shared.media.subtitles import bad_transcript
 

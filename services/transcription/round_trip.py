@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from services.transcription.transcript import read_json, read_list
-from services.transcription.windows import cut, read_speech
+from services.transcription.recognition.windows import cut, read_speech
+from services.transcription.transcripts.transcript import read_json, read_list
 from shared.audio.signal import rms
 from shared.core.records import SAMPLE_RATE, Chunk, DubbedUtterance, Span, Speaker, read_jsonl, write_jsonl
 from shared.core.text import character_error_rate

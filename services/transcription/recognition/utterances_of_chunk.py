@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.transcription import spreading, transcript
-from services.transcription.gates import refuse
-from services.transcription.hearings import WHOLE_WEIGHT, whole, windowed
-from services.transcription.rehearing import hear_again, unheard
-from services.transcription.turns import by_voice
-from services.transcription.utterances import breathing_room, hug, joined, levels, reunite, settle, split
-from services.transcription.voting import Hearing, vote
-from services.transcription.windows import covered, cut, read_speech, union, windows, within
+from services.transcription.recognition import spreading
+from services.transcription.recognition.gates import refuse
+from services.transcription.recognition.hearings import WHOLE_WEIGHT, whole, windowed
+from services.transcription.recognition.rehearing import hear_again, unheard
+from services.transcription.recognition.turns import by_voice
+from services.transcription.recognition.utterances import breathing_room, hug, joined, levels, reunite, settle, split
+from services.transcription.recognition.voting import Hearing, vote
+from services.transcription.recognition.windows import covered, cut, read_speech, union, windows, within
+from services.transcription.transcripts import transcript
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, rms
 from shared.core.records import SAMPLE_RATE, Chunk, Note, Span, Utterance, write_jsonl, write_notes

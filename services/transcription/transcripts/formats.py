@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
-from services.transcription.json_transcripts import parse_json
+from services.transcription.transcripts.json_transcripts import parse_json
 from shared.core.errors import UsageError
 from shared.media.subtitles import Cue, bad_transcript, parse_lines, parse_time, plain, split_lines
 

@@ -12,10 +12,10 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
-from services.transcription.gates import GHOSTS, refuse
-from services.transcription.hearings import unlooped
-from services.transcription.utterances import Heard
-from services.transcription.windows import PAD_SECONDS, covered, cut
+from services.transcription.recognition.gates import GHOSTS, refuse
+from services.transcription.recognition.hearings import unlooped
+from services.transcription.recognition.utterances import Heard
+from services.transcription.recognition.windows import PAD_SECONDS, covered, cut
 from shared.core.records import Span, Word
 from shared.core.text import normalise
 from shared.engines.protocols import Recognizer, Segment

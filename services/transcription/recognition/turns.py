@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.transcription.utterances import Heard, ends_sentence
-from services.transcription.windows import cut
+from services.transcription.recognition.utterances import Heard, ends_sentence
+from services.transcription.recognition.windows import cut
 from shared.core.records import Span
 from shared.engines.protocols import Embedder
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.transcription.transcript import Given
-from services.transcription.utterances import Heard, joined, settle, split
+from services.transcription.recognition.utterances import Heard, joined, settle, split
+from services.transcription.transcripts.transcript import Given
 from shared.core.records import Span, Word
 from shared.core.text import UNSPACED, normalise
 from shared.media.subtitles import shared_time
@@ -72,7 +72,7 @@ def placed(
     Args:
         parts: Sentences one after the other, on the clock of ``heard``.
         heard: Words of the recogniser.
-        gap, longest: As for :func:`services.transcription.utterances.split`, seconds.
+        gap, longest: As for :func:`services.transcription.recognition.utterances.split`, seconds.
     """
     tokens = [token for part in parts for token in tokens_of(part, language)]
     if not tokens or len(tokens) > MOST_TOKENS:

@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from services.transcription.speakers import assign, overlapping, unit
-from services.transcription.transcript import read_list
+from services.transcription.speaker_clustering import assign, overlapping, unit
+from services.transcription.transcripts.transcript import read_list
 from shared.core.records import Shot, Speaker, Utterance, read_jsonl, write_jsonl
 from shared.core.text import UNSPACED
 from shared.pipeline.stage import Scope, Work

@@ -12,8 +12,8 @@ from itertools import groupby
 
 import numpy as np
 
-from services.transcription.utterances import Heard
-from services.transcription.windows import covered
+from services.transcription.recognition.utterances import Heard
+from services.transcription.recognition.windows import covered
 from shared.core.records import Span
 from shared.core.text import normalise
 

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
-from services.transcription import repeats, text_language
-from services.transcription.encoding import decode
-from services.transcription.formats import parse, refuse_binary
-from services.transcription.json_transcripts import in_seconds
-from services.transcription.marks import tagged
+from services.transcription.transcripts import repeats, text_language
+from services.transcription.transcripts.encoding import decode
+from services.transcription.transcripts.formats import parse, refuse_binary
+from services.transcription.transcripts.json_transcripts import in_seconds
+from services.transcription.transcripts.marks import tagged
 from shared.core import languages
 from shared.core.errors import UsageError
 from shared.core.records import Note

@@ -1,0 +1,1 @@
+"""What is heard: several hearings made into utterances with times."""
