@@ -22,14 +22,13 @@ dub: models
 	$(BIN)/counterdub dub "$(VIDEO)" $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out "$(OUT)"
 
 # Two processes, and alone what is held against a clock: the page in its browser, and services that must notice in time.
-PUNCTUAL := tests/web tests/services tests/faults tests/cli/test_startup.py
+PUNCTUAL := tests/browser tests/integration/queue tests/integration/faults tests/integration/cli/test_startup.py
 test: models $(VENV)/test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines $(foreach t,$(PUNCTUAL),--ignore=$(t))
 	$(BIN)/python -m pytest $(PUNCTUAL)
 
 # From a film to its pairs without what is marked slow, services and training aside: for further Pythons.
-QUICK := audio cli dubbing ingest jobs media observability packaging pairing pipeline quality report separation transcription \
-  translation test_reading.py
+QUICK := unit/shared unit/services integration/cli packaging
 test-quick: models $(VENV)/test
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m 'not slow and not bench and not network and not gpu' \
 	  $(addprefix tests/,$(QUICK))
@@ -48,7 +47,7 @@ test-gpu: models $(ENGINES)/ready
 
 # Every fault on every database: what is injected, jobs lost, tasks computed twice, files differing (docs/reliability.md).
 faults: $(VENV)/test
-	$(BIN)/python -m tests.faults.matrix 2> faults.log
+	$(BIN)/python -m tests.integration.faults.matrix 2> faults.log
 
 bench: models $(VENV)/test
 	$(BIN)/python -m pytest -m bench -s tests/benchmarks
@@ -148,7 +147,7 @@ page: $(PAGE)/node_modules/.package-lock.json
 test-page: page models $(VENV)/test
 	git diff --exit-code --stat -- services/api/static
 	test -z "$$(git status --porcelain -- services/api/static)"
-	$(BIN)/python -m pytest tests/web tests/api/test_page.py
+	$(BIN)/python -m pytest tests/browser tests/integration/api/test_page.py
 
 $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json
 	npm --prefix $(PAGE) ci --ignore-scripts --no-audit --no-fund

@@ -15,7 +15,7 @@ import pytest
 
 from tests.benchmarks.montage import make_films
 from tests.benchmarks.running import counterdub, dub, folder, write_result
-from tests.trainer.pieces import cut_up
+from tests.unit.trainer.pieces import cut_up
 from trainer.training.metrics import read
 
 FILMS, SHOTS = 5, 18

@@ -1,6 +1,6 @@
 """What the queue costs: stage runs a second, a very long film, and time beside the in-process executor.
 
-Stages are null stages (:mod:`tests.services.nulls`): everything else is real. The figures stand beside the machine's
+Stages are null stages (:mod:`tests.integration.queue.nulls`): everything else is real. The figures stand beside the machine's
 load, since two worker processes on two cores share them with whatever else runs.
 """
 
@@ -17,10 +17,10 @@ import pytest
 
 from shared.queue.tables import StageRun
 from tests.benchmarks.running import write_result
-from tests.services.conftest import KINDS, database_url, null_stages, nursery, postgres, valkey_server  # noqa: F401
-from tests.services.nursery import Nursery
-from tests.services.rig import Rig
-from tests.services.undisturbed import undisturbed
+from tests.integration.queue.conftest import KINDS, database_url, null_stages, nursery, postgres, valkey_server  # noqa: F401
+from tests.integration.queue.nursery import Nursery
+from tests.integration.queue.rig import Rig
+from tests.integration.queue.undisturbed import undisturbed
 
 pytestmark = [pytest.mark.bench, pytest.mark.usefixtures("null_stages")]
 WORKERS = 2

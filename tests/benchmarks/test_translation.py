@@ -15,11 +15,13 @@ from shared.core.text import spoken_characters
 from shared.engines.protocols import EngineOptions
 from shared.settings.models import TranslationSettings
 from tests.conftest import ROOT
-from tests.translation.chrf import chrf
+from tests.unit.services.translation.chrf import chrf
 
 pytestmark = pytest.mark.bench
 
-REFERENCES = tomllib.loads((ROOT / "tests" / "translation" / "references.toml").read_text(encoding="utf-8"))
+REFERENCES = tomllib.loads(
+    (ROOT / "tests" / "unit" / "services" / "translation" / "references.toml").read_text(encoding="utf-8")
+)
 FLOORS = {"es": 60.0, "fr": 60.0, "it": 40.0, "pt": 55.0, "de": 50.0, "ja": 14.0}
 """Copying the source scores 3 to 17; below these something is broken."""
 

@@ -16,8 +16,8 @@ from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings
 from tests.conftest import CheckedWeights
-from tests.dubbing.stand_ins import title, utterance
 from tests.engines.stopping import Stopping
+from tests.unit.services.dubbing.stand_ins import title, utterance
 
 
 @dataclass

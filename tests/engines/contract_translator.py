@@ -13,7 +13,7 @@ from shared.engines.protocols import Line
 from shared.pipeline.stage import Scope
 from shared.settings.models import TranslationSettings
 from tests.engines.stopping import Stopping
-from tests.translation.fakes import utterances
+from tests.unit.services.translation.fakes import utterances
 
 LINES = [Line("Good evening, Tom. Please come in."), Line("Go!"), Line("I know this letter, my father wrote it.")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.core.errors import Cancelled
-from tests.dubbing.stand_ins import FolderWork
+from tests.unit.services.dubbing.stand_ins import FolderWork
 
 
 class Stopping(FolderWork):

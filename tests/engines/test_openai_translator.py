@@ -12,7 +12,7 @@ from services.translation.engines.openai import OpenAITranslator
 from shared.core.errors import EngineError, UsageError
 from shared.engines.protocols import EngineOptions, Line
 from tests.engines.endpoint import completion, says, serving
-from tests.translation.fakes import SPANISH, translate, utterances
+from tests.unit.services.translation.fakes import SPANISH, translate, utterances
 
 pytest.importorskip("httpx2")
 KEY = "sk-not-to-be-seen"

@@ -17,7 +17,7 @@ from shared.core.records import Hypothesis
 from shared.engines.protocols import EngineOptions, Line
 from tests.engines import contract_translator, tiny_translation
 from tests.engines.endpoint import completion, says, serving
-from tests.translation.fakes import SPANISH, translate, utterances
+from tests.unit.services.translation.fakes import SPANISH, translate, utterances
 
 FAMILIES = ("m2m100", "nllb", "marian", "madlad", "seamless")
 SOURCE = "I have to find the old key."

@@ -1,0 +1,50 @@
+"""What a job must have made in the end: the same null stages through the in-process executor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from shared.core.store import Store
+from shared.pipeline import publish
+from shared.pipeline.events import RunEvent
+from shared.pipeline.local_executor import Executor
+from shared.pipeline.planner import Task, TitleRequest
+from shared.pipeline.stage import Scope
+from shared.pipeline.task_work import EnginePool
+from shared.settings.models import Settings
+from shared.weights import WeightFolder
+
+
+def undisturbed(
+    folder: Path,
+    *names: str,
+    languages: Sequence[str] = ("es", "fr"),
+    chunks: int = 2,
+    listener: Callable[[RunEvent], None] = lambda event: None,
+) -> dict[str, str]:
+    """Path → content hash, as :meth:`tests.integration.queue.rig.Rig.artifacts` gives it.
+
+    Args:
+        listener: Told what happens, and may disturb it after all.
+    """
+    store = Store(str(folder / "undisturbed"))
+    executor = Executor(store, EnginePool(WeightFolder()), Settings(), listener)
+    requests = []
+    for number, name in enumerate(names):
+        video = folder / f"{name}.json"
+        video.write_text(json.dumps({"name": name, "chunks": chunks, "shots": chunks * 2}))
+        blob = store.add("video.mp4", video)
+        previous = names[number - 1] if number else None
+        requests.append(TitleRequest(name, blob, tuple(languages), previous=previous, source_name=f"{name}.mp4"))
+    inputs, found = {}, {}
+    for title in executor.run(requests):
+        files = publish.layout(title)
+        inner = {f"{title.request.name}/{name}": blob for name, blob in publish.internals(title).items()}
+        inputs |= inner | {path: blob for path, blob in files.items() if path.endswith(".jsonl")}
+        found |= files | {f".internal/{path}": blob for path, blob in inner.items()}
+        inputs[f"{title.request.name}/title.json"] = next(iter(files.values()))
+    scope = Scope(extra={"titles": list(names), "failed": {}})
+    found |= executor.execute("", Task("dataset", "dataset", scope), inputs).outputs
+    return {path: blob.sha256 for path, blob in found.items()}

@@ -1,0 +1,102 @@
+"""Two processes over gloo, each with its half of the batch, against one process with all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from tests.unit.trainer.objective import small
+from trainer.objective import Gather, gather, gradcache
+from trainer.recipe import recipe_from
+from trainer.training.processes import Processes
+from trainer.training.step import Learner
+
+WORLD = 2
+CASES: dict[str, dict[str, Any]] = {
+    "infonce": {},
+    "learnt": {"learn_temperature": True},
+    "sigmoid": {"loss": "sigmoid", "learn_temperature": True, "temperature": 0.1, "bias": -5.0},
+    "unmasked": {"mask_same_shot": False},
+}
+
+
+def half(rank: int) -> Any:
+    return {key: x.chunk(WORLD)[rank] for key, x in small.batch().items()}
+
+
+def plain(rank: int, settings: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The plain step's gradients in one of the processes, averaged by DistributedDataParallel."""
+    model, objective = small.Small(), small.objective(**settings)
+    network = DistributedDataParallel(model)  # kept: its hooks average the gradients for as long as it lives
+    objective(network(half(rank)), half(rank)["shot"], Gather.here()).total.backward()
+    return small.gradients(model, objective)
+
+
+def cached(rank: int, settings: dict[str, Any], *, norm: bool = False) -> dict[str, torch.Tensor]:
+    model, objective = small.Small(norm=norm), small.objective(**settings)
+    network = DistributedDataParallel(model)
+    gradcache.step(
+        network,
+        gradcache.split(half(rank), 4),  # 4 and 2 shots
+        objective,
+        Gather.here(),
+        model=model,
+        norms=(lambda part: {model.norms[name]: x for name, x in model.inputs(part).items()}) if norm else None,
+        no_sync=network.no_sync,
+    )
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    return {**small.gradients(model, objective), **buffers}
+
+
+class WithNorms(small.Small):
+    """As the learner sees a model."""
+
+    def __init__(self) -> None:
+        super().__init__(norm=True)
+
+    def input_norms(self, inputs: Any) -> dict[nn.Module, torch.Tensor]:
+        return {self.norms[name]: x for name, x in self.inputs(inputs).items()}
+
+
+def learnt(inputs: Any, processes: Processes) -> dict[str, torch.Tensor]:
+    """Gradients and buffers of one step of the learner, the whole batch of a process at once."""
+    model, objective = WithNorms(), small.objective()
+    Learner(model, objective, recipe_from({"running": {"precision": "fp32"}}), processes)(inputs)  # type: ignore[arg-type]
+    return {**small.gradients(model, objective), **dict(model.named_buffers())}
+
+
+class WithoutGradient(torch.autograd.Function):
+    """The naive gather: others' embeddings are constants."""
+
+    @staticmethod
+    def forward(ctx, x, where):
+        ctx.first, ctx.count = where.rank * len(x), len(x)
+        parts = [torch.empty_like(x) for _ in range(where.world)]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient[ctx.first : ctx.first + ctx.count], None
+
+
+def process(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=WORLD)
+    try:
+        found = {name: plain(rank, settings) for name, settings in CASES.items()}
+        found |= {f"cached {name}": cached(rank, settings) for name, settings in CASES.items()}
+        found["cached norm"] = cached(rank, {}, norm=True)
+        found["as trained"] = learnt(half(rank), Processes(rank, WORLD))
+        found["apart"] = plain(rank, {"gather": False, "learn_temperature": True})
+        exact, gather.GatherWithGradient = gather.GatherWithGradient, WithoutGradient
+        found["naive"] = plain(rank, {})
+        gather.GatherWithGradient = exact
+        torch.save(found, Path(folder) / f"{rank}.pt")
+    finally:
+        dist.destroy_process_group()
