@@ -1,7 +1,7 @@
 """What the queue costs: stage runs a second, a very long film, and time beside the in-process executor.
 
-Stages are null stages (:mod:`tests.integration.queue.nulls`): everything else is real. The figures stand beside the machine's
-load, since two worker processes on two cores share them with whatever else runs.
+Stages are null stages (:mod:`tests.integration.queue.nulls`): everything else is real. The figures stand beside the
+machine's load, since two worker processes on two cores share them with whatever else runs.
 """
 
 from __future__ import annotations

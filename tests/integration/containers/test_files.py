@@ -1,4 +1,4 @@
-"""The files that containers are made of say what they have to, without Docker. ``tests/integration/containers/run`` runs them."""
+"""The files that containers are made of say what they have to, without Docker; ``run`` beside this runs them."""
 
 import re
 

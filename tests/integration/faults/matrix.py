@@ -1,4 +1,4 @@
-"""Does faults to installations and says what became of their jobs: ``python -m tests.integration.faults.matrix`` prints all.
+"""Do faults to installations and say what became of their jobs; ``python -m tests.integration.faults.matrix`` prints.
 
 With arguments only faults whose names hold one of them.
 """

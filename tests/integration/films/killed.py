@@ -1,8 +1,8 @@
 """Runs the real pipeline and kills it with SIGKILL in one stage after another, in one output folder.
 
-``python -m tests.integration.films.killed OUT VIDEO LOG STAGE…``: for each stage a process of its own begins (forked, so that
-imports are paid for once), goes on from what the folder holds, and kills itself in the middle of that stage's work.
-Every finished task is written to LOG as a JSON line before the process can die.
+``python -m tests.integration.films.killed OUT VIDEO LOG STAGE…``: for each stage a process of its own begins (forked,
+so that imports are paid for once), goes on from what the folder holds, and kills itself in the middle of that stage's
+work. Every finished task is written to LOG as a JSON line before the process can die.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Films and transcripts as people have them, through the whole program: what the handed inputs' READMEs expect.
 
-Each kind is made anew in unit tests of its part (tests/unit/services/transcription, tests/unit/shared/media, tests/unit/shared/pipeline). Here the handed
+Each kind is made anew in unit tests of its part (transcription, media, pipeline). Here the handed
 files are read where they are, and others, made here, go the whole way.
 """
 

@@ -1,7 +1,7 @@
 """Starts worker processes by forking one that has loaded everything: no test waits for imports.
 
-``python -m tests.integration.queue.nursery`` reads orders (JSON lines: environment, queues, concurrency) and answers each with
-the id of a process that is what ``counterdub worker`` is, with null stages.
+``python -m tests.integration.queue.nursery`` reads orders (JSON lines: environment, queues, concurrency) and answers
+each with the id of a process that is what ``counterdub worker`` is, with null stages.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What stands for ``counterdub shards`` and ``counterdub train`` where faults are the point: fast, without torch.
 
-``python -m tests.integration.queue.stand_in shards PAIRS --to DIR`` and ``train --out RUN --set optimiser.steps=N``. It does
-what files in ``$COUNTERDUB_TEST_TRAPS`` say: ``shards.hang``, ``shards.error``; ``train.hang`` (at step 5, while the
-file is there), ``train.fail`` (a traceback), ``train.error`` (an error in words), ``train.killed``. Every beginning is
-a line in ``$COUNTERDUB_TEST_CALLS``, with the step that it began from.
+``python -m tests.integration.queue.stand_in shards PAIRS --to DIR`` and ``train --out RUN --set optimiser.steps=N``.
+It does what files in ``$COUNTERDUB_TEST_TRAPS`` say: ``shards.hang``, ``shards.error``; ``train.hang`` (at step 5,
+while the file is there), ``train.fail`` (a traceback), ``train.error`` (an error in words), ``train.killed``. Every
+beginning is a line in ``$COUNTERDUB_TEST_CALLS``, with the step that it began from.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ SECONDS = 0.25
 
 MADE_ON_THE_SPOT = {
     # Made of a name or a term that is escaped, in the middle of bounded parts.
-    # Signs and names out of a table, escaped, between bounded parts; tests/unit/shared/core/test_spoken_form.py times them.
+    # Signs and names out of a table, escaped, between bounded parts; test_spoken_form.py times them.
     "shared/core/spoken_form.py": "units, months, currencies, abbreviations",
     "services/translation/ranking.py": "before + re.escape(term) + after",
     "services/translation/sentences.py": "pattern",
