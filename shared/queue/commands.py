@@ -19,7 +19,7 @@ from shared.core.store import Blob, Store, fetched
 from shared.pipeline.title_names import unique_names
 from shared.queue.database import Database, locked_job, tell
 from shared.queue.scheduling.completion import end_if_cancelled, job_ended, settle_job
-from shared.queue.scheduling.plan_sync import grow
+from shared.queue.scheduling.plan_sync import sync_plan
 from shared.queue.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
 from shared.settings.models import Settings
 
@@ -108,7 +108,7 @@ def create_job(
         tell(session, job, "job_created", titles=names[:100], count=len(names), languages=list(languages))
         session.flush()
         # What every title begins with, all at once: nothing has to be read for it.
-        wakes = grow(session, job, titles, store)
+        wakes = sync_plan(session, job, titles, store)
     return job.id, wakes
 
 
@@ -166,7 +166,7 @@ def retry_job(
         reopen(session, job, titles)
         tell(session, job, "job_retried", titles=len(titles))
         # Where all titles are finished, the job's own tables are what failed.
-        return grow(session, job, titles, store) or settle_job(session, job)
+        return sync_plan(session, job, titles, store) or settle_job(session, job)
 
 
 def forget_lost(session: Session, store: Store, title: Title) -> None:
@@ -225,7 +225,7 @@ def edit_line(
         session.flush()
         reopen(session, job, titles)
         tell(session, job, "line_edited", title=chosen.name, language=language, utterance=utterance, before=before)
-        return grow(session, job, titles, store)
+        return sync_plan(session, job, titles, store)
 
 
 def delete_job(database: Database, job_id: str) -> None:

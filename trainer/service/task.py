@@ -15,7 +15,7 @@ from shared.core.store import Blob
 from shared.queue import training_notes as notes
 from shared.queue.scheduling.claims import Claimed
 from shared.queue.training_tables import Training
-from shared.queue.worker.task_execution import Bench, patiently
+from shared.queue.worker.task_execution import TaskContext, patiently
 from trainer.service import artifacts, child_process, commands, pair_collection
 from trainer.service.folders import Folders, sweep
 from trainer.service.progress import Follower
@@ -28,7 +28,7 @@ RUN_FREE_S = 120.0
 """How long another worker's child is waited for that saves in the same folder."""
 
 
-def train(claimed: Claimed, here: Bench) -> Mapping[str, int]:
+def train(claimed: Claimed, here: TaskContext) -> Mapping[str, int]:
     """Do one training, or go on with it.
 
     Raises:
@@ -63,7 +63,7 @@ class Attempt:
         lock: File descriptor of the folder's lock, for the children.
     """
 
-    def __init__(self, claimed: Claimed, here: Bench, training: Training, folders: Folders, lock: int) -> None:
+    def __init__(self, claimed: Claimed, here: TaskContext, training: Training, folders: Folders, lock: int) -> None:
         self._run, self._worker = claimed.run, here.worker
         self._here = here
         self._training = training

@@ -1,4 +1,4 @@
-"""Who does what: claiming ready tasks, and booking how they ended.
+"""Claims on tasks: a worker takes a ready one by compare-and-set, and books how it ended.
 
 A task is claimed by compare-and-set on its row; only its owner can book its end, once. Duplicated or late messages
 find nothing to do.
@@ -25,7 +25,7 @@ from shared.pipeline.task_runner import Done
 from shared.queue.database import Database, is_away, locked_job, tell
 from shared.queue.scheduling.completion import abandon, end_if_cancelled, job_ended, settle_title, title_ended
 from shared.queue.scheduling.disclosure import as_told
-from shared.queue.scheduling.plan_sync import grow
+from shared.queue.scheduling.plan_sync import sync_plan
 from shared.queue.scheduling.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
 from shared.queue.tables import Job, StageRun, Title, Usage, now
 
@@ -86,7 +86,7 @@ def claim(database: Database, worker: str, queue: str, resume: bool = False) -> 
                     continue  # Another worker was quicker.
                 note(session, job.job_id, job.events + 1, "task_started", told(run))
             try:
-                return in_hand(session, job, run)
+                return claimed_from(session, job, run)
             except (TypeError, ValueError, KeyError, AttributeError) as error:
                 unreadable = error
         # Left as it is, the next look would find the same task, and nobody any other.
@@ -116,7 +116,7 @@ def at_fault(error: Exception) -> bool:
     return not (isinstance(error, CounterdubError) and (error.retryable or is_away(error)))
 
 
-def in_hand(session: Session, job: Any, run: Any) -> Claimed:
+def claimed_from(session: Session, job: Any, run: Any) -> Claimed:
     """What a worker has to know of a task that it claimed."""
     return Claimed(
         run=run.run_id,
@@ -241,7 +241,7 @@ def forward(session: Session, run: Any, made: dict[str, Any], store: Store) -> d
     grown = [title] if plans else []
     if run.stage == "cast":
         grown += following(session, job, title)
-    wakes += Counter(grow(session, job, grown, store))
+    wakes += Counter(sync_plan(session, job, grown, store))
     return wakes if plans else wakes + Counter(settle_title(session, job, title))
 
 
@@ -304,7 +304,7 @@ def failed(
     if run.stage == "deliver":
         title.error = title.error or run.error
         ended = Counter(title_ended(session, job, title))
-        return ended + Counter(grow(session, job, following(session, job, title), store))
+        return ended + Counter(sync_plan(session, job, following(session, job, title), store))
     title.open_runs -= 1
     open_runs = StageRun.title_id == title.id, StageRun.state.in_(("waiting", "ready", "resting"))
     left = update(StageRun).where(*open_runs)
@@ -319,11 +319,11 @@ def failed(
         wakes = Counter(settle_title(session, job, title))
     else:
         # The next title no longer waits for this language's cast.
-        wakes = Counter(grow(session, job, [title, *following(session, job, title)], store))
+        wakes = Counter(sync_plan(session, job, [title, *following(session, job, title)], store))
     return wakes
 
 
-def give_back(database: Database, run_id: int, worker: str) -> dict[str, int]:
+def give_up_claim(database: Database, run_id: int, worker: str) -> dict[str, int]:
     """Hand a task back undone, as a worker does that is told to stop; the attempt does not count."""
     with database.write() as session:
         mine = owned(session, run_id, worker)
@@ -331,10 +331,10 @@ def give_back(database: Database, run_id: int, worker: str) -> dict[str, int]:
             return {}
         job, run = mine
         run.attempt -= 1
-        return put_back(session, job, run, "given back")
+        return requeue(session, job, run, "given back")
 
 
-def put_back(session: Session, job: Job, run: StageRun, why: str) -> dict[str, int]:
+def requeue(session: Session, job: Job, run: StageRun, why: str) -> dict[str, int]:
     """A running task becomes ready again, or ends with its job if that is being cancelled."""
     if job.state != "running":
         close(session, job, run, "cancelled")

@@ -1,4 +1,4 @@
-"""How titles and jobs come to their end. Always called with the job locked."""
+"""Completion of titles and jobs: what is left to do when the last task ends. Always called with the job locked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the planner's tasks to rows: a title's plan grows whenever a fact is known that lets it.
+"""Planned tasks into rows: new ones entered, changed ones redone, dropped ones skipped, when a fact changes the plan.
 
 Always called with the job locked, in the transaction that made the fact known: no crash comes between.
 """
@@ -39,7 +39,7 @@ UNREAD = "settings_unread"
 log = logging.getLogger(__name__)
 
 
-def grow(session: Session, job: Job, titles: Iterable[Title], store: Store) -> dict[str, int]:
+def sync_plan(session: Session, job: Job, titles: Iterable[Title], store: Store) -> dict[str, int]:
     """Plan titles again and enter what is new. Returns queue → tasks that became ready."""
     wakes: Counter[str] = Counter()
     settings = read_settings(session, job)
@@ -50,9 +50,9 @@ def grow(session: Session, job: Job, titles: Iterable[Title], store: Store) -> d
         rows = title_rows(session, title)
         planned = planned_tasks(session, job, title, settings, store, rows)
         before = len(rows)
-        drop(session, job, title, rows, planned)
-        wakes += change(session, job, title, rows, planned)
-        wakes += enter(session, job, title, rows, planned)
+        drop_unplanned(session, job, title, rows, planned)
+        wakes += redo_changed(session, job, title, rows, planned)
+        wakes += enter_new(session, job, title, rows, planned)
         title.plan_complete = planned.complete
         if len(rows) != before:
             tell(session, job, "plan_grew", title=title.name, planned=len(planned.tasks))
@@ -163,7 +163,7 @@ def blob_fields(value: Any) -> dict[str, Any]:
     return asdict(value)
 
 
-def drop(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> None:
+def drop_unplanned(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> None:
     """Leave out what the plan no longer names: the rest of a failed language."""
     wanted = {task.id for task in planned.tasks}
     gone = [row.id for row in rows.values() if row.task not in wanted and row.state in OPEN]
@@ -174,7 +174,7 @@ def drop(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) ->
         job.runs_ended += len(gone)
 
 
-def change(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
+def redo_changed(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
     """Redo what is asked otherwise than before (an edited line, a language less), and all that hangs on it."""
     specs = {task.id: spec(task) for task in planned.tasks if task.id in rows}
     changed = {
@@ -233,7 +233,7 @@ class Changed:
         self.id, self.task, self.state, self.scope, self.inputs = id, task, state, scope, inputs
 
 
-def enter(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
+def enter_new(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
     """Rows and edges for tasks that were not there."""
     new = [task for task in planned.tasks if task.id not in rows]
     if not new:

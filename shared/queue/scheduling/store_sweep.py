@@ -1,4 +1,4 @@
-"""Removing from the store what nothing refers to any more: files of deleted jobs, uploads that expired, old results.
+"""Sweep of the artifact store: removes what nothing refers to any more, of deleted jobs, expired uploads, old results.
 
 What the database names is kept, and everything younger than a while: work that goes on stores its files before it
 books them.

@@ -1,4 +1,4 @@
-"""Finding what stands still: workers that beat no more, tasks that rest, wake-ups that got lost.
+"""Watchdog: finds lost workers and requeues their tasks, wakes tasks that are to be retried, resends lost wake-ups.
 
 Nothing here compares wall clocks. A worker's ``beat`` is a number that has to move; whoever watches remembers when it
 last saw it move, by its own monotonic clock.
@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from shared.core.errors import CounterdubError
 from shared.core.store import Store
 from shared.queue.database import Database, is_away, locked_job
-from shared.queue.scheduling.claims import abandoned, at_fault, failed, put_back
+from shared.queue.scheduling.claims import abandoned, at_fault, failed, requeue
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.tables import StageRun, Worker
 
@@ -30,7 +30,7 @@ nobody could write a beat; or the machine had no time for the watch, and perhaps
 """
 
 
-class Watch:
+class Watchdog:
     """One watcher's memory; any number may watch at a time, since every change is a compare-and-set."""
 
     def __init__(self, database: Database, store: Store, settings: ServiceSettings, queues: tuple[str, ...]) -> None:
@@ -49,11 +49,11 @@ class Watch:
         Args:
             queued: Queue → messages that wait in the broker.
         """
-        wakes = Counter(self.reap())
-        wakes += Counter(self.rested())
-        return wakes + Counter(self.topped_up(queued))
+        wakes = Counter(self.release_lost())
+        wakes += Counter(self.wake_rested())
+        return wakes + Counter(self.find_lost_wakeups(queued))
 
-    def reap(self) -> dict[str, int]:
+    def release_lost(self) -> dict[str, int]:
         """Free the tasks of lost workers."""
         with self._database.read() as session:
             alive = dict(session.execute(select(Worker.id, Worker.beat).where(Worker.state == "alive")).all())
@@ -73,12 +73,12 @@ class Watch:
         wakes: Counter[str] = Counter()
         for worker, (beat, since) in self._beats.items():
             if moment - since > LOST_AFTER * self._settings.heartbeat_s:
-                wakes += Counter(self.bury(worker, Worker.beat == beat))
+                wakes += Counter(self.mark_lost(worker, Worker.beat == beat))
         for run in orphans:
             wakes += Counter(self.release(run))
         return wakes
 
-    def bury(self, worker: str, *unless_moved: ColumnElement[bool]) -> dict[str, int]:
+    def mark_lost(self, worker: str, *unless_moved: ColumnElement[bool]) -> dict[str, int]:
         """A worker is lost, unless its beat has moved after all; without a condition its death was seen."""
         with self._database.write() as session:
             gone = update(Worker).where(Worker.id == worker, Worker.state == "alive", *unless_moved)
@@ -123,7 +123,7 @@ class Watch:
             if owner is not None and owner.state == "alive":
                 return {}
             if run.attempt < self._settings.max_attempts:
-                return put_back(session, job, run, "its worker was lost")
+                return requeue(session, job, run, "its worker was lost")
             error = CounterdubError(
                 f"The process that did this task died {run.attempt} times. It may need more memory than there is, or "
                 "the video may hurt an engine.",
@@ -132,7 +132,7 @@ class Watch:
             )
             return failed(session, job, run, self._store, error, self._settings.max_attempts)
 
-    def rested(self) -> dict[str, int]:
+    def wake_rested(self) -> dict[str, int]:
         """Tasks that failed and have rested long enough become ready again."""
         with self._database.read() as session:
             columns = StageRun.id, StageRun.attempt, StageRun.job_id
@@ -150,7 +150,7 @@ class Watch:
                 wakes += Counter(session.scalars(again.values(state="ready").returning(StageRun.queue)))
         return wakes
 
-    def topped_up(self, queued: Callable[[str], int]) -> Mapping[str, int]:
+    def find_lost_wakeups(self, queued: Callable[[str], int]) -> Mapping[str, int]:
         """Wake-ups that the broker has lost: fewer messages than ready tasks, twice in a row."""
         with self._database.read() as session:
             ready = select(StageRun.queue, func.count()).where(

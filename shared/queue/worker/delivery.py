@@ -30,7 +30,7 @@ from shared.queue.database import Database, tell
 from shared.queue.scheduling.claims import close, following, owned_and_wanted, told
 from shared.queue.scheduling.completion import job_ended, title_ended
 from shared.queue.scheduling.disclosure import as_told
-from shared.queue.scheduling.plan_sync import batches, grow, planned_tasks, previous, title_request, title_rows
+from shared.queue.scheduling.plan_sync import batches, planned_tasks, previous, sync_plan, title_request, title_rows
 from shared.queue.tables import FINAL, Artifact, Edit, Job, StageRun, Title
 from shared.settings.models import stored_settings
 
@@ -71,7 +71,7 @@ def deliver(database: Database, store: Store, run_id: int, worker: str, title_id
         close(session, job, run, "done")
         tell(session, job, "task_done", **told(run))
         wakes = dict(title_ended(session, job, title))
-        for queue, count in grow(session, job, following(session, job, title), store).items():
+        for queue, count in sync_plan(session, job, following(session, job, title), store).items():
             wakes[queue] = wakes.get(queue, 0) + count
         return wakes
 
@@ -113,7 +113,7 @@ def take_back(
     job.runs = session.scalar(select(func.count()).where(StageRun.job_id == job.id)) or 0
     ended = StageRun.job_id == job.id, StageRun.state.in_(FINAL)
     job.runs_ended = session.scalar(select(func.count()).where(*ended)) or 0
-    return grow(session, job, [title], store)
+    return sync_plan(session, job, [title], store)
 
 
 def title_run(session: Session, job: Job, title: Title, store: Store) -> TitleRun | None:

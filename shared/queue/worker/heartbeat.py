@@ -1,4 +1,4 @@
-"""A worker's heart: moves its beat, passes on progress, hears of cancellation and ends a task that takes too long."""
+"""Heartbeat of a worker: renews its lease, writes progress, notices cancellation and enforces the time limit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OVERTIME = 70
 """Exit code of a process that ended itself because a task took too long."""
 
 
-class Heart:
+class Heartbeat:
     """Runs beside the work in a thread of its own."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Heart:
         self._since = 0.0
         self.pulse: Path | None = None
         """File to touch as long as this process's threads run; whoever started it feels it."""
-        self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def register(self) -> None:
         with self._database.write() as session:
@@ -92,7 +92,7 @@ class Heart:
                 self._claimed = None
 
     def _keep_pulse(self, path: Path) -> None:
-        """By itself, since the heart may wait for the database."""
+        """By itself, since the heartbeat may wait for the database."""
         while not self._ended.wait(PULSE_S):
             with contextlib.suppress(OSError):  # Whoever felt it is gone, or the disk is: nothing depends on one touch.
                 path.touch()
@@ -118,7 +118,7 @@ class Heart:
             except CounterdubError as error:
                 log.warning("no beat: %s", error.code)
             except Exception:
-                # A heart that stands still would keep time limits and cancellation from every later task.
+                # A heartbeat that stands still would keep time limits and cancellation from every later task.
                 log.exception("no beat")
 
     def _move(self) -> None:

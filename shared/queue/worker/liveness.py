@@ -1,4 +1,4 @@
-"""What whoever started worker processes holds them to, from outside.
+"""Liveness of worker processes, checked from outside: silent ones, and those past their time limit, are ended.
 
 A call that never returns to Python keeps every thread of its process from looking at the clock.
 """
@@ -28,7 +28,7 @@ COUNTS_AT_MOST_S = 1.0
 """Silence that one look adds, however long after the one before: whoever looks may have stood still itself."""
 
 
-class Oversight:
+class LivenessCheck:
     """One supervisor's memory of what its processes do and since when, by its own monotonic clock."""
 
     def __init__(self, database: Database, store: Store, settings: ServiceSettings) -> None:
@@ -40,7 +40,7 @@ class Oversight:
         self._pulses: dict[str, tuple[int, float]] = {}
         self._felt = time.monotonic()
 
-    def silent(self, pulses: Mapping[str, Path]) -> list[str]:
+    def find_silent(self, pulses: Mapping[str, Path]) -> list[str]:
         """Workers whose process has not moved its pulse for too long: stopped, or in a call that keeps all threads.
 
         Args:
@@ -60,7 +60,7 @@ class Oversight:
         self._pulses = seen
         return [worker for worker, (_, still) in seen.items() if still > self._settings.silent_s]
 
-    def overdue(self, workers: Iterable[str]) -> list[str]:
+    def find_overdue(self, workers: Iterable[str]) -> list[str]:
         """Workers whose process has to be ended: past its time limit, which is booked here, or deaf to cancellation.
 
         Raises:

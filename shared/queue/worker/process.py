@@ -1,4 +1,4 @@
-"""One worker process: a Celery consumer (solo pool: engines live in the process that uses them) around a Runner."""
+"""A worker process: a Celery consumer around a Runner; solo pool, since engines live in the process that uses them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def serve(
     settings = service_settings()
     waker = Waker(settings.broker_url.get_secret_value())
     runner = Runner(settings, queues, waker, worker)
-    runner.heart.parent, runner.heart.pulse = parent, pulse
+    runner.heartbeat.parent, runner.heartbeat.pulse = parent, pulse
 
     @waker.app.task(name=WORK, bind=True)  # type: ignore[untyped-decorator]  # Celery has no types
     def work(self: Any) -> None:

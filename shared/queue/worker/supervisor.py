@@ -1,4 +1,4 @@
-"""``counterdub worker``: keeps its processes running, and watches for what stands still."""
+"""Supervisor of a worker (``counterdub worker``): restarts its processes, checks their liveness, runs the watchdog."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from shared.core.store import Store
 from shared.queue.celery_app import Waker
 from shared.queue.database import Database
 from shared.queue.scheduling.store_sweep import sweep
-from shared.queue.scheduling.watchdog import Watch
+from shared.queue.scheduling.watchdog import Watchdog
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.tables import Worker, new_id
-from shared.queue.worker.liveness import Oversight
+from shared.queue.worker.liveness import LivenessCheck
 
 log = logging.getLogger(__name__)
 
@@ -135,8 +135,8 @@ def run_worker(
     waker = Waker(settings.broker_url.get_secret_value())
     store = settings.open_store()
     store.sweep(LEFT_AFTER_S)
-    watch = Watch(database, store, settings, tuple(queues))
-    oversight = Oversight(database, store, settings)
+    watch = Watchdog(database, store, settings, tuple(queues))
+    liveness = LivenessCheck(database, store, settings)
     if settings.sweep_hours:
         sweeping = threading.Thread(target=keep_swept, args=(database, store, settings, stopping), daemon=True)
         sweeping.start()
@@ -149,12 +149,12 @@ def run_worker(
             if dead or time.monotonic() >= next_look:
                 next_look = time.monotonic() + tick
                 look(watch, waker, dead)
-                for worker in unruly(oversight, processes):
+                for worker in find_hung(liveness, processes):
                     log.error("worker process %s does not answer and is ended", worker)
                     processes.end(worker)
             if time.monotonic() >= next_beat:
                 next_beat = time.monotonic() + settings.heartbeat_s / 2
-                beat_for(database, processes.alive())
+                beat_on_behalf(database, processes.alive())
     finally:
         processes.stop(settings.soft_shutdown_s + KILL_AFTER_S)
         database.close()
@@ -173,11 +173,11 @@ def keep_swept(database: Database, store: Store, settings: ServiceSettings, stop
             log.exception("the store could not be swept")
 
 
-def unruly(oversight: Oversight, processes: Processes) -> list[str]:
+def find_hung(liveness: LivenessCheck, processes: Processes) -> list[str]:
     """Workers whose process has to be ended."""
-    found = oversight.silent(processes.pulses())
+    found = liveness.find_silent(processes.pulses())
     try:
-        return found + oversight.overdue(processes.alive())
+        return found + liveness.find_overdue(processes.alive())
     except CounterdubError as error:
         log.warning("nobody could be asked what runs: %s", error.code)
     except Exception:
@@ -185,7 +185,7 @@ def unruly(oversight: Oversight, processes: Processes) -> list[str]:
     return found
 
 
-def look(watch: Watch, waker: Waker, dead: list[str]) -> None:
+def look(watch: Watchdog, waker: Waker, dead: list[str]) -> None:
     """One round of the watch; what is away now is asked again in the next. Whatever fails, the loop goes on.
 
     Args:
@@ -193,7 +193,7 @@ def look(watch: Watch, waker: Waker, dead: list[str]) -> None:
     """
     try:
         while dead:
-            waker.wake(watch.bury(dead[-1]))
+            waker.wake(watch.mark_lost(dead[-1]))
             dead.pop()
         waker.wake(watch.look(waker.queued))
     except CounterdubError as error:
@@ -203,7 +203,7 @@ def look(watch: Watch, waker: Waker, dead: list[str]) -> None:
         log.exception("the watch failed in this round")
 
 
-def beat_for(database: Database, workers: list[str]) -> None:
+def beat_on_behalf(database: Database, workers: list[str]) -> None:
     """Beat for processes that are there: a library that loads a model may keep every thread of its own from running."""
     try:
         with database.write() as session:

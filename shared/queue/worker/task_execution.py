@@ -1,4 +1,4 @@
-"""Doing one claimed task in a worker process, and telling how it ended, whatever happens around it."""
+"""Execution of one claimed task in a worker process, and the record of how it ended, whatever happens around it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from shared.pipeline.task_work import EnginePool
 from shared.queue import trainings
 from shared.queue.celery_app import Waker
 from shared.queue.database import Database, is_away
-from shared.queue.scheduling.claims import Claimed, claim, fail, finish, give_back
+from shared.queue.scheduling.claims import Claimed, claim, fail, finish, give_up_claim
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.worker import delivery
-from shared.queue.worker.heartbeat import Heart
+from shared.queue.worker.heartbeat import Heartbeat
 from shared.settings.models import Settings, stored_settings
 from shared.weights import WeightFolder
 
@@ -54,11 +54,11 @@ class Runner:
         """The latest job and its settings: jobs have many tasks."""
         self._unsure = False
         """The last claim may have been written though its answer never came."""
-        self.heart = Heart(self.database, settings, queues, worker)
+        self.heartbeat = Heartbeat(self.database, settings, queues, worker)
 
     def start(self) -> None:
-        patiently(self.heart.register, self.stopping)
-        self.heart.start()
+        patiently(self.heartbeat.register, self.stopping)
+        self.heartbeat.start()
         if self.settings.engine_idle_s:
             threading.Thread(target=self._free_idle, name="idle engines", daemon=True).start()
 
@@ -70,14 +70,14 @@ class Runner:
                 log.info("idle engines freed", extra={"engines": freed})
 
     def stop(self) -> None:
-        """After the last task: say goodbye, so that nobody waits for the heart."""
-        self.heart.stop()
+        """After the last task: say goodbye, so that nobody waits for the heartbeat."""
+        self.heartbeat.stop()
         self.database.close()
 
     def give_up(self) -> None:
         """Called from a signal or timer: stop the task in hand and give it back."""
         self.stopping.set()
-        self.heart.interrupt()
+        self.heartbeat.interrupt()
 
     def work(self, queue: str) -> bool:
         """Do one task of a queue. False when there was none."""
@@ -90,7 +90,7 @@ class Runner:
             "stage": claimed.task.stage,
             "task": claimed.task.id,
         }
-        with self.heart.watching(claimed) as cancelled, bound(**facts):
+        with self.heartbeat.watching(claimed) as cancelled, bound(**facts):
             log.info("task started")
             began = time.perf_counter()
             try:
@@ -112,7 +112,7 @@ class Runner:
 
         def attempt() -> Claimed | None:
             resume, self._unsure = self._unsure, True
-            found = claim(self.database, self.heart.worker, queue, resume)
+            found = claim(self.database, self.heartbeat.worker, queue, resume)
             self._unsure = False
             return found
 
@@ -125,8 +125,8 @@ class Runner:
 
     def perform(self, claimed: Claimed, cancelled: threading.Event) -> Mapping[str, int]:
         """Do the task and book its end."""
-        worker, run = self.heart.worker, claimed.run
-        report = self.heart.report
+        worker, run = self.heartbeat.worker, claimed.run
+        report = self.heartbeat.report
         if claimed.task.stage == "deliver" and claimed.title_id is not None:
             title = claimed.title_id
             return patiently(lambda: delivery.deliver(self.database, self.store, run, worker, title), self.stopping)
@@ -134,7 +134,7 @@ class Runner:
             do, job, performer = delivery.summarise, claimed.job, self._performer
             return patiently(lambda: do(self.database, performer, run, worker, job, cancelled, report), self.stopping)
         if claimed.task.stage == trainings.TASK:
-            here = Bench(self.database, self.store, self.settings, worker, cancelled, self.stopping)
+            here = TaskContext(self.database, self.store, self.settings, worker, cancelled, self.stopping)
             return trainer()(claimed, here)
         if claimed.job != self._settings_of[0]:
             self._settings_of = claimed.job, stored_settings(claimed.settings)[0]
@@ -145,14 +145,14 @@ class Runner:
 
     def booking(self, claimed: Claimed, error: CounterdubError) -> Callable[[], Mapping[str, int]]:
         """How a failure is booked: as one, or as nobody's fault."""
-        worker, attempts = self.heart.worker, self.settings.max_attempts
+        worker, attempts = self.heartbeat.worker, self.settings.max_attempts
         if isinstance(error, Cancelled) and self.stopping.is_set():
-            return lambda: give_back(self.database, claimed.run, worker)
+            return lambda: give_up_claim(self.database, claimed.run, worker)
         return lambda: fail(self.database, self.store, claimed.run, worker, error, attempts)
 
 
 @dataclass(frozen=True)
-class Bench:
+class TaskContext:
     """What a task that is no stage has at hand: one that takes days, may go on elsewhere and tells as it goes.
 
     Attributes:
@@ -169,10 +169,10 @@ class Bench:
 
 
 @lru_cache
-def trainer() -> Callable[[Claimed, Bench], Mapping[str, int]]:
+def trainer() -> Callable[[Claimed, TaskContext], Mapping[str, int]]:
     """What does trainings: the entry point ``train`` of ``counterdub.tasks``."""
     (point,) = entry_points(group="counterdub.tasks", name=trainings.TASK)
-    task: Callable[[Claimed, Bench], Mapping[str, int]] = point.load()
+    task: Callable[[Claimed, TaskContext], Mapping[str, int]] = point.load()
     return task
 
 

@@ -14,7 +14,7 @@ import redis
 from sqlalchemy import update
 
 from shared.queue import commands
-from shared.queue.scheduling.watchdog import Watch
+from shared.queue.scheduling.watchdog import Watchdog
 from shared.queue.tables import Job, StageRun
 from tests.integration.queue.rig import HEARTBEAT, Rig
 from tests.integration.queue.test_faults import EACH_STAGE, restart
@@ -129,10 +129,10 @@ def database_away_while_reaping(rig: Rig, job: str, server: Any) -> None:
 def two_reapers(rig: Rig, job: str, server: Any) -> None:
     """Both have read that a worker is lost; the second acts when the first is long done."""
     run = rig.running(job, "dubbing/es/0000")
-    watches = [Watch(rig.database, rig.store, rig.settings, ()) for _ in range(2)]
+    watches = [Watchdog(rig.database, rig.store, rig.settings, ()) for _ in range(2)]
     os.kill(owner(rig, job, "dubbing/es/0000"), signal.SIGKILL)
     for watch in watches:
-        rig.waker.wake(watch.bury(str(run.owner)))
+        rig.waker.wake(watch.mark_lost(str(run.owner)))
         rig.waker.wake(watch.release(run.id))
 
 

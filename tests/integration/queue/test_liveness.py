@@ -11,7 +11,7 @@ import pytest
 
 from shared.queue import commands
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.worker.liveness import Oversight
+from shared.queue.worker.liveness import LivenessCheck
 from tests.integration.queue.nulls import FROZEN_S
 from tests.integration.queue.rig import Rig, is_running
 from tests.integration.queue.undisturbed import undisturbed
@@ -64,14 +64,14 @@ def test_silence_while_nobody_looked_does_not_count(tmp_path: Path, monkeypatch:
     moment = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: moment)
     settings = ServiceSettings(data=tmp_path, silent_s=10.0)
-    oversight = Oversight(None, None, settings)  # type: ignore[arg-type] - neither is asked for pulses
+    oversight = LivenessCheck(None, None, settings)  # type: ignore[arg-type] - neither is asked for pulses
     pulses = {"wrk_1": tmp_path / "wrk_1"}
-    assert oversight.silent(pulses) == []
+    assert oversight.find_silent(pulses) == []
     moment += 3600
-    assert oversight.silent(pulses) == []
+    assert oversight.find_silent(pulses) == []
     for _ in range(12):
         moment += 1
-        found = oversight.silent(pulses)
+        found = oversight.find_silent(pulses)
     assert found == ["wrk_1"]
     os.utime(pulses["wrk_1"], (1, 1))
-    assert oversight.silent(pulses) == []
+    assert oversight.find_silent(pulses) == []

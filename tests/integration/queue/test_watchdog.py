@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from shared.core.store import Blob
 from shared.queue.database import Database
-from shared.queue.scheduling.watchdog import LOST_AFTER, Watch
+from shared.queue.scheduling.watchdog import LOST_AFTER, Watchdog
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.tables import Artifact, Base, Worker
 from tests.integration.queue.rig import Rig
@@ -30,14 +30,14 @@ class Scene:
             session.add(Worker(id="wrk_1", queues=["separation"], host="here", pid=1))
         self.moment = 1000.0
         monkeypatch.setattr(time, "monotonic", lambda: self.moment)
-        self.watch = Watch(self.database, settings.open_store(), settings, ("separation",))
+        self.watch = Watchdog(self.database, settings.open_store(), settings, ("separation",))
 
     def looks(self, heartbeats: float, every: float = 0.15) -> str:
         """What the worker is held for after so many heartbeats of looks."""
         end = self.moment + heartbeats * HEARTBEAT
         while self.moment < end:
             self.moment += every * HEARTBEAT
-            self.watch.reap()
+            self.watch.release_lost()
         with self.database.read() as session:
             return str(session.scalar(select(Worker.state)))
 
