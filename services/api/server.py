@@ -16,7 +16,7 @@ GRACE_S = 20
 """Requests may finish for so long."""
 
 
-class Server(uvicorn.Server):
+class ApiServer(uvicorn.Server):
     """uvicorn waits for its connections before it stops, and event streams would never end by themselves."""
 
     def __init__(self, config: uvicorn.Config, here: Services) -> None:
@@ -34,7 +34,7 @@ class Server(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._here.broadcast.end_all)
 
 
-def create_server(app: FastAPI, host: str, port: int, **options: Any) -> Server:
+def create_server(app: FastAPI, host: str, port: int, **options: Any) -> ApiServer:
     """A server for :func:`services.api.app.create_app`; ``await server.serve()`` or ``server.run()``.
 
     Args:
@@ -54,4 +54,4 @@ def create_server(app: FastAPI, host: str, port: int, **options: Any) -> Server:
         log_config=None,
         **options,
     )
-    return Server(config, here)
+    return ApiServer(config, here)

@@ -27,7 +27,7 @@ class SpeechRequest(NamedTuple):
     seed: int = 0
 
 
-class Ahead:
+class SynthesisAhead:
     """Speech of lines that will be needed, made in batches when the first of them is asked for.
 
     Args:

@@ -29,7 +29,7 @@ SLOWEST_STRETCH = 0.9
 
 
 @dataclass
-class Pace:
+class SpeakingPace:
     """How fast voices speak at speed 1: a table, then an exponential average of real synthesis."""
 
     language: str

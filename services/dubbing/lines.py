@@ -17,7 +17,7 @@ from services.dubbing.guarding import Fallback, Guard
 from services.dubbing.room import add_room
 from services.dubbing.slots import slots
 from services.dubbing.timbre import band_levels, equalise
-from services.dubbing.voicing import Line, Voiced, Voicer
+from services.dubbing.voicing import SpokenLine, Voiced, Voicer
 from shared.audio import files
 from shared.audio.signal import to_mono
 from shared.core.errors import CounterdubError, EngineError
@@ -109,7 +109,7 @@ def coming(
     translations: Mapping[str, Translation],
     members: Sequence[CastMember],
     places: Mapping[str, Span],
-) -> list[Line]:
+) -> list[SpokenLine]:
     """The chunk's lines that will be spoken, in order."""
     voices = {one.speaker: one.voice for one in reversed(members)}
     out = []
@@ -122,7 +122,7 @@ def coming(
                 _, source, slot = room(blank(line, line.language, places.get(line.id)), chunk)
             except FAULTS:
                 continue  # It fails when it is its turn, and alone.
-            out.append(Line(wordings(translation), voices[line.speaker], source, slot))
+            out.append(SpokenLine(wordings(translation), voices[line.speaker], source, slot))
     return out
 
 

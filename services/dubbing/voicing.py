@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile as sf
 
-from services.dubbing.batching import FAULTS, Ahead, SpeechRequest
+from services.dubbing.batching import FAULTS, SpeechRequest, SynthesisAhead
 from services.dubbing.finishing import trim
-from services.dubbing.fitting import RANK_COST, Pace, Placement, choose, first_speed, misfit, next_speed, place
+from services.dubbing.fitting import RANK_COST, Placement, SpeakingPace, choose, first_speed, misfit, next_speed, place
 from services.dubbing.guarding import Fallback, Guard
 from shared.audio.signal import SPEECH_RATE, fade, resample
 from shared.audio.stretch import stretch
@@ -44,7 +44,7 @@ class Take(NamedTuple):
     """Whether it sounds like its text."""
 
 
-class Line(NamedTuple):
+class SpokenLine(NamedTuple):
     """What is to be said by whom, and the room there is."""
 
     hypotheses: list[Hypothesis]
@@ -64,7 +64,7 @@ class Voiced(NamedTuple):
     attempts: int
 
 
-def key_of(line: Line) -> tuple[object, ...]:
+def key_of(line: SpokenLine) -> tuple[object, ...]:
     return (*(option.text for option in line.hypotheses), line.voice, line.source, line.slot)
 
 
@@ -82,11 +82,11 @@ class Voicer:
     fallback: Fallback | None = None
 
     def __post_init__(self) -> None:
-        self.pace = Pace(self.language)
+        self.pace = SpeakingPace(self.language)
         self._first: dict[tuple[object, ...], tuple[int, float]] = {}
-        self._ahead = Ahead(self.synthesizer, [])
+        self._ahead = SynthesisAhead(self.synthesizer, [])
 
-    def announce(self, lines: Sequence[Line]) -> None:
+    def announce(self, lines: Sequence[SpokenLine]) -> None:
         """Tell which lines will be spoken, in order: an engine that can speaks their first takes in batches.
 
         What is said first is decided here for all of them, before the pace of a voice is known from real speech.
@@ -100,13 +100,13 @@ class Voicer:
             self._first[key_of(line)] = index, speed
             text = self._spoken(line.hypotheses[index].text)
             requests.append(SpeechRequest(text, self.language, line.voice, speed, self.settings.seed))
-        self._ahead = Ahead(self.synthesizer, requests)
+        self._ahead = SynthesisAhead(self.synthesizer, requests)
 
     def _spoken(self, text: str) -> str:
         """What the engine is given: whatever is written short is written out."""
         return read_aloud(text, self.language)
 
-    def _choice(self, line: Line) -> tuple[int, float]:
+    def _choice(self, line: SpokenLine) -> tuple[int, float]:
         """Index of the wording to say and the native speed to ask for."""
         announced = self._first.pop(key_of(line), None)
         if announced is not None:
@@ -144,7 +144,7 @@ class Voicer:
         text = ""
         while attempts <= fit.max_retries:
             if speed is None:
-                index, speed = self._choice(Line(left, voice, source, slot))
+                index, speed = self._choice(SpokenLine(left, voice, source, slot))
                 text = left.pop(index).text
             take = self._take(text, voice, speed, reference, gender)
             attempts += 1

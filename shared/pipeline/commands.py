@@ -26,7 +26,7 @@ from shared.pipeline.events import Listener
 from shared.pipeline.ledger import Job, StageRun, Title, titles
 from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import ORIG
-from shared.pipeline.run import STATE, NewText, RunSummary, lay_out, open_store, opened, run, whole_run
+from shared.pipeline.run import STATE, PendingEdit, RunSummary, lay_out, open_store, opened, run, whole_run
 from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.task_work import EnginePool
 from shared.pipeline.title_names import find_videos, unique_name
@@ -113,7 +113,7 @@ def redub(
                     code="source_missing",
                 )
             settings = own_settings(session, record)
-            new = NewText(record.id, target, edit_of(line, said), [line for line in lines if line.status == "ok"])
+            new = PendingEdit(record.id, target, edit_of(line, said), [line for line in lines if line.status == "ok"])
         return run(out, database, settings, {str(source)}, jobs, False, listener, cancelled, new)
 
 

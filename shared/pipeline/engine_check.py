@@ -37,7 +37,7 @@ Task = Callable[[], float]
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckRow:
     """What one engine showed. Figures are None where it did not come so far."""
 
     kind: str
@@ -75,13 +75,13 @@ def configured(settings: Settings, languages: Sequence[str] = ("es",)) -> list[E
     return found
 
 
-def check(settings: Settings, languages: Sequence[str] = ("es",)) -> Iterator[Row]:
+def check(settings: Settings, languages: Sequence[str] = ("es",)) -> Iterator[CheckRow]:
     """A row for every configured engine, each as soon as it is known."""
     for use in configured(settings, languages):
         yield apart(use, languages[0])
 
 
-def apart(use: EngineUse, language: str) -> Row:
+def apart(use: EngineUse, language: str) -> CheckRow:
     """:func:`measure` in a process of its own."""
     options = asdict(use.options) | {"extra": dict(use.options.extra)}
     request = json.dumps({"kind": use.kind, "name": use.name, "options": options, "language": language})
@@ -99,16 +99,16 @@ def apart(use: EngineUse, language: str) -> Row:
         except subprocess.TimeoutExpired:
             return failed(use, "engine_check_timeout", f"Not done after {TIMEOUT_SECONDS} s.")
         try:
-            return Row(**json.loads(out.read_text(encoding="utf-8")))
+            return CheckRow(**json.loads(out.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return failed(use, "engine_crashed", f"Its process ended with code {done.returncode}.")
 
 
-def failed(use: EngineUse, code: str, message: str, **known: Any) -> Row:
-    return Row(use.kind, use.name, use.options.model, use.options.device, error=code, message=message, **known)
+def failed(use: EngineUse, code: str, message: str, **known: Any) -> CheckRow:
+    return CheckRow(use.kind, use.name, use.options.model, use.options.device, error=code, message=message, **known)
 
 
-def measure(use: EngineUse, language: str, weights: Any = None) -> Row:
+def measure(use: EngineUse, language: str, weights: Any = None) -> CheckRow:
     """Load an engine here, let it work twice, and measure the second time.
 
     Args:
@@ -140,9 +140,9 @@ def measure(use: EngineUse, language: str, weights: Any = None) -> Row:
         return failed(use, code, f"{type(error).__name__}: {summary(error)}", load_seconds=loaded)
 
 
-def row(use: EngineUse, engine: Any, loaded: float, before: int, speed: float | None) -> Row:
+def row(use: EngineUse, engine: Any, loaded: float, before: int, speed: float | None) -> CheckRow:
     on_card = card_memory() if use.options.device.startswith("cuda") else 0
-    return Row(
+    return CheckRow(
         kind=use.kind,
         engine=use.name,
         model=use.options.model,

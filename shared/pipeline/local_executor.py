@@ -59,7 +59,7 @@ class TitleRun:
 
 
 @dataclass
-class Progress:
+class RunState:
     """What a run is about."""
 
     titles: Mapping[str, TitleRun]
@@ -110,7 +110,7 @@ class Executor:
         """
         titles = {request.name: TitleRun(request, place=place) for place, request in enumerate(requests)}
         behind = {title.request.previous: title for title in titles.values() if title.request.previous}
-        run = Progress(titles, behind, deque(titles.values()))
+        run = RunState(titles, behind, deque(titles.values()))
         fatal: CounterdubError | None = None
         with ThreadPoolExecutor(max(self._jobs, CORES), thread_name_prefix="task") as threads:
             try:
@@ -140,7 +140,7 @@ class Executor:
         """Do one task, or find that it has been done; see :meth:`Performer.perform`."""
         return self._performer.perform(task, inputs, self._settings, self.cancelled, self._reporter(title, task))
 
-    def _plan(self, run: Progress, title: TitleRun) -> None:
+    def _plan(self, run: RunState, title: TitleRun) -> None:
         """Plan a title anew, with what is known by now."""
 
         def known(name: str, task: str, output: str) -> Path | Blob | None:
@@ -160,13 +160,13 @@ class Executor:
             self._offer(run, title, title.tasks.adopt(fresh, title.done))
         self._settle(run, title)
 
-    def _offer(self, run: Progress, title: TitleRun, tasks: Iterable[Task]) -> None:
+    def _offer(self, run: RunState, title: TitleRun, tasks: Iterable[Task]) -> None:
         """Tasks that may begin now."""
         for task in tasks:
             heap = run.light if self._light(task) else run.heavy
             heappush(heap, (title.place, title.tasks.place(task.id), title.request.name, task.id))
 
-    def _start(self, run: Progress, threads: ThreadPoolExecutor) -> None:
+    def _start(self, run: RunState, threads: ThreadPoolExecutor) -> None:
         """Start tasks that may begin, earlier titles first, while threads are free."""
         while len(run.futures) < max(self._jobs, CORES):
             heaps = [run.light, run.heavy] if run.engines_busy < self._jobs else [run.light]
@@ -211,7 +211,7 @@ class Executor:
                 raise CounterdubError(f"A stage has not made {missing}.", code="missing_output")
             return self.execute(name, task, given)
 
-    def _collect(self, run: Progress, future: Future[Done]) -> CounterdubError | None:
+    def _collect(self, run: RunState, future: Future[Done]) -> CounterdubError | None:
         """Book a finished task."""
         title, task = run.futures.pop(future)
         title.running.discard(task.id)
@@ -248,18 +248,18 @@ class Executor:
         self._tell(RunEvent("task_failed", **event, error=error.to_dict()))
         return error
 
-    def _ask(self, run: Progress, title: TitleRun, task: Task) -> None:
+    def _ask(self, run: RunState, title: TitleRun, task: Task) -> None:
         """Have those planned again whose plan a finished task is a fact for; of all others nothing would change."""
         if task.stage in ("ingest", "language") or (task.stage == "dubbing" and not title.tasks.unspoken):
             run.asking.append(title)
         if task.stage == "cast":
             run.asking += self._next(run, title)
 
-    def _next(self, run: Progress, title: TitleRun) -> list[TitleRun]:
+    def _next(self, run: RunState, title: TitleRun) -> list[TitleRun]:
         behind = run.behind.get(title.request.name)
         return [behind] if behind else []
 
-    def _settle(self, run: Progress, title: TitleRun) -> None:
+    def _settle(self, run: RunState, title: TitleRun) -> None:
         """Decide whether a title has come to its end."""
         if title.ended or title.running or not (title.lost or title.complete):
             return

@@ -106,7 +106,7 @@ def opened(out: Path, wait: float = 0.0) -> Iterator[Database]:
 
 
 @dataclass(frozen=True)
-class NewText:
+class PendingEdit:
     """An edit that counts only if everything comes of it: else the folder stays as it was."""
 
     title: int
@@ -131,7 +131,7 @@ def run(
     fresh: bool,
     listener: Listener,
     cancelled: threading.Event,
-    new_text: NewText | None = None,
+    new_text: PendingEdit | None = None,
 ) -> RunSummary:
     """Run the titles with these sources and rebuild the tables and the report of the whole folder.
 
@@ -199,7 +199,7 @@ def open_store(out: Path, settings: Settings) -> Store:
 
 
 def title_requests(
-    out: Path, session: Session, records: Sequence[Title], sources: set[str], new_text: NewText | None = None
+    out: Path, session: Session, records: Sequence[Title], sources: set[str], new_text: PendingEdit | None = None
 ) -> list[TitleRequest]:
     """The planner's requests for the titles to run, in the folder's order."""
     requests: list[TitleRequest] = []
@@ -294,7 +294,7 @@ def timings(database: Database, run: TitleRun) -> dict[str, dict[str, float]]:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class TitleDelivery:
     """What a title that has ended leaves behind."""
 
     name: str
@@ -305,14 +305,14 @@ class Delivery:
     """``title.json``."""
 
 
-def delivery(title: TitleRun, store: Store, out: Path, database: Database) -> Delivery:
+def delivery(title: TitleRun, store: Store, out: Path, database: Database) -> TitleDelivery:
     """A title's files. What an earlier run made of one that fails now stays, whole, where it is."""
     name = title.request.name
     record = publish.title_record(title, store, timings(database, title))
     if title.lost:
         stays = (out / name / "tracks").is_dir()
-        return Delivery(name, title.lost.to_dict(), {} if stays else files_of(title), record)
-    return Delivery(name, None, files_of(title), record)
+        return TitleDelivery(name, title.lost.to_dict(), {} if stays else files_of(title), record)
+    return TitleDelivery(name, None, files_of(title), record)
 
 
 def files_of(title: TitleRun) -> dict[str, Blob]:
@@ -320,7 +320,7 @@ def files_of(title: TitleRun) -> dict[str, Blob]:
     return publish.layout(title) | {f"{inner}/{key}": blob for key, blob in publish.internals(title).items()}
 
 
-def refuse_half(title: TitleRun, store: Store, new: NewText) -> None:
+def refuse_half(title: TitleRun, store: Store, new: PendingEdit) -> None:
     """Refuse a line's new text of which not everything came.
 
     Raises:
@@ -343,7 +343,7 @@ def refuse_half(title: TitleRun, store: Store, new: NewText) -> None:
                 )
 
 
-def enter(database: Database, made: Sequence[Delivery], new_text: NewText | None) -> None:
+def enter(database: Database, made: Sequence[TitleDelivery], new_text: PendingEdit | None) -> None:
     """Book how the titles ended, and the edit that came of it."""
     with database.session() as session:
         for title in made:
@@ -353,7 +353,9 @@ def enter(database: Database, made: Sequence[Delivery], new_text: NewText | None
             keep_edit(session, new_text.title, new_text.language, new_text.edit, new_text.lines)
 
 
-def lay_out(out: Path, store: Store, made: Sequence[Delivery], tables: Mapping[str, Blob], settings: Settings) -> None:
+def lay_out(
+    out: Path, store: Store, made: Sequence[TitleDelivery], tables: Mapping[str, Blob], settings: Settings
+) -> None:
     """Put what was made, and the tables, where people find it."""
     files = {path: blob for title in made for path, blob in title.files.items()}
     records = {f"{title.name}/title.json": title.record for title in made}
@@ -361,7 +363,9 @@ def lay_out(out: Path, store: Store, made: Sequence[Delivery], tables: Mapping[s
     publish.lay_out(out, out / STATE, store, {**files, **tables}, records, whole, settings.store.url)
 
 
-def whole_run(out: Path, database: Database, executor: Executor, made: Sequence[Delivery] = ()) -> Mapping[str, Blob]:
+def whole_run(
+    out: Path, database: Database, executor: Executor, made: Sequence[TitleDelivery] = ()
+) -> Mapping[str, Blob]:
     """``pairs.parquet``, ``rejects.parquet`` and the report of all titles of the folder, not yet laid out.
 
     Args:
@@ -386,7 +390,7 @@ def whole_run(out: Path, database: Database, executor: Executor, made: Sequence[
             return executor.execute("", Task("dataset", "dataset", scope), inputs).outputs
 
 
-def dataset_inputs(out: Path, name: str, made: Delivery | None) -> dict[str, Path | Blob]:
+def dataset_inputs(out: Path, name: str, made: TitleDelivery | None) -> dict[str, Path | Blob]:
     """What the tables and the report are made of, of one title."""
     inner = f"{STATE}/titles/{name}/"
     if made is not None and made.files:
@@ -400,7 +404,7 @@ def dataset_inputs(out: Path, name: str, made: Delivery | None) -> dict[str, Pat
     return inputs
 
 
-def title_summary(title: TitleRun, made: Delivery) -> dict[str, Any]:
+def title_summary(title: TitleRun, made: TitleDelivery) -> dict[str, Any]:
     """One title's part of the summary."""
     return {
         "title": title.request.name,

@@ -32,7 +32,7 @@ Reader = Callable[[int, int], np.ndarray]
 """``reader(start, stop)`` → ``[channels, samples]`` of a track."""
 
 
-class Probe(NamedTuple):
+class ShortcutProbe(NamedTuple):
     """Result of the probe.
 
     Attributes:
@@ -104,7 +104,7 @@ def features(read: Reader, starts: Iterable[int], seen: dict[bytes, np.ndarray] 
     return np.array(rows, dtype=np.float32).reshape(len(rows), 2 * MELS)
 
 
-def probe(one: np.ndarray, other: np.ndarray, groups: Sequence[int] | np.ndarray) -> Probe:
+def probe(one: np.ndarray, other: np.ndarray, groups: Sequence[int] | np.ndarray) -> ShortcutProbe:
     """Cross-validated AUC of telling ``one`` from ``other``.
 
     Args:
@@ -115,11 +115,11 @@ def probe(one: np.ndarray, other: np.ndarray, groups: Sequence[int] | np.ndarray
     shots = np.unique(groups)
     identical = float(np.all(one == other, axis=1).mean()) if len(groups) else None
     if len(shots) < 2:
-        return Probe(None, len(groups), len(shots), identical, "few_shots")
+        return ShortcutProbe(None, len(groups), len(shots), identical, "few_shots")
     if len(groups) < MIN_BLOCKS:
-        return Probe(None, len(groups), len(shots), identical, "few_blocks")
+        return ShortcutProbe(None, len(groups), len(shots), identical, "few_blocks")
     if identical == 1.0:
-        return Probe(0.5, len(groups), len(shots), identical)  # nothing there to tell them by
+        return ShortcutProbe(0.5, len(groups), len(shots), identical)  # nothing there to tell them by
     count = min(len(shots), MAX_FOLDS)
     fold = (np.searchsorted(shots, groups) * count) // len(shots)
     inputs = np.concatenate([one, other]).astype(np.float64)
@@ -130,7 +130,7 @@ def probe(one: np.ndarray, other: np.ndarray, groups: Sequence[int] | np.ndarray
         test = folds == left_out
         weights, bias, mean, scale = fit(inputs[~test], labels[~test])
         scores[test] = (inputs[test] - mean) / scale @ weights + bias
-    return Probe(auc(scores, labels), len(groups), len(shots), identical)
+    return ShortcutProbe(auc(scores, labels), len(groups), len(shots), identical)
 
 
 def fit(inputs: np.ndarray, labels: np.ndarray, c: float = 1.0) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:

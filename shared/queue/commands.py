@@ -34,7 +34,7 @@ LOST = "artifact_lost"
 
 
 @dataclass(frozen=True)
-class Source:
+class VideoSource:
     """One video of a request.
 
     Attributes:
@@ -54,7 +54,7 @@ class Source:
 def create_job(
     database: Database,
     store: Store,
-    sources: Sequence[Source],
+    sources: Sequence[VideoSource],
     languages: Sequence[str],
     settings: Settings,
     *,

@@ -21,7 +21,7 @@ CHECKPOINT = "checkpoint.pt"
 """The artifact that is a training's newest checkpoint."""
 
 
-class Point(NamedTuple):
+class MetricPoint(NamedTuple):
     """One line of metrics."""
 
     step: int
@@ -72,7 +72,7 @@ def note_data(database: Database, run_id: int, worker: str, listed: Blob) -> Non
 
 
 def note_points(
-    database: Database, run_id: int, worker: str, points: Sequence[Point], share: float, *, aloud: bool
+    database: Database, run_id: int, worker: str, points: Sequence[MetricPoint], share: float, *, aloud: bool
 ) -> None:
     """Enter lines of metrics. One that is there already (the training went on from an earlier step) is replaced.
 

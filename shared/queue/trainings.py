@@ -25,7 +25,7 @@ LOCK = 0x7472
 
 
 @dataclass(frozen=True)
-class Order:
+class TrainingOrder:
     """What is to be trained.
 
     Attributes:
@@ -45,7 +45,7 @@ class Order:
 
 def create_training(
     database: Database,
-    order: Order,
+    order: TrainingOrder,
     *,
     key_id: str | None = None,
     traceparent: str | None = None,
@@ -68,7 +68,7 @@ def create_training(
 def enter(
     session: Session,
     training_id: str,
-    order: Order,
+    order: TrainingOrder,
     key_id: str | None,
     *,
     from_job: str | None = None,
@@ -110,7 +110,7 @@ def then_train(session: Session, job: Job) -> tuple[str | None, Wakes]:
     there = session.scalar(select(Training.id).where(Training.from_job == job.id))
     if there is not None:
         return there, {}
-    order = Order(job.then_train, jobs=[job.id], name=job.name)
+    order = TrainingOrder(job.then_train, jobs=[job.id], name=job.name)
     made = enter(session, new_id("trn"), order, job.key_id, from_job=job.id, traceparent=job.traceparent)
     return made.id, begin(session, made)
 

@@ -47,7 +47,7 @@ class Switch(Rule):
 
 
 @dataclass(frozen=True)
-class Choice(Rule):
+class ChoiceRule(Rule):
     """One of the words that the model itself names."""
 
 
@@ -89,7 +89,7 @@ class Name(Rule):
 
 
 @dataclass(frozen=True)
-class Engine(Name):
+class EngineRule(Name):
     """An engine's name. Callers may not name one that the operator's account elsewhere pays for."""
 
     def check_caller(self, value: Any) -> str | None:
@@ -97,7 +97,7 @@ class Engine(Name):
 
 
 @dataclass(frozen=True)
-class Model(Rule):
+class ModelRule(Rule):
     """A model: the operator's may be a folder or a hub's repository, a caller's is one that is known by its name."""
 
     def check(self, value: Any) -> str | None:
@@ -118,7 +118,7 @@ class Text(Rule):
 
 
 @dataclass(frozen=True)
-class Voice(Text):
+class VoiceRule(Text):
     """A voice as its engine calls it, which may be with blanks in it; an operator's may be a file."""
 
     def check_caller(self, value: Any) -> str | None:

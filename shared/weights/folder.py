@@ -32,7 +32,7 @@ def default_folder() -> Path:
 
 
 @dataclass(frozen=True)
-class Check:
+class WeightCheck:
     """What a model's files on disk are worth; ``files`` are those that are missing or damaged."""
 
     name: str
@@ -81,17 +81,17 @@ class WeightFolder:
         """sha256 over the hashes of an entry's files; nothing is read from disk."""
         return find(name, self.entries).digest
 
-    def check(self, entry: Entry) -> Check:
+    def check(self, entry: Entry) -> WeightCheck:
         """Hash every file of an entry, and remember it when all fit."""
         folder = self.root / entry.name
         absent = [file.path for file in entry.files if not (folder / file.path).is_file()]
         if absent:
-            return Check(entry.name, "missing", tuple(absent))
+            return WeightCheck(entry.name, "missing", tuple(absent))
         bad = [file.path for file in entry.files if not fits(folder / file.path, file)]
         if bad:
-            return Check(entry.name, "damaged", tuple(bad))
+            return WeightCheck(entry.name, "damaged", tuple(bad))
         self.stamp(entry)
-        return Check(entry.name, "ok")
+        return WeightCheck(entry.name, "ok")
 
     def stamp(self, entry: Entry) -> None:
         """Record that the files were verified. A folder that cannot be written is hashed in every process instead."""
@@ -165,7 +165,7 @@ def fits(path: Path, file: WeightFile) -> bool:
         return False
 
 
-def _unusable(entry: Entry, check: Check) -> EngineError:
+def _unusable(entry: Entry, check: WeightCheck) -> EngineError:
     listed = ", ".join(check.files[:3]) + (" …" if len(check.files) > 3 else "")
     if check.state == "missing":
         text = f"The weights of {entry.title} are not on this machine (missing: {listed})."

@@ -22,7 +22,7 @@ from services.dubbing.batching import SpeechRequest
 from shared.audio.signal import resample
 from shared.engines.accelerator import release
 from shared.engines.protocols import EngineOptions, Line, engine_class
-from shared.pipeline.engine_check import SENTENCE, Row, measure, tone
+from shared.pipeline.engine_check import SENTENCE, CheckRow, measure, tone
 from shared.pipeline.stage import EngineUse
 from tests.conftest import ROOT
 from tests.engines import tiny_dubbing, tiny_translation
@@ -44,8 +44,8 @@ HEADER = f"{'engine':<28}{'device':<8}{'dtype':<16}{'load s':>7}{'memory MB':>11
 
 
 @pytest.fixture(scope="module")
-def table() -> Iterator[list[tuple[Row, float | None]]]:
-    rows: list[tuple[Row, float | None]] = []
+def table() -> Iterator[list[tuple[CheckRow, float | None]]]:
+    rows: list[tuple[CheckRow, float | None]] = []
     yield rows
     print("\n" + HEADER)
     for row, ratio in rows:

@@ -21,7 +21,7 @@ from services.separation.blocks import separate
 from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.recognition.gates import phrase_share
 from services.transcription.recognition.hearings import windowed
-from services.transcription.recognition.utterances_of_chunk import Sound, best_text, listen
+from services.transcription.recognition.utterances_of_chunk import ChunkSound, best_text, listen
 from services.transcription.recognition.windows import union, windows
 from shared.audio.signal import SPEECH_RATE, resample, rms
 from shared.audio.silero import SileroVad
@@ -159,7 +159,7 @@ def heard(case: Case, ears: Ears) -> dict[str, Score]:
     parts = separate(ears.separator.vocals, lambda a, b: mix[:, a:b], 0, samples, samples, context=SAMPLE_RATE)
     vocals = np.concatenate(list(parts), axis=1).mean(axis=0)
     low, voice = (resample(audio, SAMPLE_RATE, SPEECH_RATE) for audio in (case.mix, vocals))
-    sound = Sound(low, voice, ears.vad.speech(low), ears.vad.speech(voice))
+    sound = ChunkSound(low, voice, ears.vad.speech(low), ears.vad.speech(voice))
     recognizer = Remembering(ears.recognizer)
     # The library's defaults for text; word times, which it does not give by itself, from the same call with them.
     texts, times = (

@@ -28,9 +28,9 @@ import torch
 from shared.media.aac import AacEncoder
 from shared.media.opening import as_float
 from tests.conftest import ROOT
-from trainer.data.batches import Batches, Plan
+from trainer.data.batches import Batches, BatchPlan
 from trainer.data.feed import ShardFeed, make_feed
-from trainer.data.picture import Window, decode_windows
+from trainer.data.picture import ShotWindow, decode_windows
 from trainer.data.sampler import epoch_order
 from trainer.frontend.windows import uniform
 from trainer.recipe import Recipe, recipe_from
@@ -145,7 +145,7 @@ def mel(waves: torch.Tensor) -> torch.Tensor:
 
 def our_clips(batches: Batches, count: int, with_mel: bool = False) -> None:
     for number in range(count):
-        made = batches[Plan((0, 0, number), number, np.array([number % 3]), np.zeros(0, int), training=True)]
+        made = batches[BatchPlan((0, 0, number), number, np.array([number % 3]), np.zeros(0, int), training=True)]
         if with_mel:
             for name in ("audio_p", "audio_s"):
                 mel(made.batch[name][0].float() / 2**15)  # type: ignore[literal-required]
@@ -195,7 +195,7 @@ def test_how_members_are_encoded_pays(sample: Path, monkeypatch: pytest.MonkeyPa
     """16 frames of 3 s out of our members, and out of what the preset alone makes of the same frames."""
     with av.open(str(sample)) as container:
         frames = [frame.reformat(568, 320, format="yuv420p") for frame in islice(container.decode(video=0), 200)]
-    window = Window(40 + uniform(75, 16), 280, (0.5, 0.5))
+    window = ShotWindow(40 + uniform(75, 16), 280, (0.5, 0.5))
     plain = {name: X264[name] for name in ("preset", "crf")} | {"x264-params": "keyint=25:threads=1"}
     found = {}
     for name, options in (("preset alone", plain), ("ours", dict(X264))):

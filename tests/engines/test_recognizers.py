@@ -15,7 +15,7 @@ import soundfile as sf
 from services.transcription.engines import whisper_weights
 from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.engines.whisper import OpenAIWhisper, _Prepared
-from services.transcription.recognition.utterances_of_chunk import Sound, listen
+from services.transcription.recognition.utterances_of_chunk import ChunkSound, listen
 from shared.audio.signal import resample
 from shared.core.errors import Cancelled, EngineError, UsageError
 from shared.core.records import Span
@@ -130,7 +130,7 @@ def test_it_stops_when_told(recognizer: Any, speech: np.ndarray) -> None:
 
     before = recognizer.transcribe(line, "en")
     with pytest.raises(Cancelled):
-        listen(Sound(mix, mix, spans, spans), "en", TranscriptionSettings(), {"recognizer": Counting()}, progress)
+        listen(ChunkSound(mix, mix, spans, spans), "en", TranscriptionSettings(), {"recognizer": Counting()}, progress)
     assert len(heard) == 1
     assert recognizer.transcribe(line, "en") == before
 

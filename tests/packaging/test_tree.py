@@ -16,13 +16,8 @@ PACKAGES = ("services", "shared", "trainer")
 LARGEST = 16
 """Source files of a folder, ``__init__.py`` aside."""
 
-REPEATED = {
-    "Ahead", "Bank", "Base", "Bottleneck", "Cell", "Check", "Choice", "Clip", "Database", "Delivery", "Edit",
-    "Engine", "EngineUse", "Event", "Hearing", "Job", "Line", "Made", "Member", "Model", "NewText", "Order", "Pace",
-    "Plan", "Point", "Probe", "Processes", "Progress", "Refused", "Residual", "Row", "Server", "Shape", "Shot",
-    "Sound", "Source", "Stage", "StageRun", "Statistics", "Stem", "Summary", "Task", "Timeline", "Title",
-    "Training", "Voice", "Window", "_Reader",
-}  # fmt: skip
+REPEATED = {"Base", "Database", "Edit", "Event", "Job", "StageRun", "Title"}
+"""The output folder's ledger and the services' tables, which are to become one."""
 CROWDED = {"services/dubbing/engines": 19, "trainer/reproduce": 17}
 
 

@@ -13,12 +13,12 @@ from trainer.data.members import Members
 from trainer.data.picture import decode_windows
 from trainer.data.sound import decode_window
 from trainer.data.tracks import TrackPolicy, secondary
-from trainer.data.windows import SAMPLES_A_TICK, Shape, centre_window, random_window
+from trainer.data.windows import SAMPLES_A_TICK, ClipShape, centre_window, random_window
 from trainer.feed import Batch
 from trainer.shards.index import PICTURE, Index, open_index
 
 
-class Plan(NamedTuple):
+class BatchPlan(NamedTuple):
     """Everything that one batch depends on, but for the data."""
 
     seed: tuple[int, ...]
@@ -33,7 +33,7 @@ class Plan(NamedTuple):
     """Random windows; else the middle of each shot."""
 
 
-class Made(NamedTuple):
+class MadeBatch(NamedTuple):
     batch: Batch
     skipped: dict[str, int]
     """Shots that failed, and languages that were missing, by reason."""
@@ -41,14 +41,16 @@ class Made(NamedTuple):
     """Why there is no batch, as :meth:`shared.core.errors.CounterdubError.to_dict` says it."""
 
 
-class Batches(torch.utils.data.Dataset[Made]):
+class Batches(torch.utils.data.Dataset[MadeBatch]):
     """Makes a batch of a plan. Opens the data in the process that uses it, so it travels to workers cheaply.
 
     Args:
         streams: Of :data:`trainer.recipe.STREAMS`; nothing else is decoded.
     """
 
-    def __init__(self, index: Index, streams: set[str], shape: Shape, policy: TrackPolicy, one_window: bool) -> None:
+    def __init__(
+        self, index: Index, streams: set[str], shape: ClipShape, policy: TrackPolicy, one_window: bool
+    ) -> None:
         self._folder, self._index, self._members = index.folder, index, Members(index.folder)
         self._streams, self._shape, self._policy, self._one_window = streams, shape, policy, one_window
 
@@ -64,7 +66,7 @@ class Batches(torch.utils.data.Dataset[Made]):
         """Close the shards; reading opens them again."""
         self._members.close()
 
-    def __getitem__(self, plan: Plan) -> Made:
+    def __getitem__(self, plan: BatchPlan) -> MadeBatch:
         skipped: Counter[str] = Counter()
         taken = {int(row) for row in plan.rows}
         spares = (int(row) for row in plan.spares)
@@ -81,10 +83,10 @@ class Batches(torch.utils.data.Dataset[Made]):
                     row = next((spare for spare in spares if spare not in taken), None)
                     taken.add(row if row is not None else -1)
         if plan.training and len(shots) < len(plan.rows):
-            return Made({}, dict(skipped), too_many_failed(skipped).to_dict())
-        return Made(collate(shots), dict(skipped))
+            return MadeBatch({}, dict(skipped), too_many_failed(skipped).to_dict())
+        return MadeBatch(collate(shots), dict(skipped))
 
-    def _shot(self, row: int, plan: Plan, random: np.random.Generator, skipped: Counter[str]) -> dict[str, Any]:
+    def _shot(self, row: int, plan: BatchPlan, random: np.random.Generator, skipped: Counter[str]) -> dict[str, Any]:
         index, shape = self._index, self._shape
         frames = int(index.frames[row])
         if plan.training:

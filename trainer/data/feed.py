@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from shared.core.errors import UsageError
-from trainer.data.batches import Batches, Made, Plan
+from trainer.data.batches import Batches, BatchPlan, MadeBatch
 from trainer.data.sampler import epoch_order, same_title_count, steps_in_epoch
 from trainer.data.shot_selection import check_shards, held_out_rows, identity, usable_rows
 from trainer.data.tracks import policy_of
@@ -66,7 +66,7 @@ class ShardFeed:
         self._taken = 0
         self._identity = identity(index, settings, shape.length)
         self._order: tuple[int, np.ndarray] | None = None
-        self._running: list[Generator[Made]] = []
+        self._running: list[Generator[MadeBatch]] = []
 
     def __iter__(self) -> Iterator[Batch]:
         with self._made(self._plans(self._taken)) as made:
@@ -82,7 +82,7 @@ class ShardFeed:
         """
         mine, size = self._held_out[self._rank :: self._world], self._settings.batch_size
         parts = [mine[first : first + size] for first in range(0, len(mine), size)]
-        plans = [Plan((), 0, rows, rows[:0], training=False) for rows in parts]
+        plans = [BatchPlan((), 0, rows, rows[:0], training=False) for rows in parts]
         with self._made(iter(plans)) as made:
             for batch, skipped, _ in made:
                 self.counts.update({f"held_out_{reason}": count for reason, count in skipped.items()})
@@ -130,14 +130,14 @@ class ShardFeed:
             self._running.pop().close()
         self._batches.close()
 
-    def _plans(self, taken: int) -> Iterator[Plan]:
+    def _plans(self, taken: int) -> Iterator[BatchPlan]:
         while True:
             epoch, step = divmod(taken, self.steps_per_epoch)
             number = step * self._world + self._rank
             rows = self._training[self._epoch(epoch)[number]]
             seed = (self._settings.seed, epoch, number)
             spares = np.random.default_rng([*seed, 2]).integers(len(self._training), size=SPARES * len(rows))
-            yield Plan(seed, taken, rows, self._training[spares], training=True)
+            yield BatchPlan(seed, taken, rows, self._training[spares], training=True)
             taken += 1
 
     def _epoch(self, epoch: int) -> np.ndarray:
@@ -149,7 +149,7 @@ class ShardFeed:
         return self._order[1]
 
     @contextmanager
-    def _made(self, plans: Iterator[Plan]) -> Iterator[Iterator[Made]]:
+    def _made(self, plans: Iterator[BatchPlan]) -> Iterator[Iterator[MadeBatch]]:
         """Batches of the plans; their workers are stopped at the end, or by :meth:`close`."""
         made = made_ahead(self._batches, plans, self._settings, self._pin)
         self._running.append(made)

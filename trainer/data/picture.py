@@ -26,7 +26,7 @@ class Crop(NamedTuple):
     side: int
 
 
-class Window(NamedTuple):
+class ShotWindow(NamedTuple):
     """What is wanted of a picture."""
 
     ticks: np.ndarray
@@ -37,7 +37,7 @@ class Window(NamedTuple):
     """Of the square in the scaled picture, across and down: 0 the first edge, 1 the last."""
 
 
-def crop_of(width: int, height: int, window: Window, size: int) -> Crop:
+def crop_of(width: int, height: int, window: ShotWindow, size: int) -> Crop:
     """The square of the source that becomes the crop of ``size`` pixels of the scaled picture.
 
     Cut first and scaled then, it shows what the paper's scaling and cropping shows (Pretraining data), but for the
@@ -49,7 +49,7 @@ def crop_of(width: int, height: int, window: Window, size: int) -> Crop:
     return Crop(min(x, int(width - side)), min(y, int(height - side)), int(side))
 
 
-def decode_windows(data: bytes, windows: Sequence[Window], size: int) -> list[np.ndarray]:
+def decode_windows(data: bytes, windows: Sequence[ShotWindow], size: int) -> list[np.ndarray]:
     """Frames of some windows of one MP4, each frame decoded once.
 
     Args:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.data.picture import Window
+from trainer.data.picture import ShotWindow
 from trainer.frontend.windows import uniform
 from trainer.recipe import Recipe
 from trainer.shards.records import FPS
@@ -15,7 +15,7 @@ SAMPLES_A_TICK = 1920
 """48 kHz ÷ 25: a window begins with a picture, and its sound at the very sample."""
 
 
-class Shape(NamedTuple):
+class ClipShape(NamedTuple):
     """Sizes of a batch's parts, from the recipe."""
 
     frames: int
@@ -31,7 +31,7 @@ class Shape(NamedTuple):
     sample_rate: int
 
 
-def shape_of(recipe: Recipe) -> Shape:
+def shape_of(recipe: Recipe) -> ClipShape:
     """Sizes that the recipe asks for; frames are spread over the window as the reference does it."""
     video, audio = recipe.video, recipe.audio
     at_rate = uniform(max(1, round(video.seconds * video.fps)), video.frames)
@@ -39,12 +39,14 @@ def shape_of(recipe: Recipe) -> Shape:
     ticks = np.floor(at_rate * (FPS / video.fps) + 1e-6).astype(np.int64)
     samples = round(audio.seconds * FPS * SAMPLES_A_TICK)
     length = max(int(np.ceil(video.seconds * FPS - 1e-6)), -(-samples // SAMPLES_A_TICK))
-    return Shape(video.frames, video.size, ticks, length, video.short_side, audio.channels, samples, audio.sample_rate)
+    return ClipShape(
+        video.frames, video.size, ticks, length, video.short_side, audio.channels, samples, audio.sample_rate
+    )
 
 
 def random_window(
-    shape: Shape, frames: int, random: np.random.Generator, start: int | None = None
-) -> tuple[int, Window]:
+    shape: ClipShape, frames: int, random: np.random.Generator, start: int | None = None
+) -> tuple[int, ShotWindow]:
     """First picture and window of a shot of ``frames`` pictures: place, scale and crop at random.
 
     ``start``: of a window that this one shares its place with.
@@ -53,10 +55,10 @@ def random_window(
     at = at if start is None else start
     side = int(random.integers(shape.short_side[0], shape.short_side[1] + 1))
     across, down = random.random(2)
-    return at, Window(at + shape.ticks, side, (float(across), float(down)))
+    return at, ShotWindow(at + shape.ticks, side, (float(across), float(down)))
 
 
-def centre_window(shape: Shape, frames: int) -> tuple[int, Window]:
+def centre_window(shape: ClipShape, frames: int) -> tuple[int, ShotWindow]:
     """The middle of the shot, its short side at the smaller end of the range, the square in the middle."""
     at = (frames - shape.length) // 2
-    return at, Window(at + shape.ticks, shape.short_side[0], (0.5, 0.5))
+    return at, ShotWindow(at + shape.ticks, shape.short_side[0], (0.5, 0.5))

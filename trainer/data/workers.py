@@ -13,11 +13,11 @@ import soxr  # noqa: F401 - here, so that forked workers find it loaded
 from torch.utils.data import DataLoader
 
 from shared.core.errors import CounterdubError, InputError
-from trainer.data.batches import Batches, Made, Plan
+from trainer.data.batches import Batches, BatchPlan, MadeBatch
 from trainer.recipe import DataSettings
 
 
-def made_ahead(batches: Batches, plans: Iterator[Plan], settings: DataSettings, pin: bool) -> Generator[Made]:
+def made_ahead(batches: Batches, plans: Iterator[BatchPlan], settings: DataSettings, pin: bool) -> Generator[MadeBatch]:
     """Batches of the plans in their order, made by worker processes.
 
     Raises:
@@ -26,7 +26,7 @@ def made_ahead(batches: Batches, plans: Iterator[Plan], settings: DataSettings, 
     if settings.workers == 0:
         yield from map(checked, map(batches.__getitem__, plans))
         return
-    loader: DataLoader[Made] = DataLoader(
+    loader: DataLoader[MadeBatch] = DataLoader(
         batches,
         batch_size=None,
         sampler=plans,
@@ -51,7 +51,7 @@ def made_ahead(batches: Batches, plans: Iterator[Plan], settings: DataSettings, 
         ) from error
 
 
-def checked(made: Made) -> Made:
+def checked(made: MadeBatch) -> MadeBatch:
     """Raise what a worker could only tell of: errors with more than a message do not travel between processes."""
     if made.error:
         raise InputError(made.error["message"], code=made.error["code"], **made.error["details"])

@@ -17,7 +17,7 @@ from shared.core.storage_errors import storage_errors
 from shared.media import child
 from trainer.embedding.ahead import ahead
 from trainer.embedding.reading import Cut, windows
-from trainer.embedding.rows import FileEncoder, Row, schema, table
+from trainer.embedding.rows import EmbeddingRow, FileEncoder, schema, table
 
 SOUNDS = 64
 """Windows of sound embedded at a time."""
@@ -26,7 +26,7 @@ Listener = Callable[[int, int, str, CounterdubError | None], None]
 """Told of each file as it ends: how many have, of how many, its name, what was wrong with it."""
 
 
-class Summary(NamedTuple):
+class EmbeddingSummary(NamedTuple):
     """What :func:`embed_files` did."""
 
     files: int
@@ -51,7 +51,7 @@ def embed_files(
     heads: bool = False,
     jobs: int = 2,
     listener: Listener = lambda done, total, file, error: None,
-) -> Summary:
+) -> EmbeddingSummary:
     """Embed files into one Parquet file, in the order given; one that cannot be read does not stop the others.
 
     When stopped, ``out`` holds the files that were finished; when all fail, there is none.
@@ -98,7 +98,7 @@ def embed_files(
             if done:
                 temporary.replace(out)
             temporary.unlink(missing_ok=True)
-    return Summary(done, rows, failed)
+    return EmbeddingSummary(done, rows, failed)
 
 
 def streams_of(encoder: FileEncoder) -> set[str]:
@@ -106,7 +106,9 @@ def streams_of(encoder: FileEncoder) -> set[str]:
     return {stream for stream, size in (("audio", encoder.audio_size), ("video", encoder.video_size)) if size}
 
 
-def rows_of(encoder: FileEncoder, file: str, cuts: Iterable[Cut], *, crops: bool, heads: bool) -> Iterator[Row]:
+def rows_of(
+    encoder: FileEncoder, file: str, cuts: Iterable[Cut], *, crops: bool, heads: bool
+) -> Iterator[EmbeddingRow]:
     """Embed windows: sounds many at a time, a picture's five crops at a time."""
     waiting: list[Cut] = []
     for cut in cuts:
@@ -121,15 +123,15 @@ def rows_of(encoder: FileEncoder, file: str, cuts: Iterable[Cut], *, crops: bool
         found = encoder.video(cut.data, heads=heads)
         every = enumerate(found) if crops else [(None, found.mean(0))]
         for crop, embedding in every:
-            yield Row(file, "video", cut.start, cut.end, crop, embedding)
+            yield EmbeddingRow(file, "video", cut.start, cut.end, crop, embedding)
     yield from of_sounds(encoder, file, waiting, heads)
 
 
-def of_sounds(encoder: FileEncoder, file: str, cuts: Sequence[Cut], heads: bool) -> Iterator[Row]:
+def of_sounds(encoder: FileEncoder, file: str, cuts: Sequence[Cut], heads: bool) -> Iterator[EmbeddingRow]:
     if not cuts:
         return
     waves = np.zeros((len(cuts), max(len(cut.data) for cut in cuts)), np.float32)
     for wave, cut in zip(waves, cuts, strict=True):
         wave[: len(cut.data)] = cut.data
     for cut, embedding in zip(cuts, encoder.audio(waves, heads=heads), strict=True):
-        yield Row(file, "audio", cut.start, cut.end, None, embedding)
+        yield EmbeddingRow(file, "audio", cut.start, cut.end, None, embedding)

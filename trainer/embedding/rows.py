@@ -27,7 +27,7 @@ class FileEncoder(Protocol):
     def video(self, clips: np.ndarray, *, heads: bool = False) -> np.ndarray: ...
 
 
-class Row(NamedTuple):
+class EmbeddingRow(NamedTuple):
     """One window's embedding."""
 
     file: str
@@ -61,6 +61,6 @@ def schema(encoder: FileEncoder, heads: bool) -> pa.Schema:
     )
 
 
-def table(rows: Iterable[Row], columns: pa.Schema) -> pa.Table:
+def table(rows: Iterable[EmbeddingRow], columns: pa.Schema) -> pa.Table:
     """Rows under ``columns``."""
     return pa.Table.from_pylist([row._asdict() for row in rows], columns)

@@ -18,7 +18,7 @@ Part = Mapping[str, Tensor]
 """Some shots of a batch: tensors ``[b, …]`` by name, ``shot`` among them."""
 
 
-class Statistics(NamedTuple):
+class BatchStatistics(NamedTuple):
     """Of each channel, ``[C]`` in fp64."""
 
     mean: Tensor
@@ -30,7 +30,7 @@ class Statistics(NamedTuple):
 
 def of_whole_batch(
     norms: Callable[[Part], Mapping[nn.Module, Tensor]], parts: Sequence[Part], gather: Gather
-) -> dict[_BatchNorm, Statistics]:
+) -> dict[_BatchNorm, BatchStatistics]:
     """What each training input norm sees in all parts of all processes, as SyncBatchNorm would."""
     sums: dict[_BatchNorm, Tensor] = {}
     with torch.no_grad():
@@ -49,14 +49,14 @@ def of_whole_batch(
     return {norm: from_sums(total) for norm, total in sums.items()}
 
 
-def from_sums(total: Tensor) -> Statistics:
+def from_sums(total: Tensor) -> BatchStatistics:
     count, first, second = total
     mean = first / count
-    return Statistics(mean, (second / count - mean.square()).clamp(min=0), count[0])
+    return BatchStatistics(mean, (second / count - mean.square()).clamp(min=0), count[0])
 
 
 @contextmanager
-def frozen(norm: _BatchNorm, batch: Statistics) -> Iterator[None]:
+def frozen(norm: _BatchNorm, batch: BatchStatistics) -> Iterator[None]:
     """Inside, ``norm`` normalises by ``batch``; on a normal way out its moving averages take one step to it."""
     mean, variance, tracked = norm.running_mean, norm.running_var, norm.num_batches_tracked
     assert mean is not None and variance is not None and tracked is not None

@@ -15,9 +15,9 @@ import numpy as np
 
 from shared.core.errors import InputError
 from trainer.parity import frontend, loss, towers
-from trainer.parity.case import Case, Check, read_case
+from trainer.parity.case import Case, ParityCheck, read_case
 
-__all__ = ["Case", "Check", "check", "find"]
+__all__ = ["Case", "ParityCheck", "check", "find"]
 
 Examine = Callable[[Case, Mapping[str, Any], Mapping[str, np.ndarray]], None]
 

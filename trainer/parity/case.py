@@ -12,7 +12,7 @@ import numpy as np
 from shared.core.errors import InputError
 
 
-class Check(NamedTuple):
+class ParityCheck(NamedTuple):
     """One comparison; it holds if ``difference`` is at most ``tolerance``. NaN never is."""
 
     part: str
@@ -31,7 +31,7 @@ class Case:
     """Everything that one pair of files of the folder states."""
 
     name: str
-    checks: list[Check] = field(default_factory=list)
+    checks: list[ParityCheck] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What is no failure, but worth knowing."""
 
@@ -40,7 +40,7 @@ class Case:
         return bool(self.checks) and all(check.ok for check in self.checks)
 
     @property
-    def worst(self) -> Check:
+    def worst(self) -> ParityCheck:
         """The check that is furthest out of its tolerance, or nearest to it."""
         return max(self.checks, key=lambda check: (not check.ok, share(check)))
 
@@ -48,11 +48,11 @@ class Case:
         """Note the largest absolute difference of two arrays; another shape is infinitely far off."""
         ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
         difference = float(np.abs(ours - theirs).max(initial=0)) if ours.shape == theirs.shape else np.inf
-        self.checks.append(Check(part, difference, tolerance))
+        self.checks.append(ParityCheck(part, difference, tolerance))
 
     def count(self, part: str, mismatches: int) -> None:
         """Note how many values of those that must be the same are not."""
-        self.checks.append(Check(part, mismatches, 0, exact=True))
+        self.checks.append(ParityCheck(part, mismatches, 0, exact=True))
 
     def to_dict(self) -> dict[str, Any]:
         checks = [{**check._asdict(), "ok": check.ok} for check in self.checks]
@@ -66,7 +66,7 @@ class Stated(dict[str, Any]):
         raise InputError(f"A parity case lacks “{key}”.", code="bad_parity", key=key)
 
 
-def share(check: Check) -> float:
+def share(check: ParityCheck) -> float:
     return check.difference / check.tolerance if check.tolerance else check.difference
 
 

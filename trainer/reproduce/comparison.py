@@ -24,7 +24,7 @@ from trainer.reproduce.cache import TRAINER, digest_of_files, key_of
 from trainer.reproduce.processes import Baseline, Draw, Job, Read, Speak, Train, work
 from trainer.reproduce.scale import Scale, World
 from trainer.reproduce.sounds import material
-from trainer.reproduce.variants import BASELINES, MAIN, Training, trainings
+from trainer.reproduce.variants import BASELINES, MAIN, TrainingVariant, trainings
 from trainer.reproduce.words import LANGUAGES
 
 Say = Callable[[str, int, int], None]
@@ -118,7 +118,7 @@ def run_alone(scale: Scale, folder: Path, place: Path, jobs: int, say: Say) -> O
 
 
 def tasks(
-    every: Iterable[Training], worlds: dict[World, Path], sounds: Path, kept: Path, probes: str
+    every: Iterable[TrainingVariant], worlds: dict[World, Path], sounds: Path, kept: Path, probes: str
 ) -> Iterable[tuple[tuple[str, str, int], Train | Baseline]]:
     """Group, label and fold of each measure, and the job that makes it."""
     for training in every:
@@ -179,7 +179,7 @@ def again(told: dict[str, Any]) -> CounterdubError:
     )
 
 
-def expect(missing: list[Training], worlds: dict[World, Path], jobs: int) -> float:
+def expect(missing: list[TrainingVariant], worlds: dict[World, Path], jobs: int) -> float:
     """Seconds that these trainings will take, from the first steps of one of them in this process."""
     import torch
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.reproduce.plot import Shot
+from trainer.reproduce.plot import PlotShot
 from trainer.reproduce.scale import FRAMES, FRAMES_A_PICTURE, SIZE
 
 GRATINGS, FACTORS = 3, 6
@@ -46,7 +46,7 @@ def latent(looks: Looks, statistics: np.ndarray, random: np.random.Generator) ->
     return np.asarray(WEIGHT * heard + np.sqrt(1 - WEIGHT**2) * random.normal(size=heard.shape))
 
 
-def draw(shot: Shot, factors: np.ndarray, loudness: np.ndarray, opening: np.ndarray, face: bool) -> np.ndarray:
+def draw(shot: PlotShot, factors: np.ndarray, loudness: np.ndarray, opening: np.ndarray, face: bool) -> np.ndarray:
     """uint8 ``[13, 32, 32, 3]``.
 
     Args:
@@ -75,7 +75,7 @@ def draw(shot: Shot, factors: np.ndarray, loudness: np.ndarray, opening: np.ndar
 
 
 def add_face(
-    image: np.ndarray, shot: Shot, x: np.ndarray, y: np.ndarray, opening: np.ndarray, random: np.random.Generator
+    image: np.ndarray, shot: PlotShot, x: np.ndarray, y: np.ndarray, opening: np.ndarray, random: np.random.Generator
 ) -> None:
     """An ellipse with the role's colour and shape; a mouth under half its width would be lost on so small a tower."""
     left, top = random.uniform(-0.18, 0.18, 2)

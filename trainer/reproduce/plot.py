@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer.reproduce.scale import LANGUAGE_OF, SHOT_SECONDS, World
 from trainer.reproduce.sounds import Clips
-from trainer.reproduce.speech import SLOTS, VOICES, Bank
+from trainer.reproduce.speech import SLOTS, VOICES, SentenceBank
 from trainer.reproduce.words import LANGUAGES
 
 SILENT = 0.3
@@ -26,7 +26,7 @@ class Face(NamedTuple):
     height: float
 
 
-class Line(NamedTuple):
+class PlotLine(NamedTuple):
     """One utterance: role, start in seconds, and for each track the number of a sentence in the bank."""
 
     role: int
@@ -34,10 +34,10 @@ class Line(NamedTuple):
     sentences: dict[str, int]
 
 
-class Shot(NamedTuple):
+class PlotShot(NamedTuple):
     title: int
     clip: int
-    lines: tuple[Line, ...]
+    lines: tuple[PlotLine, ...]
     role: int
     """Whose face is seen."""
     face: Face
@@ -49,8 +49,8 @@ class Shot(NamedTuple):
 
 
 def draw_shots(
-    bank: Bank, clips: Clips, usable: np.ndarray, world: World, part: str, titles: int, shots: int
-) -> list[Shot]:
+    bank: SentenceBank, clips: Clips, usable: np.ndarray, world: World, part: str, titles: int, shots: int
+) -> list[PlotShot]:
     """The shots of one part of a world.
 
     Args:
@@ -84,7 +84,7 @@ def draw_shots(
             role = lines[int(random.integers(len(lines)))].role if lines else int(random.integers(2))
             ratio = random.normal(world.speech_db, SPREAD_DB)
             found.append(
-                Shot(
+                PlotShot(
                     *(title, int(random.choice(choice)), lines, role, faces[role], tint),
                     *(float(ratio), by, int(random.integers(2**31))),
                 )
@@ -92,7 +92,7 @@ def draw_shots(
     return found
 
 
-def draw_voices(bank: Bank, by: str, female: bool, tested: bool, random: np.random.Generator) -> dict[str, int]:
+def draw_voices(bank: SentenceBank, by: str, female: bool, tested: bool, random: np.random.Generator) -> dict[str, int]:
     """A voice for each track, of one sex; the redub's is another than the original's where there is one."""
     there = voices_of(bank, by, female, tested)
     chosen = {track: int(random.choice(there)) for track in LANGUAGE_OF}
@@ -103,14 +103,14 @@ def draw_voices(bank: Bank, by: str, female: bool, tested: bool, random: np.rand
 
 
 def other_than(
-    taken: dict[str, int], bank: Bank, by: str, female: bool, tested: bool, random: np.random.Generator
+    taken: dict[str, int], bank: SentenceBank, by: str, female: bool, tested: bool, random: np.random.Generator
 ) -> dict[str, int]:
     """Voices of the second role where it has the first's sex: no track has one voice in both."""
     there = voices_of(bank, by, female, tested)
     return {track: int(random.choice([voice for voice in there if voice != used])) for track, used in taken.items()}
 
 
-def voices_of(bank: Bank, by: str, female: bool, tested: bool) -> list[int]:
+def voices_of(bank: SentenceBank, by: str, female: bool, tested: bool) -> list[int]:
     spoken = set(np.unique(bank.voice).tolist())
     return [
         number
@@ -119,7 +119,7 @@ def voices_of(bank: Bank, by: str, female: bool, tested: bool) -> list[int]:
     ]
 
 
-def draw_lines(bank: Bank, cast: list[dict[str, int]], random: np.random.Generator) -> tuple[Line, ...]:
+def draw_lines(bank: SentenceBank, cast: list[dict[str, int]], random: np.random.Generator) -> tuple[PlotLine, ...]:
     """None, one or two utterances that do not overlap; the same times in every track."""
     if random.random() < SILENT:
         return ()
@@ -142,6 +142,6 @@ def draw_lines(bank: Bank, cast: list[dict[str, int]], random: np.random.Generat
             )
             for track, voice in cast[role].items()
         }
-        lines.append(Line(role, at + gap, said))
+        lines.append(PlotLine(role, at + gap, said))
         at += gap + SLOTS[slot]
     return tuple(lines)

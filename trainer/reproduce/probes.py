@@ -39,7 +39,7 @@ SHORTCUTS = {"redub": "en2", "es": "es"}
 """Area under the curve of telling the original from a track: 0.5 if the embedding does not show which is the dub."""
 
 
-class Hearing(NamedTuple):
+class ListeningProbe(NamedTuple):
     """An encoder on mels and pictures.
 
     Attributes:
@@ -58,7 +58,7 @@ class Found(NamedTuple):
     sources: list[str]
 
 
-def hearing_of(made: Made) -> Hearing:
+def hearing_of(made: Made) -> ListeningProbe:
     """The towers of a checkpoint."""
     audio, video = made.audio, made.video
     assert audio is not None
@@ -71,7 +71,7 @@ def hearing_of(made: Made) -> Hearing:
         clip = torch.from_numpy(frames).permute(0, 4, 1, 2, 3).float() / 255
         return np.asarray(video(clip).numpy())
 
-    return Hearing(hear, see if video is not None else None)
+    return ListeningProbe(hear, see if video is not None else None)
 
 
 def mel_statistics(mel: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ def mel_statistics(mel: np.ndarray) -> np.ndarray:
     return np.concatenate([whole.mean(-1), whole.std(-1)], axis=1)
 
 
-STATISTICS = Hearing(mel_statistics, None)
+STATISTICS = ListeningProbe(mel_statistics, None)
 
 
 @torch.inference_mode()
@@ -96,7 +96,7 @@ def embedded(
     return np.concatenate(parts)
 
 
-def heard(hearing: Hearing, mels: np.ndarray) -> np.ndarray:
+def heard(hearing: ListeningProbe, mels: np.ndarray) -> np.ndarray:
     """Of mels of 3 s, or of two windows of mels of 5 s; ``[N, 64, frames]`` → ``[N, D]``."""
     first = {0, max(0, min(mels.shape[-1], MEL_FRAMES) - WINDOW)}
     return embedded(hearing.audio, mels, [slice(start, start + WINDOW) for start in sorted(first)], 2)
@@ -117,7 +117,7 @@ def classified(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: n
     return np.asarray(model.predict(test) == truth)
 
 
-def measure(hearing: Hearing, world: Path, material: Path) -> tuple[dict[str, Found], dict[str, float]]:
+def measure(hearing: ListeningProbe, world: Path, material: Path) -> tuple[dict[str, Found], dict[str, float]]:
     """All of :data:`METRICS` that the encoder has towers for, and its shortcuts.
 
     Args:
@@ -154,7 +154,7 @@ def measure(hearing: Hearing, world: Path, material: Path) -> tuple[dict[str, Fo
     return found, {name: auc for name, auc in told.items() if auc is not None}
 
 
-def of_material(hearing: Hearing, material: Path, fold: int) -> dict[str, Found]:
+def of_material(hearing: ListeningProbe, material: Path, fold: int) -> dict[str, Found]:
     with np.load(material) as kept:
         clean, digits = heard(hearing, kept["clean"]), heard(hearing, kept["digits"])
         of, label, source = (kept[name] for name in ("clean_fold", "clean_label", "clean_source"))
@@ -170,7 +170,7 @@ def of_material(hearing: Hearing, material: Path, fold: int) -> dict[str, Found]
     }
 
 
-def of_items(hearing: Hearing, world: Path, fold: int) -> dict[str, Found]:
+def of_items(hearing: ListeningProbe, world: Path, fold: int) -> dict[str, Found]:
     found = {}
     with np.load(world / "items.npz") as kept:
         for name in ("count", "language"):

@@ -10,11 +10,11 @@ import numpy as np
 
 from shared.core.errors import CounterdubError
 from trainer.reproduce.cache import made
-from trainer.reproduce.probes import STATISTICS, Hearing, hearing_of, measure
+from trainer.reproduce.probes import STATISTICS, ListeningProbe, hearing_of, measure
 from trainer.reproduce.scale import Scale, World
 from trainer.reproduce.sounds import Clips, mels, read_clips, read_digits
 from trainer.reproduce.speech import open_bank, speak
-from trainer.reproduce.variants import Training
+from trainer.reproduce.variants import TrainingVariant
 from trainer.reproduce.world import make_world
 
 MATERIAL, CLIPS, SPEECH, MEASURED = "material.npz", "clips.npz", "speech.npz", "measured.json"
@@ -79,7 +79,7 @@ class Train(NamedTuple):
     """Train, unless it was done; measure, unless these probes were."""
 
     folder: Path
-    training: Training
+    training: TrainingVariant
     world: Path
     sounds: Path
     probes: str
@@ -100,7 +100,7 @@ class Baseline(NamedTuple):
     """Measure what was not trained: the mels' statistics, or EN's towers before their first step."""
 
     path: Path
-    training: Training
+    training: TrainingVariant
     statistics: bool
     world: Path
     sounds: Path
@@ -137,7 +137,7 @@ def work(job: Job) -> Path | dict[str, Any]:
         return error.to_dict()
 
 
-def write(path: Path, hearing: Hearing, world: Path, sounds: Path) -> None:
+def write(path: Path, hearing: ListeningProbe, world: Path, sounds: Path) -> None:
     """Counts of right items and of all, by source, and the shortcuts."""
     from trainer.evaluation.results.records import RATIO, statistics
 

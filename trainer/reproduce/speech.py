@@ -34,7 +34,7 @@ PROSODY = {
 """Whose melody a man's and a woman's colour speak a language with."""
 
 
-class Voice(NamedTuple):
+class SpeakerVoice(NamedTuple):
     name: str
     by: str
     female: bool
@@ -43,12 +43,12 @@ class Voice(NamedTuple):
 
 
 VOICES = (
-    *(Voice(f"{v.name}@{v.pitch}", "espeak", v.female, v.tested) for v in VARIANTS),
-    *(Voice(name, "kokoro", name[1] == "f", name.startswith("b")) for name in COLOURS),
+    *(SpeakerVoice(f"{v.name}@{v.pitch}", "espeak", v.female, v.tested) for v in VARIANTS),
+    *(SpeakerVoice(name, "kokoro", name[1] == "f", name.startswith("b")) for name in COLOURS),
 )
 
 
-class Bank(NamedTuple):
+class SentenceBank(NamedTuple):
     """``N`` utterances, one column each.
 
     Attributes:
@@ -137,7 +137,7 @@ def kokoro(language: str) -> Callable[[int, str], np.ndarray]:
     return say
 
 
-def open_bank(parts: dict[tuple[str, str], Path]) -> Bank:
+def open_bank(parts: dict[tuple[str, str], Path]) -> SentenceBank:
     """All parts as one; keys are who speaks and the language."""
     columns: dict[str, list[np.ndarray]] = {name: [] for name in ("samples", "length", "voice", "language", "slot")}
     for (_, language), path in sorted(parts.items()):
@@ -147,4 +147,4 @@ def open_bank(parts: dict[tuple[str, str], Path]) -> Bank:
             columns["language"].append(np.full(len(part["length"]), LANGUAGES.index(language)))
     whole = {name: np.concatenate(values) for name, values in columns.items()}
     start = np.cumsum(np.r_[0, whole["length"][:-1]])
-    return Bank(start=start, **whole)
+    return SentenceBank(start=start, **whole)

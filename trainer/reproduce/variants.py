@@ -26,7 +26,7 @@ BASELINES = ("random tower", "mel statistics")
 MAIN = "main"
 
 
-class Training(NamedTuple):
+class TrainingVariant(NamedTuple):
     """One training: its column, its table, recipe, settings of it, and the world it sees."""
 
     label: str
@@ -48,7 +48,7 @@ class Training(NamedTuple):
         return load_recipe(str(path), every)
 
 
-def trainings(scale: Scale) -> list[Training]:
+def trainings(scale: Scale) -> list[TrainingVariant]:
     """Every training of a scale, the main table's first.
 
     Equal budget means the same number of steps and of shots in each; it does not mean the same arithmetic: AUD has one
@@ -58,13 +58,13 @@ def trainings(scale: Scale) -> list[Training]:
     found = []
     for fold in scale.folds:
         plain = World(fold, scale.seed + fold, separated=scale.sweeps)
-        found += [Training(name, MAIN, recipe, (), scale.steps, plain) for name, recipe in chosen.items()]
+        found += [TrainingVariant(name, MAIN, recipe, (), scale.steps, plain) for name, recipe in chosen.items()]
         if not scale.sweeps:
             continue
         for name in ("EN", "EFJ"):
-            found.append(Training(f"{name}, λ_a = 0", MAIN, RECIPES[name], CROSS, scale.steps, plain))
+            found.append(TrainingVariant(f"{name}, λ_a = 0", MAIN, RECIPES[name], CROSS, scale.steps, plain))
             for group, world in sweeps(plain).items():
-                found.append(Training(name, group, RECIPES[name], (), scale.sweep_steps, world))
+                found.append(TrainingVariant(name, group, RECIPES[name], (), scale.sweep_steps, world))
     return sorted(found, key=lambda training: training.group != MAIN)
 
 

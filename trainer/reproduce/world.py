@@ -23,7 +23,7 @@ from shared.engines.protocols import EngineOptions, engine_class
 from shared.weights import WeightFolder
 from trainer.frontend.mel import MelFrontEnd
 from trainer.reproduce.pictures import Looks, at_pictures, band_statistics, draw, fit_looks, latent
-from trainer.reproduce.plot import Shot, draw_shots
+from trainer.reproduce.plot import PlotShot, draw_shots
 from trainer.reproduce.scale import (
     FRAMES,
     LANGUAGE_OF,
@@ -36,7 +36,7 @@ from trainer.reproduce.scale import (
     World,
 )
 from trainer.reproduce.sounds import Clips, mels
-from trainer.reproduce.speech import SLOTS, VOICES, Bank
+from trainer.reproduce.speech import SLOTS, VOICES, SentenceBank
 from trainer.reproduce.words import LANGUAGES
 
 ORACLE = "none"
@@ -51,7 +51,7 @@ Separate = Callable[[np.ndarray], np.ndarray]
 """float32 ``[samples]`` at 16 kHz → the same without its speech."""
 
 
-def make_world(folder: Path, world: World, scale: Scale, bank: Bank, clips: Clips, front: MelFrontEnd) -> None:
+def make_world(folder: Path, world: World, scale: Scale, bank: SentenceBank, clips: Clips, front: MelFrontEnd) -> None:
     """Draw a world into a folder that exists; ``world.json`` comes last."""
     trained, held = np.flatnonzero(clips.fold != world.fold), np.flatnonzero(clips.fold == world.fold)
     looks, statistics = looks_of(clips, world, trained, front)
@@ -88,7 +88,7 @@ def looks_of(clips: Clips, world: World, trained: np.ndarray, front: MelFrontEnd
 
 
 def frames_of(
-    shots: Sequence[Shot], bank: Bank, clips: Clips, looks: Looks, statistics: np.ndarray, face: bool
+    shots: Sequence[PlotShot], bank: SentenceBank, clips: Clips, looks: Looks, statistics: np.ndarray, face: bool
 ) -> np.ndarray:
     """The pictures of shots, uint8 ``[shots, 13, 32, 32, 3]``."""
     frames = np.empty((len(shots), FRAMES, SIZE, SIZE, 3), np.uint8)
@@ -104,7 +104,9 @@ def tracks_of(part: str, separated: bool) -> list[str]:
     return [track for track in TRACKS if track != "background" or (separated and part == "train")]
 
 
-def sounds_of(shot: Shot, bank: Bank, clips: Clips, tracks: Sequence[str], separate: Separate | None) -> np.ndarray:
+def sounds_of(
+    shot: PlotShot, bank: SentenceBank, clips: Clips, tracks: Sequence[str], separate: Separate | None
+) -> np.ndarray:
     """Every track of a shot, float32 ``[tracks, 80000]``: same background, times and ratio, other voices and words."""
     behind = clips.wave(shot.clip)
     found = {track: behind + speech_of(shot, bank, track) for track in LANGUAGE_OF if track in tracks}
@@ -115,7 +117,7 @@ def sounds_of(shot: Shot, bank: Bank, clips: Clips, tracks: Sequence[str], separ
     return np.stack([found[track] for track in tracks])
 
 
-def speech_of(shot: Shot, bank: Bank, track: str, role: int | None = None) -> np.ndarray:
+def speech_of(shot: PlotShot, bank: SentenceBank, track: str, role: int | None = None) -> np.ndarray:
     """All that is said in a track, or by one role; float32 ``[80000]``."""
     whole = np.zeros(SHOT_SAMPLES, np.float32)
     for line in shot.lines:
@@ -145,7 +147,7 @@ def loudness_of(wave: np.ndarray) -> np.ndarray:
     return at_pictures(np.clip((level - level.max()) / 40 + 1, 0, 1))
 
 
-def opening_of(shot: Shot, bank: Bank) -> np.ndarray:
+def opening_of(shot: PlotShot, bank: SentenceBank) -> np.ndarray:
     """Of the mouth of the role that is seen, by what it says in English; ``[13]``."""
     spoken = envelope(speech_of(shot, bank, "orig", shot.role))
     return np.clip(at_pictures(spoken) / max(float(np.quantile(spoken, 0.95)), 1e-4), 0, 1)
@@ -159,7 +161,7 @@ def envelope(wave: np.ndarray) -> np.ndarray:
     return levels
 
 
-def columns(shots: Sequence[Shot], clips: Clips) -> dict[str, Any]:
+def columns(shots: Sequence[PlotShot], clips: Clips) -> dict[str, Any]:
     """What is known of each shot; ``voice_by`` says who speaks its tracks."""
     return {
         "title": np.array([shot.title for shot in shots]),
@@ -172,7 +174,7 @@ def columns(shots: Sequence[Shot], clips: Clips) -> dict[str, Any]:
 
 
 def items(
-    bank: Bank, clips: Clips, world: World, trained: np.ndarray, held: np.ndarray, front: MelFrontEnd
+    bank: SentenceBank, clips: Clips, world: World, trained: np.ndarray, held: np.ndarray, front: MelFrontEnd
 ) -> dict[str, Any]:
     """Sounds of 3 s for two more probes: one to four voices at once over a quiet background, and one language each."""
     random = np.random.default_rng([world.seed, 7])
@@ -196,7 +198,9 @@ def items(
     return found
 
 
-def crowd(bank: Bank, there: np.ndarray, voices: int, behind: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def crowd(
+    bank: SentenceBank, there: np.ndarray, voices: int, behind: np.ndarray, random: np.random.Generator
+) -> np.ndarray:
     """Different voices at once, ±3 dB, over a background 12 dB below one of them; ``[48000]``."""
     whole: np.ndarray = behind[:WINDOW] * np.float32(10 ** (-12 / 20))
     # With words of their own in any language: the number of voices must be heard, not the words.

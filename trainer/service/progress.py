@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.core.errors import CounterdubError
-from shared.queue.training_notes import Point
+from shared.queue.training_notes import MetricPoint
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +33,13 @@ class Follower:
         write: Takes points, the finished share (0–1), and whether to tell of them.
     """
 
-    def __init__(self, run: Path, write: Callable[[Sequence[Point], float, bool], None]) -> None:
+    def __init__(self, run: Path, write: Callable[[Sequence[MetricPoint], float, bool], None]) -> None:
         self._run = run
         self._path = run / "metrics.jsonl"
         self._write = write
         self._file, self._reached = 0, 0
         """Which file, and how far it was read."""
-        self._pending: list[Point] = []
+        self._pending: list[MetricPoint] = []
         self._share = 0.0
         self._began = time.monotonic()
         self._written = self._aloud = 0.0
@@ -86,7 +86,7 @@ class Follower:
         return whole.split(b"\n") if whole else []
 
 
-def point_of(line: bytes) -> Point | None:
+def point_of(line: bytes) -> MetricPoint | None:
     """A line as a point; None for one that is none (a machine may have lost power while it was written)."""
     try:
         values = json.loads(line)
@@ -95,7 +95,7 @@ def point_of(line: bytes) -> Point | None:
         log.warning("a line of metrics cannot be read")
         return None
     kind = "validation" if "held_out" in values else "train"
-    return Point(step, kind, {name: finite(value) for name, value in values.items()})
+    return MetricPoint(step, kind, {name: finite(value) for name, value in values.items()})
 
 
 def finite(value: Any) -> Any:

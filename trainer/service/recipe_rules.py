@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.settings.rules import Choice, Name, Names, Number, Numbers, Rule, Switch, Text
+from shared.settings.rules import ChoiceRule, Name, Names, Number, Numbers, Rule, Switch, Text
 
 OPERATOR = Name("operator")
 WEIGHT = Number(low=0, high=1000)
@@ -13,9 +13,9 @@ SEED = Number(low=0, high=2**63 - 1)
 
 def tower(name: str) -> dict[str, Rule]:
     return {
-        f"model.{name}.kind": Choice(),
-        f"model.{name}.size": Choice(),
-        f"model.{name}.patches": Choice(),
+        f"model.{name}.kind": ChoiceRule(),
+        f"model.{name}.size": ChoiceRule(),
+        f"model.{name}.patches": ChoiceRule(),
         f"model.{name}.stem": Number(low=1, high=256),
         f"model.{name}.width": Number(low=1, high=512),
         f"model.{name}.drop_path": SHARE,
@@ -32,7 +32,7 @@ RULES: dict[str, Rule] = {
     "video.size": Number(low=16, high=512),
     "audio.sample_rate": Number(low=8000, high=96_000),
     "audio.seconds": Number(low=0.1, high=60),
-    "audio.channels": Choice(),
+    "audio.channels": ChoiceRule(),
     "audio.n_fft": Number(low=64, high=16_384),
     "audio.hop": Number(low=16, high=16_384),
     "audio.mels": Number(low=8, high=512),
@@ -42,23 +42,23 @@ RULES: dict[str, Rule] = {
     "data.batch_size": Number(low=2, high=4096),
     "data.same_title": Number(low=0, high=4096),
     "data.primary": Text(),
-    "data.secondary": Choice(),
+    "data.secondary": ChoiceRule(),
     "data.languages": Names(value=Text()),
     "data.one_window": Switch(),
     "data.held_out": SHARE,
-    "data.held_out_by": Choice(),
+    "data.held_out_by": ChoiceRule(),
     "data.workers": Number("operator", low=0, high=256),
     "data.prefetch": Number("operator", low=1, high=256),
     "data.seed": SEED,
     "model.video": Switch(),
     **tower("video"),
     **tower("audio"),
-    "model.head.kind": Choice(),
+    "model.head.kind": ChoiceRule(),
     "model.head.hidden": Number(low=0, high=16_384),
     "model.head.size": Number(low=1, high=8192),
     "model.head.shared": Switch(),
     "model.initial": Text("operator"),
-    "objective.loss": Choice(),
+    "objective.loss": ChoiceRule(),
     "objective.temperature": Number(low=1e-4, high=100),
     "objective.bias": Number(low=-1000, high=1000),
     "objective.learn_temperature": Switch(),
@@ -79,7 +79,7 @@ RULES: dict[str, Rule] = {
     "optimiser.clip": Number(low=0, high=1e6),
     "optimiser.ema": SHARE,
     "running.device": OPERATOR,
-    "running.precision": Choice(),
+    "running.precision": ChoiceRule(),
     "running.compile": Switch("operator"),
     "running.threads": Number("operator", low=0, high=1024),
     "running.log_every": Number(low=1, high=1_000_000),

@@ -183,5 +183,5 @@ class Attempt:
         if self._here.cancelled.is_set() or self._here.stopping.is_set():
             raise Cancelled(stage="train")
 
-    def _note(self, points: Sequence[notes.Point], share: float, aloud: bool) -> None:
+    def _note(self, points: Sequence[notes.MetricPoint], share: float, aloud: bool) -> None:
         notes.note_points(self._here.database, self._run, self._worker, points, share, aloud=aloud)

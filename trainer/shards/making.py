@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 """Shots done, shots in all."""
 
 
-class Summary(NamedTuple):
+class ShardSummary(NamedTuple):
     """What a run did."""
 
     digest: str
@@ -58,7 +58,7 @@ def make_shards(
     shots_a_shard: int = 256,
     jobs: int = 2,
     progress: Progress = lambda _done, _all: None,
-) -> Summary:
+) -> ShardSummary:
     """Write what is not there yet, remove what no plan asks for, and index the folder.
 
     The tars' bytes depend on the plans only, not on the number of jobs. Finished shards stay when the run stops, and
@@ -78,7 +78,7 @@ def make_shards(
         raise StorageError("Another run writes into this folder.", code="locked", retryable=True) from error
 
 
-def locked(planned: Planned, folder: Path, shots_a_shard: int, jobs: int, progress: Progress) -> Summary:
+def locked(planned: Planned, folder: Path, shots_a_shard: int, jobs: int, progress: Progress) -> ShardSummary:
     for half in [*folder.glob("*.half"), *folder.glob("shard-*.tar")]:
         if half.suffix == ".half" or not half.with_suffix(".json").exists():
             half.unlink()
@@ -200,7 +200,7 @@ def packed(plans: Sequence[ShotPlan], made: Sequence[tuple[Path, dict[str, Any]]
             )
 
 
-def summarise(folder: Path, digest: str, left_out: Counter[str], made: int, kept: int) -> Summary:
+def summarise(folder: Path, digest: str, left_out: Counter[str], made: int, kept: int) -> ShardSummary:
     """The state of the whole folder."""
     tracks, skipped, missing = Counter[str](), Counter(left_out), Counter[str]()
     titles, shots, samples, size = set(), 0, 0, 0
@@ -214,6 +214,6 @@ def summarise(folder: Path, digest: str, left_out: Counter[str], made: int, kept
             names = (member.name for member in shot.members)
             tracks.update(name.removesuffix(".flac") for name in names if name.endswith(".flac"))
             missing.update(f"{track}: {reason}" for track, reason in shot.left_out.items())
-    return Summary(
+    return ShardSummary(
         digest, made, kept, shots, len(titles), dict(tracks), samples / 48_000, size, dict(skipped), dict(missing)
     )

@@ -26,11 +26,11 @@ class AcousticResNet(Tower):
 
     def __init__(self, channels: int = 1, stem: int = 32) -> None:
         super().__init__()
-        stages: list[nn.Module] = [Stem(channels, stem)]
+        stages: list[nn.Module] = [ResNetStem(channels, stem)]
         width = stem
         for index, count in enumerate(BLOCKS):
             inner, stride = stem * 2**index, 1 if index == 0 else 2
-            stages.append(Stage(width, inner, count, stride, apart=index < 2))
+            stages.append(ResNetStage(width, inner, count, stride, apart=index < 2))
             width = 4 * inner
         self.blocks = nn.ModuleList(stages)
         self.size = width
@@ -48,7 +48,7 @@ class AcousticResNet(Tower):
         return x.mean((2, 3, 4))
 
 
-class Stem(nn.Module):
+class ResNetStem(nn.Module):
     """Along time and along mel, added; mel strides by three."""
 
     def __init__(self, channels: int, width: int) -> None:
@@ -62,12 +62,12 @@ class Stem(nn.Module):
         return functional.relu(self.norm(in_time(x) + in_mel(x)))
 
 
-class Stage(nn.Module):
+class ResNetStage(nn.Module):
     def __init__(self, width: int, inner: int, count: int, stride: int, *, apart: bool) -> None:
         super().__init__()
-        first = Residual(width, inner, stride, apart=apart)
+        first = ResNetResidual(width, inner, stride, apart=apart)
         self.res_blocks = nn.ModuleList(
-            [first, *(Residual(4 * inner, inner, 1, apart=apart) for _ in range(count - 1))]
+            [first, *(ResNetResidual(4 * inner, inner, 1, apart=apart) for _ in range(count - 1))]
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -76,7 +76,7 @@ class Stage(nn.Module):
         return x
 
 
-class Residual(nn.Module):
+class ResNetResidual(nn.Module):
     """A bottleneck beside a shortcut, which is a convolution where width or grid change."""
 
     def __init__(self, width: int, inner: int, stride: int, *, apart: bool) -> None:
@@ -87,13 +87,13 @@ class Residual(nn.Module):
             self.branch1_norm: nn.Module = nn.BatchNorm3d(out)
         else:
             self.branch1_conv, self.branch1_norm = nn.Identity(), nn.Identity()
-        self.branch2 = Bottleneck(width, inner, stride, apart=apart)
+        self.branch2 = ResNetBottleneck(width, inner, stride, apart=apart)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.relu(self.branch1_norm(self.branch1_conv(x)) + self.branch2(x))
 
 
-class Bottleneck(nn.Module):
+class ResNetBottleneck(nn.Module):
     """Three in time (strides there); mel and time, apart and added or together (strides in mel); then one by one."""
 
     def __init__(self, width: int, inner: int, stride: int, *, apart: bool) -> None:

@@ -25,10 +25,10 @@ class X3d(Tower):
 
     def __init__(self) -> None:
         super().__init__()
-        stages: list[nn.Module] = [Stem(WIDTHS[0])]
+        stages: list[nn.Module] = [X3dStem(WIDTHS[0])]
         width = WIDTHS[0]
         for out, count in zip(WIDTHS, BLOCKS, strict=True):
-            stages.append(Stage(width, out, count))
+            stages.append(X3dStage(width, out, count))
             width = out
         self.size = 1024
         self.blocks = nn.ModuleList([*stages, Head(width, inner_width(width), self.size)])
@@ -46,7 +46,7 @@ class X3d(Tower):
         return x
 
 
-class Stem(nn.Module):
+class X3dStem(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         space = conv(3, width, (1, 3, 3), stride=2)
@@ -57,12 +57,12 @@ class Stem(nn.Module):
         return functional.relu(self.norm(self.conv["conv_xy"](self.conv["conv_t"](x))))
 
 
-class Stage(nn.Module):
+class X3dStage(nn.Module):
     """Residual blocks; the first halves height and width, every second one squeezes and excites."""
 
     def __init__(self, width: int, out: int, count: int) -> None:
         super().__init__()
-        blocks = [Residual(width if index == 0 else out, out, index == 0, index % 2 == 0) for index in range(count)]
+        blocks = [X3dResidual(width if index == 0 else out, out, index == 0, index % 2 == 0) for index in range(count)]
         self.res_blocks = nn.ModuleList(blocks)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -71,18 +71,18 @@ class Stage(nn.Module):
         return x
 
 
-class Residual(nn.Module):
+class X3dResidual(nn.Module):
     def __init__(self, width: int, out: int, first: bool, excites: bool) -> None:
         super().__init__()
         self.branch1_conv = conv(width, out, (1, 1, 1), stride=2) if first else nn.Identity()
         self.branch1_norm = nn.BatchNorm3d(out) if width != out else nn.Identity()
-        self.branch2 = Bottleneck(width, out, 2 if first else 1, excites)
+        self.branch2 = X3dBottleneck(width, out, 2 if first else 1, excites)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.relu(self.branch1_norm(self.branch1_conv(x)) + self.branch2(x))
 
 
-class Bottleneck(nn.Module):
+class X3dBottleneck(nn.Module):
     """Widened, convolved channel by channel, narrowed again."""
 
     def __init__(self, width: int, out: int, stride: int, excites: bool) -> None:

@@ -27,14 +27,14 @@ from trainer.training.optimiser import rate_at, steps_of, trained
 from trainer.training.processes import joined
 from trainer.training.retrieval import measure
 from trainer.training.speed import Speed, arithmetic
-from trainer.training.state import Training
+from trainer.training.state import TrainingState
 from trainer.training.step import Learner
 
 Listener = Callable[[int, int, Mapping[str, Any]], None]
 """Called after every step with the steps done, all steps, and the step's line of metrics if there is one, else {}."""
 
 
-class Summary(NamedTuple):
+class TrainingSummary(NamedTuple):
     """What a training came to."""
 
     recipe: str
@@ -56,7 +56,7 @@ def train(
     fresh: bool = False,
     listener: Listener = lambda step, steps, line: None,
     make_feed: MakeFeed | None = None,
-) -> Summary:
+) -> TrainingSummary:
     """Train by a recipe into a folder; going on there if a training of it stopped.
 
     Args:
@@ -78,7 +78,7 @@ def train(
         processes = stack.enter_context(joined(recipe.running.device))
         folder = stack.enter_context(locked(out)) if processes.first else RunFolder(out)
         feed = stack.enter_context(contextlib.closing(make(data, recipe, processes.rank, processes.world)))
-        run = Run(Training(recipe, feed, processes), folder, listener)
+        run = Run(TrainingState(recipe, feed, processes), folder, listener)
         if processes.first:
             folder.begin(recipe, fresh)
         processes.any(False)  # nobody reads the folder before the first has emptied it
@@ -99,7 +99,7 @@ def train(
 class Run:
     """One training in its folder."""
 
-    def __init__(self, training: Training, folder: RunFolder, listener: Listener) -> None:
+    def __init__(self, training: TrainingState, folder: RunFolder, listener: Listener) -> None:
         self.training, self.folder, self.listener = training, folder, listener
         self.processes = training.processes
         self.feed: Feed = training.feed
@@ -107,7 +107,7 @@ class Run:
         self.saved = -1
         """Step of the newest checkpoint."""
 
-    def whole(self, event: threading.Event) -> Summary:
+    def whole(self, event: threading.Event) -> TrainingSummary:
         self.begin()
         training, settings = self.training, self.training.recipe.running
         learner = Learner(training.model, training.objective, training.recipe, self.processes)
@@ -260,8 +260,8 @@ class Run:
             self.draw()
             self.folder.say(state, self.training.step, self.steps, error)
 
-    def summary(self) -> Summary:
+    def summary(self) -> TrainingSummary:
         lines = [line for line in read(self.folder.metrics) if "held_out" in line]
         last = {name: value for name, value in lines[-1].items() if name != "step"} if lines else {}
         path = self.folder.checkpoints / checkpoints.name_of(self.training.step)
-        return Summary(self.training.recipe.name, self.training.step, path, self.folder.curves, last)
+        return TrainingSummary(self.training.recipe.name, self.training.step, path, self.folder.curves, last)

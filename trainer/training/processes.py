@@ -17,7 +17,7 @@ PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others before it gives up: a slow disk is no reason, a dead process is."""
 
 
-class Processes(NamedTuple):
+class ProcessGroup(NamedTuple):
     """Where this process stands among those that train together."""
 
     rank: int = 0
@@ -56,7 +56,7 @@ class Processes(NamedTuple):
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Processes]:
+def joined(device: str) -> Iterator[ProcessGroup]:
     """Join the processes that torchrun started, if it did; leave them at the end.
 
     Args:
@@ -68,14 +68,14 @@ def joined(device: str) -> Iterator[Processes]:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     here = found(device, int(os.environ.get("LOCAL_RANK", "0")))
     if world == 1:
-        yield Processes(device=here)
+        yield ProcessGroup(device=here)
         return
     if here.type == "cuda":
         torch.cuda.set_device(here)
     dist.init_process_group("nccl" if here.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         control = dist.new_group(backend="gloo", timeout=PATIENCE)
-        yield Processes(dist.get_rank(), world, here, control)
+        yield ProcessGroup(dist.get_rank(), world, here, control)
     finally:
         dist.destroy_process_group()
 

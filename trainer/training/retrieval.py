@@ -12,7 +12,7 @@ import torch
 from trainer.feed import Batch
 from trainer.frontend.mel import MelFrontEnd
 from trainer.model import Model, prepared
-from trainer.training.processes import Processes
+from trainer.training.processes import ProcessGroup
 
 Autocast = Callable[[], AbstractContextManager[Any]]
 DEPTHS = (1, 5, 10)
@@ -23,7 +23,7 @@ def measure(
     held_out: Iterable[Batch],
     tracks: tuple[str, ...],
     front: MelFrontEnd,
-    processes: Processes,
+    processes: ProcessGroup,
     autocast: Autocast,
     most: int,
 ) -> dict[str, float]:

@@ -17,10 +17,10 @@ from trainer.model import Model
 from trainer.objective import Objective
 from trainer.recipe import Recipe, first_difference, recipe_from
 from trainer.training.optimiser import adamw
-from trainer.training.processes import Processes
+from trainer.training.processes import ProcessGroup
 
 
-class Training:
+class TrainingState:
     """Model, objective, optimiser, moving average, feed, and the generator of masks, on the processes' device.
 
     Attributes:
@@ -29,7 +29,7 @@ class Training:
         masks: Draws the masks of this process.
     """
 
-    def __init__(self, recipe: Recipe, feed: Feed, processes: Processes) -> None:
+    def __init__(self, recipe: Recipe, feed: Feed, processes: ProcessGroup) -> None:
         seed_everything(recipe.running.seed)  # the same weights in every process
         self.recipe, self.feed, self.processes = recipe, feed, processes
         device = processes.device

@@ -15,13 +15,13 @@ from trainer.objective import Gather, Losses, Objective
 from trainer.objective.gradcache import split, step
 from trainer.objective.statistics import frozen, of_whole_batch
 from trainer.recipe import Recipe
-from trainer.training.processes import Processes
+from trainer.training.processes import ProcessGroup
 
 
 class Learner:
     """Runs the model forward and backward as the recipe says: precision, compiled or not, one process or many."""
 
-    def __init__(self, model: Model, objective: Objective, recipe: Recipe, processes: Processes) -> None:
+    def __init__(self, model: Model, objective: Objective, recipe: Recipe, processes: ProcessGroup) -> None:
         self.model, self.objective = model, objective
         self.gather = Gather.here()
         self.device = processes.device

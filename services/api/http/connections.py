@@ -37,7 +37,7 @@ YOUNG_S = 1.0
 log = logging.getLogger(__name__)
 
 
-class Watch:
+class ConnectionWatch:
     """Looks at all connections once a tick and ends those that wait too long, whatever they wait for.
 
     Args:
@@ -85,7 +85,7 @@ class WatchedProtocol(H11Protocol):
         stuck_since: When it last was seen to take some (monotonic).
     """
 
-    def __init__(self, watch: Watch, **parts: Any) -> None:
+    def __init__(self, watch: ConnectionWatch, **parts: Any) -> None:
         super().__init__(**parts)
         self._watch = watch
         self._head_since: float | None = None
@@ -178,7 +178,7 @@ async def crowded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
 
 def protocol_for(settings: ServiceSettings) -> Callable[..., WatchedProtocol]:
     """What uvicorn makes of each connection."""
-    return partial(WatchedProtocol, Watch(settings, room_for(settings.max_connections)))
+    return partial(WatchedProtocol, ConnectionWatch(settings, room_for(settings.max_connections)))
 
 
 def room_for(most: int) -> int:

@@ -39,7 +39,7 @@ class Form:
     files: list[SentFile] = field(default_factory=list)
 
 
-class _Reader:
+class _BodyReader:
     """Callbacks of the parser: collects fields in memory and says which bytes belong into which file."""
 
     def __init__(self, folder: Path, check_size: Callable[[int], None]) -> None:
@@ -138,7 +138,7 @@ async def read_form(
     boundary = options.get(b"boundary", b"")
     if not 0 < len(boundary) <= 70:
         raise Refused(422, "bad_request", "The Content-Type names no boundary.")
-    reader = _Reader(folder, check_size)
+    reader = _BodyReader(folder, check_size)
     finished = False
 
     def on_end() -> None:

@@ -137,7 +137,7 @@ def create_training(
     return JSONResponse(answer.body, answer.status, {"Location": answer.location or ""})
 
 
-def checked(here: Services, caller: Caller, new: NewTraining) -> trainings.Order:
+def checked(here: Services, caller: Caller, new: NewTraining) -> trainings.TrainingOrder:
     """A request that can be entered.
 
     Raises:
@@ -164,7 +164,7 @@ def checked(here: Services, caller: Caller, new: NewTraining) -> trainings.Order
             if kept is None:
                 raise Refused(409, "no_checkpoint", "The training to start from has no checkpoint yet.", retryable=True)
             initial = {"training": new.initial, **{name: kept[name] for name in ("name", "sha256", "size")}}
-    return trainings.Order(new.recipe, tables, jobs, wanted, initial, new.name)
+    return trainings.TrainingOrder(new.recipe, tables, jobs, wanted, initial, new.name)
 
 
 def check_data(job: Job) -> None:

@@ -22,7 +22,7 @@ from shared.core.errors import UsageError
 from shared.core.store import Blob, Store
 from shared.engines.protocols import registered
 from shared.pipeline.licences import engines, require
-from shared.queue.commands import Source
+from shared.queue.commands import VideoSource
 from shared.queue.locators import check_locator
 from shared.queue.service_settings import ServiceSettings
 from shared.settings.models import LimitSettings, Settings, settings_from
@@ -43,7 +43,7 @@ class Submission:
     wish: Wish
     languages: list[str]
     settings: Settings
-    sources: Callable[[], list[Source]] = list
+    sources: Callable[[], list[VideoSource]] = list
     """Gives the videos; takes uploads, so it is called once."""
     files: Sequence[str] = ()
     """Hashes of files that came with the request."""
@@ -142,7 +142,7 @@ def checked_settings(profile: str, sections: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def sent_sources(form: Form, transcript: str | None, store: Store, folder: Path) -> list[Source]:
+def sent_sources(form: Form, transcript: str | None, store: Store, folder: Path) -> list[VideoSource]:
     """The videos of a form, stored."""
     videos = [file for file in form.files if file.field == "video"]
     transcripts = [file for file in form.files if file.field == "transcript"]
@@ -159,7 +159,7 @@ def sent_sources(form: Form, transcript: str | None, store: Store, folder: Path)
     if transcript is not None:
         given = stored_text(store, transcript, folder)
     return [
-        Source("upload", label(video.name), blob=stored_file(store, video, "video"), transcript=given)
+        VideoSource("upload", label(video.name), blob=stored_file(store, video, "video"), transcript=given)
         for video in videos
     ]
 
@@ -179,7 +179,7 @@ def stored_text(store: Store, text: str | None, folder: Path) -> Blob | None:
 
 def named_sources(
     job: NewJob, taken: Sequence[Blob], settings: ServiceSettings, store: Store, folder: Path
-) -> list[Source]:
+) -> list[VideoSource]:
     """The videos that a JSON body names. ``taken``: those of its uploads, in order."""
     uploads = iter(taken)
     found = []
@@ -187,15 +187,15 @@ def named_sources(
         transcript = stored_text(store, source.transcript, folder)
         if isinstance(source, UploadSource):
             blob = next(uploads)
-            found.append(Source("upload", label(source.name or blob.name), blob=blob, transcript=transcript))
+            found.append(VideoSource("upload", label(source.name or blob.name), blob=blob, transcript=transcript))
         elif isinstance(source, UrlSource):
             check_locator("url", source.url, settings)
             name = label(source.name or unquote(PurePosixPath(urlsplit(source.url).path).name))
-            found.append(Source("url", name, locator=source.url, transcript=transcript))
+            found.append(VideoSource("url", name, locator=source.url, transcript=transcript))
         else:
             check_locator("path", source.path, settings)
             name = label(PurePosixPath(source.path).name)
-            found.append(Source("path", name, locator=source.path, transcript=transcript))
+            found.append(VideoSource("path", name, locator=source.path, transcript=transcript))
     return found
 
 

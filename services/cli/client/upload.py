@@ -25,7 +25,7 @@ Sent = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Order:
+class SubmitOrder:
     """What is asked of the server."""
 
     files: Sequence[Path]
@@ -41,7 +41,7 @@ class Order:
         return {"languages": list(self.languages), **{key: value for key, value in given.items() if value}}
 
 
-def submit(server: Server, order: Order, sent: Sent) -> dict[str, Any]:
+def submit(server: Server, order: SubmitOrder, sent: Sent) -> dict[str, Any]:
     """Have a job made; returns it. However often a request is sent again, it is one job.
 
     Raises:
@@ -69,7 +69,7 @@ def submit(server: Server, order: Order, sent: Sent) -> dict[str, Any]:
     return made
 
 
-def form(order: Order, opened: ExitStack) -> dict[str, Any]:
+def form(order: SubmitOrder, opened: ExitStack) -> dict[str, Any]:
     """The order as a form, its files open at their beginning."""
     wish = order.wish()
     data = {"languages": wish.pop("languages")} | {

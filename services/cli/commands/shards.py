@@ -13,7 +13,7 @@ from services.cli.terminal.output import FAILED, SOME_REJECTED, console, errors,
 from shared.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from trainer.shards.making import Summary
+    from trainer.shards.making import ShardSummary
     from trainer.shards.pairs import Planned
     from trainer.shards.verifying import Checked
 
@@ -81,7 +81,7 @@ def bar(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, every: progress.update(task, completed=done, total=every)
 
 
-def show(summary: Summary, to: Path, as_json: bool) -> None:
+def show(summary: ShardSummary, to: Path, as_json: bool) -> None:
     if as_json:
         say_json(summary._asdict())
     else:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from services.cli.client.remote import Server
-    from services.cli.client.upload import Order
+    from services.cli.client.upload import SubmitOrder
 
 
 def submit(
@@ -61,9 +61,9 @@ def submit(
 
 def made_order(
     inputs: list[str], lang: list[str], profile: str, set_: list[str], transcript: Path | None, name: str
-) -> Order:
+) -> SubmitOrder:
     """What the options ask for, as far as it can be checked here."""
-    from services.cli.client.upload import Order
+    from services.cli.client.upload import SubmitOrder
     from shared.core.errors import InputError, UsageError
     from shared.pipeline.title_names import find_videos
     from shared.settings.models import merge, parse_override
@@ -81,10 +81,10 @@ def made_order(
             text = transcript.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{transcript.name} cannot be read as UTF-8 text.", code="bad_transcript") from error
-    return Order(find_videos(files) if files else [], urls, lang, profile, settings, name, text)
+    return SubmitOrder(find_videos(files) if files else [], urls, lang, profile, settings, name, text)
 
 
-def send(server: Server, order: Order, quiet: bool) -> dict[str, Any]:
+def send(server: Server, order: SubmitOrder, quiet: bool) -> dict[str, Any]:
     from services.cli.client.upload import submit as send_order
 
     with byte_bars(quiet) as progress:

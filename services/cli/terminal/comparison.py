@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from trainer.evaluation.results.table import Cell, Row
     from trainer.evaluation.results.table import Table as Comparison
+    from trainer.evaluation.results.table import TableCell, TableRow
 
 
 def evaluation_tables(compared: Comparison) -> list[Table]:
@@ -44,13 +44,13 @@ def evaluation_tables(compared: Comparison) -> list[Table]:
     return shown
 
 
-def value_of(cell: Cell | None) -> str:
+def value_of(cell: TableCell | None) -> str:
     if cell is None or cell.value is None:
         return "–"
     return f"{cell.value:.4f}" + (f" ± {cell.sd:.4f}" if cell.sd is not None else "")
 
 
-def style(row: Row, cell: Cell) -> str:
+def style(row: TableRow, cell: TableCell) -> str:
     """Green or red where the interval leaves 0 out."""
     if cell.against is None or cell.against.low <= 0 <= cell.against.high:
         return "dim"

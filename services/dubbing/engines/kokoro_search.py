@@ -29,7 +29,7 @@ DIFFERENT = 0.5
 
 
 @dataclass(frozen=True)
-class Bank:
+class VoiceBank:
     """Embeddings of mixes as a function of colour and pitch."""
 
     styles: np.ndarray
@@ -39,7 +39,7 @@ class Bank:
     mean: np.ndarray
 
     @classmethod
-    def fit(cls, styles: np.ndarray, shares: np.ndarray, pitch_hz: np.ndarray, embeddings: np.ndarray) -> Bank:
+    def fit(cls, styles: np.ndarray, shares: np.ndarray, pitch_hz: np.ndarray, embeddings: np.ndarray) -> VoiceBank:
         """A bank of mixes that were made and heard.
 
         Args:
@@ -72,11 +72,11 @@ def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def bank() -> Bank:
+def bank() -> VoiceBank:
     """The bank of the package; made by ``make_voice_bank``."""
     with (resources.files("services.dubbing") / "mixes_kokoro.npz").open("rb") as file, np.load(file) as table:
         named = ("styles", "shares", "pitch_hz", "embeddings")
-        return Bank.fit(*(table[name].astype(np.float64) for name in named))
+        return VoiceBank.fit(*(table[name].astype(np.float64) for name in named))
 
 
 def nearest(

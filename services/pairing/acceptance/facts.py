@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from services.pairing.tracks.chunks import in_order
-from services.pairing.tracks.timeline import Activity, Timeline
+from services.pairing.tracks.timeline import Activity, ShotTimeline
 from shared.core.records import DubbedUtterance, LeftSpeech, Shot, Utterance, read_jsonl
 from shared.pipeline.stage import Scope
 from shared.schemas.layout import CONTROL, ORIG, track_language
@@ -26,7 +26,7 @@ class TrackFacts:
     name: str
     language: str | None
     spoken: list[DubbedUtterance]
-    timeline: Timeline[DubbedUtterance]
+    timeline: ShotTimeline[DubbedUtterance]
     activity: Activity
 
     @property
@@ -42,11 +42,11 @@ class TitleFacts:
     source_language: str | None
     shots: list[Shot]
     level: Level
-    utterances: Timeline[Utterance]
+    utterances: ShotTimeline[Utterance]
     source: Activity
     """When the original speaks."""
     tracks: dict[str, TrackFacts]
-    left: Timeline[LeftSpeech] | None = None
+    left: ShotTimeline[LeftSpeech] | None = None
     """Words heard in the background; None when nobody listened."""
 
 
@@ -71,23 +71,23 @@ def read_facts(scope: Scope, inputs: Mapping[str, Path]) -> TitleFacts:
         if not activities:
             speaks = [(line.start, line.end) for line in spoken]
         tracks[name] = TrackFacts(
-            name, track_language(name, source_language), spoken, Timeline(map(extent, spoken)), Activity(speaks)
+            name, track_language(name, source_language), spoken, ShotTimeline(map(extent, spoken)), Activity(speaks)
         )
     if not heard:
         heard = [(line.start, line.end) for line in utterances if line.status == "ok"]
     source = Activity(heard)
     residual = in_order(inputs, "residual")
     left = [item for path in residual for item in read_jsonl(path, LeftSpeech)]
-    tracks[ORIG] = TrackFacts(ORIG, source_language, [], Timeline([]), source)
+    tracks[ORIG] = TrackFacts(ORIG, source_language, [], ShotTimeline([]), source)
     return TitleFacts(
         title=scope.extra["title"],
         source_language=source_language,
         shots=[Shot.model_validate(row) for row in read_json(inputs["shots.json"])],
         level=Level.model_validate(read_json(inputs["level.json"])),
-        utterances=Timeline((line.start, line.end, line) for line in utterances),
+        utterances=ShotTimeline((line.start, line.end, line) for line in utterances),
         source=source,
         tracks={name: tracks[name] for name in scope.extra["tracks"]},
-        left=Timeline((item.start, item.end, item) for item in left) if residual else None,
+        left=ShotTimeline((item.start, item.end, item) for item in left) if residual else None,
     )
 
 

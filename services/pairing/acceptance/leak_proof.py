@@ -13,7 +13,7 @@ from services.pairing.acceptance.facts import TitleFacts
 from shared.audio.files import length
 from shared.core.records import SAMPLE_RATE
 from shared.quality.null import Residual, null_test
-from shared.quality.shortcut import Probe, features, free_blocks, probe
+from shared.quality.shortcut import ShortcutProbe, features, free_blocks, probe
 from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.quality import ShortcutResult
 
@@ -50,7 +50,7 @@ def shortcut_tests(
     dubs = [name for name in facts.tracks if name not in {ORIG, CONTROL}]
     couples = [(CONTROL, dub) for dub in dubs] + [(ORIG, dub) for dub in dubs] + [(ORIG, CONTROL)]
     results = []
-    known: dict[tuple[bytes, bytes], Probe] = {}
+    known: dict[tuple[bytes, bytes], ShortcutProbe] = {}
     for a, b in couples:
         if a in seen and b in seen:
             # Dubs that are alike outside speech give one and the same answer.

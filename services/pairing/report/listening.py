@@ -13,14 +13,14 @@ from services.pairing.acceptance.facts import TOUCH_SECONDS
 from services.pairing.report import charts
 from services.pairing.report.reading import TitleFiles, track_name
 from services.pairing.tracks.shots import spread
-from services.pairing.tracks.timeline import Timeline
+from services.pairing.tracks.timeline import ShotTimeline
 from shared.core.records import DubbedUtterance, Utterance
 from shared.schemas.layout import ORIG
 from shared.schemas.pairs import PairRow
 from shared.schemas.reasons import TEXTS
 
 MEDIA_PARTS = ("spectrogram", "audio")
-Marks = Timeline[Utterance | DubbedUtterance]
+Marks = ShotTimeline[Utterance | DubbedUtterance]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def spoken(title: TitleFiles, track: str) -> Marks:
     """When which line is heard on a track."""
     lines: Iterable[Utterance | DubbedUtterance]
     lines = (line for line in title.source() if line.status == "ok") if track == ORIG else title.spoken(track)
-    return Timeline((line.start, line.end, line) for line in lines if line.end > line.start)
+    return ShotTimeline((line.start, line.end, line) for line in lines if line.end > line.start)
 
 
 def said(marks: Marks, start: float, end: float, colour: str) -> dict[str, Any]:

@@ -51,10 +51,10 @@ class Totals:
         self.thresholds: dict[str, None] = {}
         self.shot_seconds = array("d")
         self.values: dict[str, dict[str, array[float]]] = defaultdict(lambda: defaultdict(lambda: array("d")))
-        self.shortcut: list[schema.Probe] = []
+        self.shortcut: list[schema.ProbeResult] = []
         self.timings: dict[str, Counter[str]] = defaultdict(Counter)
         self.counters: Counter[str] = Counter()
-        self.engines: dict[str, schema.EngineUse] = {}
+        self.engines: dict[str, schema.ReportEngine] = {}
 
     def add(self, title: TitleFiles) -> None:
         """Count one title."""
@@ -84,7 +84,7 @@ class Totals:
         if title.quality:
             self.thresholds[json.dumps(title.quality.thresholds)] = None
             self.shot_seconds.extend(title.quality.shot_seconds)
-            self.shortcut += [schema.Probe(title=title.name, **r.model_dump()) for r in title.quality.shortcut]
+            self.shortcut += [schema.ProbeResult(title=title.name, **r.model_dump()) for r in title.quality.shortcut]
         self._costs(title.record)
         self.titles.append(summarise(title, accepted.total(), rejected.total(), lines))
 
@@ -98,8 +98,8 @@ class Totals:
         self.counters.update(record.get("counters") or {})
         for used in record.get("engines") or []:
             key = json.dumps([used["kind"], used["engine"], used["model"], used["weights"]], sort_keys=True)
-            known = {name: used[name] for name in schema.EngineUse.model_fields if name != "stages"}
-            entry = self.engines.setdefault(key, schema.EngineUse(stages=[], **known))
+            known = {name: used[name] for name in schema.ReportEngine.model_fields if name != "stages"}
+            entry = self.engines.setdefault(key, schema.ReportEngine(stages=[], **known))
             if used["stage"] not in entry.stages:
                 entry.stages.append(used["stage"])
 

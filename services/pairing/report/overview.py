@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from services.pairing.report.charts import clock
 from services.pairing.report.reading import TitleFiles, track_name
-from services.pairing.report.schema import EngineUse, RunReport
+from services.pairing.report.schema import ReportEngine, RunReport
 from shared.core.languages import name as language_name
 from shared.schemas.layout import CONTROL, ORIG
 
@@ -82,7 +82,7 @@ def size(count: int | None) -> str:
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"
 
 
-def warnings(engines: list[EngineUse]) -> list[tuple[str, str]]:
+def warnings(engines: list[ReportEngine]) -> list[tuple[str, str]]:
     """Engines whose terms ask for attention: (engine, why)."""
     found = []
     for engine in engines:

@@ -61,7 +61,7 @@ class TrackSummary(Record):
     lines: dict[str, int] = Field(description="Status → lines.")
 
 
-class Probe(ShortcutResult):
+class ProbeResult(ShortcutResult):
     """A shortcut probe and the title it was made on."""
 
     title: str
@@ -82,7 +82,7 @@ class StageTime(Record):
     tasks: int
 
 
-class EngineUse(Record):
+class ReportEngine(Record):
     stages: list[str]
     kind: str
     engine: str
@@ -116,10 +116,10 @@ class RunReport(Record):
     thresholds_differ: bool = Field(description="Titles of the run were judged by different thresholds.")
     shot_lengths: ShotLengths
     measures: dict[str, MeasureSummary]
-    shortcut: list[Probe]
+    shortcut: list[ProbeResult]
     timings: dict[str, StageTime]
     seconds: float = Field(description="Work of all tasks.")
     engine_seconds: float
     counters: dict[str, float]
-    engines: list[EngineUse]
+    engines: list[ReportEngine]
     media: MediaShown | None = None

@@ -11,7 +11,7 @@ from shared.quality.spans import Times, clip, union
 Item = TypeVar("Item")
 
 
-class Timeline(Generic[Item]):
+class ShotTimeline(Generic[Item]):
     """Items with a start and an end, in order of start."""
 
     def __init__(self, items: Iterable[tuple[float, float, Item]]) -> None:
@@ -30,7 +30,7 @@ class Activity:
 
     def __init__(self, spans: Iterable[tuple[float, float]]) -> None:
         self.spans: Times = union(spans)
-        self._timeline = Timeline((start, end, (start, end)) for start, end in self.spans)
+        self._timeline = ShotTimeline((start, end, (start, end)) for start, end in self.spans)
 
     def within(self, start: float, end: float) -> Times:
         """Disjoint spans inside ``[start, end]``, cut at its ends."""

@@ -25,7 +25,7 @@ SILENCE = 1e-8
 """Standard deviation of a mix that has nothing in it."""
 
 
-class Member(NamedTuple):
+class BagMember(NamedTuple):
     """A network of a bag."""
 
     network: Any
@@ -89,11 +89,13 @@ class Demucs:
         given = zip(model.models, model.weights, strict=True) if bag else [(model, None)]
         self._members = [member for member in map(self._member, given) if member.weight]
 
-    def _member(self, given: tuple[Any, Any]) -> Member:
+    def _member(self, given: tuple[Any, Any]) -> BagMember:
         network, shares = given
         stem = network.sources.index(STEM)
         network = network.to(self._device).eval()
-        return Member(network, 1.0 if shares is None else float(shares[stem]), stem, int(self._rate * network.segment))
+        return BagMember(
+            network, 1.0 if shares is None else float(shares[stem]), stem, int(self._rate * network.segment)
+        )
 
     def vocals(self, mix: np.ndarray) -> np.ndarray:
         """The vocals of a mix ``[channels, samples]`` at 48 kHz, same shape.
@@ -146,7 +148,7 @@ class Demucs:
         vocals: np.ndarray = np.stack(list(parts)).sum(axis=0, dtype=np.float32)
         return vocals
 
-    def _by_segments(self, member: Member, audio: np.ndarray) -> np.ndarray:
+    def _by_segments(self, member: BagMember, audio: np.ndarray) -> np.ndarray:
         """Overlapping segments, each faded in and out by a triangle."""
         count, length = audio.shape[1], member.length
         stride = max(1, int((1 - self._overlap) * length))
@@ -165,7 +167,7 @@ class Demucs:
             weight[at : at + piece.shape[1]] += shape
         return out / weight
 
-    def _batched(self, member: Member, audio: np.ndarray, offsets: list[int]) -> list[np.ndarray]:
+    def _batched(self, member: BagMember, audio: np.ndarray, offsets: list[int]) -> list[np.ndarray]:
         """The vocals of the segments that start at ``offsets``: those of one length in one run."""
         torch = self._torch
         lengths = [min(member.length, audio.shape[1] - at) for at in offsets]

@@ -72,13 +72,13 @@ def run(
             for part in spreading.apart(cues, in_title)
             if offset <= max(part.given.cue.start, 0.0) and (part.given.cue.start < end or last)
         ]
-        sound = Sound(mix, vocals, on_mix, on_vocals)
+        sound = ChunkSound(mix, vocals, on_mix, on_vocals)
         given = heard_apart(mine, sound, offset, language, settings, engines, notes, work)
         found = from_cues(given, language or UNDETERMINED, offset, vocals, on_vocals)
     elif language is None:
         found = []
     else:
-        found = listen(Sound(mix, vocals, on_mix, on_vocals), language, settings, engines, work.progress)
+        found = listen(ChunkSound(mix, vocals, on_mix, on_vocals), language, settings, engines, work.progress)
 
     lines = []
     for number, line in enumerate(sorted(found, key=lambda line: (line.start, line.end))):
@@ -98,7 +98,7 @@ def run(
     }
 
 
-class Sound(NamedTuple):
+class ChunkSound(NamedTuple):
     """A chunk's sound, mono 16 kHz, and where voice activity is seen in it; times from the chunk's start."""
 
     mix: np.ndarray
@@ -109,7 +109,7 @@ class Sound(NamedTuple):
 
 def heard_apart(
     parts: Sequence[spreading.Part],
-    sound: Sound,
+    sound: ChunkSound,
     offset: float,
     language: str | None,
     settings: TranscriptionSettings,
@@ -140,7 +140,7 @@ def heard_apart(
 
 
 def listen(
-    sound: Sound,
+    sound: ChunkSound,
     language: str,
     settings: TranscriptionSettings,
     engines: Mapping[str, Any],

@@ -53,7 +53,7 @@ SCHEMA = {
 }
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The endpoint does not take the request as it is."""
 
 
@@ -152,7 +152,7 @@ class OpenAITranslator:
         }
         try:
             answer = self._post(request if self._plain else full)
-        except Refused:
+        except RequestRefused:
             # Some models take none of the options above.
             self._plain = True
             answer = self._post(request)
@@ -176,7 +176,7 @@ class OpenAITranslator:
                         raise unusable("not JSON") from None
                 said = f"{status} {self._message(body)}".strip()
                 if status in REFUSED and "response_format" in request:
-                    raise Refused
+                    raise RequestRefused
                 if status not in BUSY:
                     break
                 wait = retry_after(headers.get("retry-after"), wait)

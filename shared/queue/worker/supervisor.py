@@ -42,7 +42,7 @@ KILL_AFTER_S = 15.0
 """A process that outlives its soft shutdown by this is killed."""
 
 
-class Processes:
+class WorkerProcesses:
     """Worker processes that are started again when they die.
 
     Args:
@@ -122,7 +122,7 @@ def run_worker(
     """
     stopping = threading.Event()
     pulses = tempfile.TemporaryDirectory(prefix="counterdub-")
-    processes = Processes([*child, "--queues", ",".join(queues)], concurrency, Path(pulses.name))
+    processes = WorkerProcesses([*child, "--queues", ",".join(queues)], concurrency, Path(pulses.name))
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         if stopping.is_set():
@@ -173,7 +173,7 @@ def keep_swept(database: Database, store: Store, settings: ServiceSettings, stop
             log.exception("the store could not be swept")
 
 
-def find_hung(liveness: LivenessCheck, processes: Processes) -> list[str]:
+def find_hung(liveness: LivenessCheck, processes: WorkerProcesses) -> list[str]:
     """Workers whose process has to be ended."""
     found = liveness.find_silent(processes.pulses())
     try:

@@ -35,7 +35,7 @@ def schema_of(folder: Path, port: int, results: dict[str, Path]):
     api = make_api(folder, broker_url=f"redis://127.0.0.1:{port}/0")
     job = api.job(state="done", titles=("kitchen",))
     api.publish(job, results)
-    training, _ = trainings.create_training(api.database, trainings.Order("tiny-en", jobs=[job]))
+    training, _ = trainings.create_training(api.database, trainings.TrainingOrder("tiny-en", jobs=[job]))
     known = {"job_id": job, "title": "kitchen", "track": "es", "language": "es", "path": "pairs.parquet"}
     known["training_id"] = training
     schema = schemathesis.openapi.from_asgi("/v1/openapi.json", api.app)

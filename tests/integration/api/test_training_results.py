@@ -11,7 +11,7 @@ from httpx_sse import connect_sse
 
 from shared.core.errors import Cancelled
 from shared.queue.scheduling.claims import fail
-from shared.queue.training_notes import Point, note_files, note_phase, note_points
+from shared.queue.training_notes import MetricPoint, note_files, note_phase, note_points
 from tests.integration.api.harness import Api, serving
 from tests.integration.api.trained import at_work, begin, done, stored
 
@@ -30,7 +30,7 @@ def test_events_are_streamed_replayed_and_end(any_api: Api) -> None:
         note_phase(any_api.database, run, "w", "training", processes=1)
         for step in range(1, 4):
             note_points(
-                any_api.database, run, "w", [Point(step, "train", {"step": step, "loss": 1.0})], 0.1, aloud=True
+                any_api.database, run, "w", [MetricPoint(step, "train", {"step": step, "loss": 1.0})], 0.1, aloud=True
             )
         cancel = client.post(f"/v1/trainings/{training}:cancel")
         assert (cancel.status_code, cancel.json()["state"]) == (202, "cancelling")
@@ -61,10 +61,10 @@ def test_metrics_since_a_step_by_kind_and_as_lines(any_api: Api) -> None:
     client = any_api.client()
     training = begin(client, done(any_api))["id"]
     run = at_work(any_api)
-    lines = [Point(step, "train", {"step": step, "loss": 1 / step, "nothing": None}) for step in range(1, 11)]
-    lines += [Point(step, "validation", {"step": step, "held_out": 4, "r1/audio-video": 0.5}) for step in (5, 10)]
+    lines = [MetricPoint(step, "train", {"step": step, "loss": 1 / step, "nothing": None}) for step in range(1, 11)]
+    lines += [MetricPoint(step, "validation", {"step": step, "held_out": 4, "r1/audio-video": 0.5}) for step in (5, 10)]
     note_points(any_api.database, run, "w", lines, 0.5, aloud=False)
-    note_points(any_api.database, run, "other", [Point(11, "train", {"step": 11})], 0.9, aloud=True)
+    note_points(any_api.database, run, "other", [MetricPoint(11, "train", {"step": 11})], 0.9, aloud=True)
     address = f"/v1/trainings/{training}/metrics"
     everything = client.get(address).json()
     assert everything["next"] is None and len(everything["items"]) == 12
@@ -83,7 +83,7 @@ def test_metrics_since_a_step_by_kind_and_as_lines(any_api: Api) -> None:
     assert text.headers["content-type"].startswith("application/x-ndjson")
     assert [json.loads(line) for line in text.text.splitlines()] == [item["values"] for item in everything["items"]]
     # Going on from step 7, what came after it is written again.
-    note_points(any_api.database, run, "w", [Point(8, "train", {"step": 8, "loss": 9.0})], 0.5, aloud=False)
+    note_points(any_api.database, run, "w", [MetricPoint(8, "train", {"step": 8, "loss": 9.0})], 0.5, aloud=False)
     assert client.get(address, params={"since": 8}).json()["items"][0]["values"]["loss"] == 9.0
     shown = client.get(f"/v1/trainings/{training}").json()
     assert (shown["progress"], shown["latest"]["r1/audio-video"]) == (0.5, 0.5)

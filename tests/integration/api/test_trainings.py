@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from services.api.auth.keys import Limits, create_key
 from shared.queue.tables import Artifact, Event, Job, StageRun
-from shared.queue.training_notes import Point, note_files, note_points
+from shared.queue.training_notes import MetricPoint, note_files, note_points
 from shared.queue.training_tables import Training, TrainingPoint
 from tests.integration.api.harness import Api, make_api
 from tests.integration.api.trained import at_work, begin, count, done, stored
@@ -176,7 +176,7 @@ def test_an_ended_training_is_forgotten(any_api: Api) -> None:
     client = any_api.client()
     training = begin(client, done(any_api))["id"]
     run = at_work(any_api)
-    note_points(any_api.database, run, "w", [Point(1, "train", {"step": 1})], 0.1, aloud=True)
+    note_points(any_api.database, run, "w", [MetricPoint(1, "train", {"step": 1})], 0.1, aloud=True)
     note_files(any_api.database, run, "w", {"checkpoint.pt": stored(any_api, "checkpoint.pt", "x")}, 1)
     address = f"/v1/trainings/{training}"
     assert (client.delete(address).status_code, client.delete(address).json()["code"]) == (409, "job_running")

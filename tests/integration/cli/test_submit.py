@@ -12,7 +12,7 @@ from services.cli.client import remote, upload
 from services.cli.client.download import fetch_all, target
 from services.cli.client.follow import Watch, follow, messages
 from services.cli.client.remote import Server
-from services.cli.client.upload import Order, submit
+from services.cli.client.upload import SubmitOrder, submit
 from shared.core.errors import CounterdubError, StorageError
 from shared.pipeline.events import RunEvent
 from tests.integration.cli.conftest import Installation, counterdub, said, soon
@@ -60,7 +60,7 @@ def test_a_small_video_goes_with_the_request(server: Installation, video: Path, 
 def test_a_large_video_is_uploaded_in_parts(server: Installation, large: Path, video: Path) -> None:
     told: list[int] = []
     with Server(server.url) as client:
-        submit(client, Order([large, video], [], ["es"]), lambda name, done, size: told.append(done))
+        submit(client, SubmitOrder([large, video], [], ["es"]), lambda name, done, size: told.append(done))
     assert [server.content(title) for title in server.titles()] == [large.read_bytes(), video.read_bytes()]
     assert told[0] == 0
     assert LARGE in told
@@ -71,7 +71,7 @@ def test_an_upload_goes_on_where_it_broke(server: Installation, large: Path) -> 
         way.up = [3 * 2**20, 2 * 2**20]
         way.refuse = 1
         sent: list[int] = []
-        made = submit(client, Order([large], [], ["es"]), lambda name, done, size: sent.append(done))
+        made = submit(client, SubmitOrder([large], [], ["es"]), lambda name, done, size: sent.append(done))
     assert way.cut == 2
     (title,) = server.titles()
     assert server.content(title) == large.read_bytes()
@@ -84,7 +84,7 @@ def test_an_upload_goes_on_where_it_broke(server: Installation, large: Path) -> 
 def test_an_answer_that_is_lost_makes_no_second_job(server: Installation, video: Path) -> None:
     with flaky(server.port) as way, Server(f"http://127.0.0.1:{way.port}") as client:
         way.down = [20]
-        made = submit(client, Order([video], [], ["es"]), nothing)
+        made = submit(client, SubmitOrder([video], [], ["es"]), nothing)
     assert way.cut == 1
     assert [job.id for job in server.jobs()] == [made["id"]]
 
@@ -140,7 +140,7 @@ def test_no_server(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def submitted(server: Installation, video: Path) -> str:
     with Server(server.url) as client:
-        return str(submit(client, Order([video], [], ["es"]), nothing)["id"])
+        return str(submit(client, SubmitOrder([video], [], ["es"]), nothing)["id"])
 
 
 def test_events_are_heard_once_each_over_a_broken_connection(server: Installation, video: Path) -> None:

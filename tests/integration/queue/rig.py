@@ -78,7 +78,7 @@ class Rig:
     ) -> str:
         """A job with a null video for each name."""
         videos = {name: self.video(name, chunks, shots or chunks * 2) for name in names}
-        sources = [commands.Source("upload", f"{name}.mp4", blob=blob) for name, blob in videos.items()]
+        sources = [commands.VideoSource("upload", f"{name}.mp4", blob=blob) for name, blob in videos.items()]
         job, wakes = commands.create_job(self.database, self.store, sources, languages, Settings(), **more)
         self.waker.wake(wakes)
         return job

@@ -102,7 +102,7 @@ def test_videos_that_are_named_are_fetched_first(working: Rig) -> None:
     from shared.queue import commands
     from shared.settings.models import Settings
 
-    source = commands.Source("url", "clip.mp4", locator="https://example.org/clip.mp4")
+    source = commands.VideoSource("url", "clip.mp4", locator="https://example.org/clip.mp4")
     job, wakes = commands.create_job(working.database, working.store, [source], ["es"], Settings())
     assert wakes == {"fetch": 1}
     working.waker.wake(wakes)

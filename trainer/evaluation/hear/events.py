@@ -17,7 +17,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import maximum_bipartite_matching
 
 
-class Event(NamedTuple):
+class SoundEvent(NamedTuple):
     """One sound: index of its label, start and end in milliseconds."""
 
     label: int
@@ -25,12 +25,12 @@ class Event(NamedTuple):
     end: float
 
 
-def read_events(rows: Sequence[dict[str, Any]], labels: dict[str, int]) -> list[Event]:
+def read_events(rows: Sequence[dict[str, Any]], labels: dict[str, int]) -> list[SoundEvent]:
     """Events of one file as HEAR's JSON has them."""
-    return [Event(labels[str(row["label"])], float(row["start"]), float(row["end"])) for row in rows]
+    return [SoundEvent(labels[str(row["label"])], float(row["start"]), float(row["end"])) for row in rows]
 
 
-def labels_at(timestamps: np.ndarray, events: Sequence[Event], classes: int) -> np.ndarray:
+def labels_at(timestamps: np.ndarray, events: Sequence[SoundEvent], classes: int) -> np.ndarray:
     """Which classes sound at each time, uint8 ``[timestamps, classes]``; an event includes both its ends."""
     there = np.zeros((len(timestamps), classes), dtype=np.uint8)
     for event in events:
@@ -45,7 +45,7 @@ def events_from(
     median_filter_ms: float = 250.0,
     min_duration: float = 125.0,
     threshold: float = 0.5,
-) -> list[Event]:
+) -> list[SoundEvent]:
     """Events from predictions of one file.
 
     Args:
@@ -66,12 +66,12 @@ def events_from(
         begins, ends = np.flatnonzero(change[:, label] == 1), np.flatnonzero(change[:, label] == -1) - 1
         for begin, end in zip(timestamps[begins], timestamps[ends], strict=True):
             if end - begin >= min_duration:
-                events.append(Event(label, float(begin), float(end)))
+                events.append(SoundEvent(label, float(begin), float(end)))
     return sorted(events, key=lambda event: event.start)
 
 
 def matched(
-    reference: Sequence[Event], estimated: Sequence[Event], collar: float, offset_share: float | None = None
+    reference: Sequence[SoundEvent], estimated: Sequence[SoundEvent], collar: float, offset_share: float | None = None
 ) -> np.ndarray:
     """How many events of one file are found: int ``[3]``, found, reference, estimated.
 
@@ -93,7 +93,7 @@ def matched(
     return np.array([found, len(reference), len(estimated)])
 
 
-def segment_errors(reference: Sequence[Event], estimated: Sequence[Event], classes: int) -> np.ndarray:
+def segment_errors(reference: Sequence[SoundEvent], estimated: Sequence[SoundEvent], classes: int) -> np.ndarray:
     """Errors of one file in segments of 1 s: int ``[4]``, substituted, missed, inserted, reference."""
     seconds = max((math.ceil(event.end / 1000) for event in [*reference, *estimated]), default=0)
     rolls = np.zeros((2, seconds, classes), dtype=bool)
@@ -129,7 +129,7 @@ SEGMENT_ERROR_RATE = "segment_1s_er"
 """HEAR's name of the error rate; lower is better."""
 
 
-def counts_of(name: str, reference: Sequence[Event], estimated: Sequence[Event], classes: int) -> np.ndarray:
+def counts_of(name: str, reference: Sequence[SoundEvent], estimated: Sequence[SoundEvent], classes: int) -> np.ndarray:
     """Counts of one file that a score adds up over files."""
     if name == SEGMENT_ERROR_RATE:
         return segment_errors(reference, estimated, classes)

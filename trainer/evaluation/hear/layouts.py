@@ -18,7 +18,7 @@ import soundfile as sf
 
 from shared.core.errors import InputError, StorageError
 from trainer.evaluation.embedding import read_wave
-from trainer.evaluation.hear.tasks import SOURCES, Task, read_task
+from trainer.evaluation.hear.tasks import SOURCES, HearTask, read_task
 
 RATE = 48_000
 SOUNDS = frozenset({".wav", ".ogg", ".flac", ".mp3", ".aif", ".aiff"})
@@ -118,7 +118,7 @@ def lay_out(
     target: Path,
     name: str = "",
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Task:
+) -> HearTask:
     """Write a HEAR task from a data set; the folder appears whole or not at all.
 
     Args:

@@ -18,7 +18,7 @@ from torch import nn
 from shared.core.errors import UsageError
 
 
-class Point(NamedTuple):
+class GridPoint(NamedTuple):
     """One point of the grid."""
 
     hidden_layers: int = 1
@@ -65,7 +65,7 @@ class Fitted(NamedTuple):
     chosen: Any
 
 
-def points(grid: str, count: int, seed: int, special: Mapping[str, Sequence[Any]] | None = None) -> list[Point]:
+def points(grid: str, count: int, seed: int, special: Mapping[str, Sequence[Any]] | None = None) -> list[GridPoint]:
     """Points of a grid in random order, at most ``count``.
 
     Args:
@@ -80,15 +80,15 @@ def points(grid: str, count: int, seed: int, special: Mapping[str, Sequence[Any]
     if grid not in GRIDS:
         raise UsageError(f"There is no grid “{grid}” (known: {', '.join(GRIDS)}).", code="bad_setting", key="grid")
     values = GRIDS[grid] | {key: list(value) for key, value in (special or {}).items()}
-    unknown = set(values) - set(Point._fields)
+    unknown = set(values) - set(GridPoint._fields)
     if unknown:
         raise UsageError(f"A task asks for {', '.join(sorted(unknown))} in its grid.", code="bad_setting", key="grid")
-    every = [Point(**dict(zip(values, row, strict=True))) for row in itertools.product(*values.values())]
+    every = [GridPoint(**dict(zip(values, row, strict=True))) for row in itertools.product(*values.values())]
     order = np.random.default_rng(seed).permutation(len(every))[:count]
     return [every[index] for index in order]
 
 
-def network_of(point: Point, features: int, classes: int) -> nn.Sequential:
+def network_of(point: GridPoint, features: int, classes: int) -> nn.Sequential:
     """Hidden layers (linear, batch norm, dropout, ReLU) and a linear output, initialised by Xavier's rule."""
     layers: list[nn.Module] = []
     width, activation = features, "linear"
@@ -98,7 +98,7 @@ def network_of(point: Point, features: int, classes: int) -> nn.Sequential:
     return nn.Sequential(*layers, initial(point, width, classes, activation))
 
 
-def initial(point: Point, width: int, size: int, activation: Any) -> nn.Linear:
+def initial(point: GridPoint, width: int, size: int, activation: Any) -> nn.Linear:
     linear = nn.Linear(width, size)
     getattr(nn.init, point.initialization)(linear.weight, gain=nn.init.calculate_gain(activation))
     return linear
@@ -107,7 +107,7 @@ def initial(point: Point, width: int, size: int, activation: Any) -> nn.Linear:
 def fit(
     train: tuple[np.ndarray, np.ndarray],
     valid: tuple[np.ndarray, np.ndarray],
-    point: Point,
+    point: GridPoint,
     scorer: Scorer | None,
     *,
     multilabel: bool,

@@ -12,15 +12,15 @@ from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import HOP_MS, AudioEncoder, Embedded, embed_files
 from trainer.evaluation.hear.events import (
     SEGMENT_ERROR_RATE,
-    Event,
+    SoundEvent,
     counts_of,
     event_score,
     events_from,
     labels_at,
     read_events,
 )
-from trainer.evaluation.hear.predictor import Fitted, Point, Scorer, fit, points, predict
-from trainer.evaluation.hear.tasks import Clip, Fold, Task
+from trainer.evaluation.hear.predictor import Fitted, GridPoint, Scorer, fit, points, predict
+from trainer.evaluation.hear.tasks import Fold, HearClip, HearTask
 from trainer.evaluation.results import records
 from trainer.evaluation.results.records import digest_of, metric, statistics
 from trainer.evaluation.scores import SCENE_SCORES
@@ -37,7 +37,7 @@ Listener = Callable[[str, int, int], None]
 class Data(NamedTuple):
     """Clips of some splits, their embeddings in rows, targets, and which rows each clip has."""
 
-    clips: list[Clip]
+    clips: list[HearClip]
     inputs: np.ndarray
     targets: np.ndarray
     rows: list[slice]
@@ -45,7 +45,7 @@ class Data(NamedTuple):
 
 
 def evaluate(
-    task: Task,
+    task: HearTask,
     encoder: AudioEncoder,
     cache: EmbeddingCache,
     *,
@@ -76,7 +76,7 @@ def evaluate(
     embedded = embed(task, encoder, cache, listener)
     embedding_seconds = time.perf_counter() - started
     special = SPECIAL.get(task.name, {}) | task.grid
-    tried: list[tuple[float, Point]] = []
+    tried: list[tuple[float, GridPoint]] = []
     chosen = points(grid, grid_points, seed, special)
     first, kept = task.folds[0], []
     for index, point in enumerate(chosen):
@@ -132,7 +132,7 @@ def evaluate(
     return result, predictions
 
 
-def embed(task: Task, encoder: AudioEncoder, cache: EmbeddingCache, listener: Listener) -> Embedded:
+def embed(task: HearTask, encoder: AudioEncoder, cache: EmbeddingCache, listener: Listener) -> Embedded:
     """Embeddings of all clips of a task, in their order."""
     folder = task.rate_folder(encoder.sample_rate)
     done = 0
@@ -146,7 +146,7 @@ def embed(task: Task, encoder: AudioEncoder, cache: EmbeddingCache, listener: Li
     return embed_files(encoder, files, cache, events=task.events, progress=progress)
 
 
-def gather(task: Task, embedded: Embedded, splits: Sequence[str]) -> Data:
+def gather(task: HearTask, embedded: Embedded, splits: Sequence[str]) -> Data:
     """The clips of some splits, joined."""
     clips, inputs, targets, rows, timestamps = [], [], [], [], []
     at = 0
@@ -168,7 +168,7 @@ def gather(task: Task, embedded: Embedded, splits: Sequence[str]) -> Data:
     return Data(clips, np.concatenate(inputs), np.concatenate(targets), rows, timestamps)
 
 
-def train(task: Task, embedded: Embedded, fold: Fold, point: Point, seed: int, device: str) -> Fitted:
+def train(task: HearTask, embedded: Embedded, fold: Fold, point: GridPoint, seed: int, device: str) -> Fitted:
     """One predictor on one fold, stopped by the task's first score."""
     valid = gather(task, embedded, fold.valid)
     data = gather(task, embedded, fold.train)
@@ -189,12 +189,12 @@ def train(task: Task, embedded: Embedded, fold: Fold, point: Point, seed: int, d
     return fitted
 
 
-def scene_scorer(task: Task, valid: Data) -> Scorer:
+def scene_scorer(task: HearTask, valid: Data) -> Scorer:
     score = SCENE_SCORES[task.scores[0]]
     return lambda predictions: (score(predictions, valid.targets, None), None)
 
 
-def event_scorer(task: Task, valid: Data) -> Scorer:
+def event_scorer(task: HearTask, valid: Data) -> Scorer:
     """The best of the ways of making events from predictions, and how good it is."""
 
     def scorer(predictions: np.ndarray) -> tuple[float, Any]:
@@ -208,7 +208,7 @@ def event_scorer(task: Task, valid: Data) -> Scorer:
     return scorer
 
 
-def postprocessings(task: Task) -> list[dict[str, float]]:
+def postprocessings(task: HearTask) -> list[dict[str, float]]:
     ways = {**POSTPROCESSING, **task.postprocessing}
     return [
         {"median_filter_ms": float(width), "min_duration": float(shortest)}
@@ -218,12 +218,12 @@ def postprocessings(task: Task) -> list[dict[str, float]]:
 
 
 def event_counts(
-    task: Task, data: Data, predictions: np.ndarray, postprocessing: Mapping[str, float], score: str
+    task: HearTask, data: Data, predictions: np.ndarray, postprocessing: Mapping[str, float], score: str
 ) -> np.ndarray:
     """Counts of each clip, ``[clips, n]``."""
     rows = []
     for clip, own, timestamps in zip(data.clips, data.rows, data.timestamps, strict=True):
-        said: list[Event] = events_from(predictions[own], timestamps, **postprocessing)
+        said: list[SoundEvent] = events_from(predictions[own], timestamps, **postprocessing)
         rows.append(counts_of(score, read_events(clip.labels, task.labels), said, len(task.labels)))
     return np.array(rows)
 
@@ -231,7 +231,7 @@ def event_counts(
 Outcome = tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]
 
 
-def test_scenes(task: Task, embedded: Embedded, fits: Sequence[Fitted]) -> Outcome:
+def test_scenes(task: HearTask, embedded: Embedded, fits: Sequence[Fitted]) -> Outcome:
     """Scores of every test fold; predictions of all of them together."""
     said, truth, sources = [], [], []
     folds: dict[str, list[float]] = {score: [] for score in task.scores}
@@ -256,7 +256,7 @@ def test_scenes(task: Task, embedded: Embedded, fits: Sequence[Fitted]) -> Outco
     return {score: metric(score, values) for score, values in folds.items()}, kept, beside
 
 
-def test_events(task: Task, embedded: Embedded, fits: Sequence[Fitted]) -> Outcome:
+def test_events(task: HearTask, embedded: Embedded, fits: Sequence[Fitted]) -> Outcome:
     """Scores of every test fold; counts of each file of all of them."""
     folds: dict[str, list[float]] = {score: [] for score in task.scores}
     counts: dict[str, list[np.ndarray]] = {score: [] for score in task.scores}

@@ -19,7 +19,7 @@ from trainer.evaluation.scores import SCENE_SCORES
 SOURCES = "sources.json"
 
 
-class Clip(NamedTuple):
+class HearClip(NamedTuple):
     """One sound of a task: where it lies below the task's rate folder and what holds of it.
 
     ``labels`` are names for scene tasks, HEAR's rows (label, start, end in milliseconds) for event tasks.
@@ -39,7 +39,7 @@ class Fold(NamedTuple):
     test: tuple[str, ...]
 
 
-class Task(NamedTuple):
+class HearTask(NamedTuple):
     """A HEAR task; ``labels`` maps a label to its column, ``clips`` are in the order of the files."""
 
     name: str
@@ -51,7 +51,7 @@ class Task(NamedTuple):
     labels: dict[str, int]
     splits: tuple[str, ...]
     folds: tuple[Fold, ...]
-    clips: tuple[Clip, ...]
+    clips: tuple[HearClip, ...]
     grid: dict[str, list[Any]]
     postprocessing: dict[str, list[float]]
     stop_by_score: bool
@@ -93,7 +93,7 @@ def folds_of(mode: str, splits: tuple[str, ...]) -> tuple[Fold, ...]:
     return tuple(folds)
 
 
-def read_task(folder: Path) -> Task:
+def read_task(folder: Path) -> HearTask:
     """A task of HEAR's layout, checked.
 
     Raises:
@@ -112,8 +112,8 @@ def read_task(folder: Path) -> Task:
             for name, of in read_json(folder, f"{split}.json").items():
                 if Path(name).name != name:
                     raise ValueError(f"“{name}” is no name of a file")
-                clips.append(Clip(split, name, of, known.get(name, name)))
-        task = Task(
+                clips.append(HearClip(split, name, of, known.get(name, name)))
+        task = HearTask(
             name=named(metadata),
             version=str(metadata.get("version", "")),
             folder=folder,
@@ -151,7 +151,7 @@ def named(metadata: dict[str, Any]) -> str:
     return name if mode == "full" else f"{name}-{mode}"
 
 
-def check(task: Task) -> None:
+def check(task: HearTask) -> None:
     known = {*COLLARS, SEGMENT_ERROR_RATE} if task.events else set(SCENE_SCORES)
     if not task.scores or not set(task.scores) <= known:
         raise ValueError(f"its scores are {', '.join(task.scores) or 'none'}, known are {', '.join(sorted(known))}")
@@ -168,7 +168,7 @@ def check(task: Task) -> None:
                 raise ValueError(f"the label “{name}” is not in labelvocabulary.csv")
 
 
-def leaks(task: Task) -> list[str]:
+def leaks(task: HearTask) -> list[str]:
     """Source recordings with clips in more than one split."""
     at: dict[str, set[str]] = {}
     for clip in task.clips:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.quality.shortcut import Probe, probe
+from shared.quality.shortcut import ShortcutProbe, probe
 
 
 def unit(embeddings: np.ndarray) -> np.ndarray:
@@ -57,7 +57,7 @@ def retrieval(queries: np.ndarray, answers: np.ndarray) -> np.ndarray:
     return places(similar, np.diag(similar), ~np.eye(len(similar), dtype=bool))
 
 
-def tell_apart(one: np.ndarray, other: np.ndarray) -> Probe:
+def tell_apart(one: np.ndarray, other: np.ndarray) -> ShortcutProbe:
     """Cross-validated AUC of a linear classifier telling two tracks by their embeddings; a shot is on one side.
 
     0.5 between ``orig`` and ``control`` means that the encoder hears no trace of the processing.

@@ -21,7 +21,7 @@ LVU_REGRESSIONS = ("like_ratio", "view_count")
 LVU_TASKS = (*LVU_CLASSES, *LVU_REGRESSIONS)
 
 
-class Clip(NamedTuple):
+class ListedClip(NamedTuple):
     """A file, its class (or the value of a regression), its split and the recording it was cut from."""
 
     file: Path
@@ -34,7 +34,7 @@ class Listing(NamedTuple):
     """Clips that are there, and how many of the list are not."""
 
     name: str
-    clips: list[Clip]
+    clips: list[ListedClip]
     missing: int
     leaks: int = 0
     """Recordings that published lists train and test on; elsewhere they are an error."""
@@ -116,7 +116,7 @@ def classes(folder: Path, split: int = 1) -> Listing:
     clips = []
     for side in ("train", "valid", "test"):
         clips += [
-            Clip(file, file.relative_to(folder).parts[1], side, file.stem)
+            ListedClip(file, file.relative_to(folder).parts[1], side, file.stem)
             for file in by_name(folder / side).values()
             if len(file.relative_to(folder).parts) > 2
         ]
@@ -158,7 +158,7 @@ def listing(
     clips, missing = [], 0
     for key, label, side, source in rows:
         if key in files:
-            clips.append(Clip(files[key], label, side, source))
+            clips.append(ListedClip(files[key], label, side, source))
         else:
             missing += 1
     return checked(Listing(name, clips, missing), strict)

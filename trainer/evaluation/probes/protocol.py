@@ -13,7 +13,7 @@ from trainer.encoder import Encoder
 from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import AudioEncoder
 from trainer.evaluation.hear.protocol import Listener, embed, gather
-from trainer.evaluation.hear.tasks import Task
+from trainer.evaluation.hear.tasks import HearTask
 from trainer.evaluation.probes.clips import embed_clips, features
 from trainer.evaluation.probes.listings import Listing
 from trainer.evaluation.probes.probe import HARES, Schedule, Shape, predict, train
@@ -150,7 +150,7 @@ def right(said: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
 
 
 def evaluate_long(
-    task: Task,
+    task: HearTask,
     encoder: AudioEncoder,
     cache: EmbeddingCache,
     *,

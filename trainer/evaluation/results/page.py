@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from trainer.evaluation.results.table import Cell, Row, Table
+from trainer.evaluation.results.table import Table, TableCell, TableRow
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --dim: #667; --line: #d5d9e0; --good: #0a7d38; --bad: #b3261e; }
@@ -54,11 +54,11 @@ def values(table: Table) -> str:
     return f"<div class=wide><table><tr><th>task</th><th>metric</th>{head}</tr>{''.join(lines)}</table></div>"
 
 
-def named(row: Row) -> str:
+def named(row: TableRow) -> str:
     return row.metric if row.higher_is_better else f"{row.metric} (lower is better)"
 
 
-def best_of(row: Row) -> str | None:
+def best_of(row: TableRow) -> str | None:
     known = {label: cell.value for label, cell in row.cells.items() if cell.value is not None}
     if len(known) < 2:
         return None
@@ -67,7 +67,7 @@ def best_of(row: Row) -> str | None:
     return winners[0] if len(winners) == 1 else None
 
 
-def value_of(cell: Cell | None) -> str:
+def value_of(cell: TableCell | None) -> str:
     if cell is None or cell.value is None:
         return "–"
     spread = f" <small>± {cell.sd:.3f}</small>" if cell.sd is not None else ""
@@ -94,14 +94,14 @@ def differences(table: Table) -> str:
     )
 
 
-def colour(row: Row, cell: Cell) -> str:
+def colour(row: TableRow, cell: TableCell) -> str:
     """Good or bad where the interval leaves 0 out, else nothing."""
     if cell.against is None or cell.against.low <= 0 <= cell.against.high:
         return "dim"
     return "good" if (cell.against.difference > 0) == row.higher_is_better else "bad"
 
 
-def forest(drawn: list[tuple[Row, str, Cell]]) -> str:
+def forest(drawn: list[tuple[TableRow, str, TableCell]]) -> str:
     """Differences with intervals, one below the other, on one axis."""
     left, width, step = 330, 560, 22
     height = step * len(drawn) + 34
@@ -152,7 +152,7 @@ def published(table: Table) -> str:
     )
 
 
-def figure(row: Row, name: str) -> str:
+def figure(row: TableRow, name: str) -> str:
     value, sd = row.published.get(name, (None, None))
     if value is None:
         return "–"

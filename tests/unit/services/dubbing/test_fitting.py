@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dubbing.fitting import FIXED_SECONDS, Pace, choose, first_speed, next_speed, place
+from services.dubbing.fitting import FIXED_SECONDS, SpeakingPace, choose, first_speed, next_speed, place
 from shared.core.records import Hypothesis
 from shared.settings.models import FitSettings
 
@@ -66,7 +66,7 @@ def test_the_best_wording_wins_unless_another_fits_clearly_better() -> None:
 
 
 def test_pace_is_learnt_from_real_synthesis_by_voice() -> None:
-    pace = Pace("es")
+    pace = SpeakingPace("es")
     text = "x" * 36
     before = pace.seconds(text, "slow")
     for _ in range(20):
@@ -79,7 +79,7 @@ def test_pace_is_learnt_from_real_synthesis_by_voice() -> None:
 
 
 def test_native_speed_counts_when_pace_is_learnt() -> None:
-    one, two = Pace("es"), Pace("es")
+    one, two = SpeakingPace("es"), SpeakingPace("es")
     one.learn("some words here", "v", seconds=2.0, speed=1.0)
     two.learn("some words here", "v", seconds=1.6, speed=1.25)
     assert one.rate("v") == pytest.approx(two.rate("v"))

@@ -10,7 +10,7 @@ import pytest
 
 from services.dubbing.guarding import Fallback, Guard
 from services.dubbing.stage import STAGE, named_after, speaking_engines
-from services.dubbing.voicing import Line, Voicer
+from services.dubbing.voicing import SpokenLine, Voicer
 from shared.core.errors import EngineError
 from shared.core.records import CastMember, DubbedUtterance, Hypothesis, Speaker, read_jsonl
 from shared.engines.protocols import Audio, Segment
@@ -160,7 +160,7 @@ def test_lines_in_batches(tmp_path: Path) -> None:
     def all_lines(engine: Any, folder: Path, announced: bool) -> list[Any]:
         folder.mkdir()
         one = Voicer(engine, None, "es", DubbingSettings(), FolderWork(folder))
-        said = [Line([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(10)]
+        said = [SpokenLine([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(10)]
         if announced:
             one.announce(said)
         return [one.speak(list(line.hypotheses), line.voice, line.source, line.slot, np.zeros(0)) for line in said]
@@ -181,7 +181,7 @@ def test_a_line_that_breaks_the_batch_breaks_alone(tmp_path: Path) -> None:
             raise EngineError("One of them.", code="engine_failed")
 
     one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
-    said = [Line([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(3)]
+    said = [SpokenLine([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(3)]
     one.announce(said)
     for line in said:
         assert one.speak(list(line.hypotheses), line.voice, line.source, line.slot, np.zeros(0)).audio.size
@@ -196,7 +196,7 @@ def test_whatever_a_batch_throws_breaks_no_line(tmp_path: Path, fault: Exception
             raise fault
 
     one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
-    said = [Line([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(3)]
+    said = [SpokenLine([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(3)]
     one.announce(said)
     for line in said:
         assert one.speak(list(line.hypotheses), line.voice, line.source, line.slot, np.zeros(0)).audio.size
@@ -212,8 +212,8 @@ def test_a_line_that_cannot_be_announced_fails_alone(tmp_path: Path) -> None:
             return [self.synthesize(one.text, one.language, one.voice, speed=one.speed) for one in requests]
 
     one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
-    good = Line([Hypothesis(text=TEXT, score=0.0)], "bob", 2.0, 3.0)
-    bad = Line([Hypothesis(text=TEXT + "!", score=0.0)], "bob", 0.0, 0.0)
+    good = SpokenLine([Hypothesis(text=TEXT, score=0.0)], "bob", 2.0, 3.0)
+    bad = SpokenLine([Hypothesis(text=TEXT + "!", score=0.0)], "bob", 0.0, 0.0)
     one.announce([good, bad])
     assert one.speak(list(good.hypotheses), good.voice, good.source, good.slot, np.zeros(0)).audio.size
     with pytest.raises((ArithmeticError, ValueError)):

@@ -9,7 +9,7 @@ import pytest
 
 from services.transcription.recognition.rehearing import hear_again, one_text, unheard
 from services.transcription.recognition.utterances import Heard
-from services.transcription.recognition.utterances_of_chunk import Sound, listen
+from services.transcription.recognition.utterances_of_chunk import ChunkSound, listen
 from shared.audio.signal import SPEECH_RATE
 from shared.core.records import Span, Word
 from shared.engines.protocols import Segment
@@ -81,6 +81,6 @@ def test_a_lost_sentence_comes_back() -> None:
 
     engines: dict[str, Any] = {"recognizer": Half(), "embedder": PitchEmbedder(), "vad": LevelVad()}
     spans = LevelVad().speech(audio)
-    lines = listen(Sound(audio, audio, spans, spans), "en", SETTINGS, engines, lambda share: None)
+    lines = listen(ChunkSound(audio, audio, spans, spans), "en", SETTINGS, engines, lambda share: None)
     assert [line.text for line in lines] == ["first", "second"]
     assert lines[1].end == pytest.approx(3.0, abs=0.1) and lines[1].start >= lines[0].end

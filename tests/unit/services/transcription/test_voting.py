@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.recognition.hearings import WHOLE_WEIGHT, unlooped
 from services.transcription.recognition.utterances import Heard
-from services.transcription.recognition.utterances_of_chunk import Sound, listen
+from services.transcription.recognition.utterances_of_chunk import ChunkSound, listen
 from services.transcription.recognition.voting import Hearing, vote
 from services.transcription.stage import LANGUAGE
 from shared.audio.signal import resample
@@ -139,7 +139,7 @@ class Looping:
 
 def test_no_loop_becomes_a_line() -> None:
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, 8 * 16_000).astype(np.float32)
-    sound = Sound(noise, noise, [Span(start=0.5, end=7.5)], [Span(start=0.5, end=7.5)])
+    sound = ChunkSound(noise, noise, [Span(start=0.5, end=7.5)], [Span(start=0.5, end=7.5)])
     engines = {"recognizer": Looping(), "embedder": PitchEmbedder()}
     lines = listen(sound, "en", TranscriptionSettings(), engines, lambda share: None)
     assert [(line.status, line.reason) for line in lines] == [("dropped", "hallucination")]
@@ -168,7 +168,7 @@ def test_no_detector_decides_what_is_heard(recognizer: FasterWhisper) -> None:
     voices = excerpt("anna.flac", 16_000) + excerpt("tom.flac", 16_000)
     mix = voices + 2 * excerpt("background.ogg", 16_000)
     engines = {"recognizer": recognizer, "embedder": PitchEmbedder()}
-    lines = listen(Sound(mix, voices * 0, [], []), "en", TranscriptionSettings(), engines, lambda share: None)
+    lines = listen(ChunkSound(mix, voices * 0, [], []), "en", TranscriptionSettings(), engines, lambda share: None)
     heard = {word for line in lines if line.status == "ok" for word in normalise(line.text).split()}
     assert len(heard & said_there()) >= 0.8 * len(said_there())
     assert all(a.start <= a.end <= b.start + 0.01 for a, b in pairwise(lines))

@@ -12,7 +12,7 @@ import soxr
 from PIL import Image
 
 from shared.core.errors import CounterdubError
-from trainer.data.picture import Window, crop_of, decode_windows
+from trainer.data.picture import ShotWindow, crop_of, decode_windows
 from trainer.data.sound import decode_window
 from trainer.shards.encoding import encode_picture, encode_sound
 
@@ -41,7 +41,7 @@ def plain(picture: bytes) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("ticks", [[0], [109], [3, 4, 5], [20, 24, 25, 26, 70], [7, 7, 7, 60]])
 def test_the_very_frames_that_were_asked_for(picture: bytes, plain: list[np.ndarray], ticks: list[int]) -> None:
-    window = Window(np.array(ticks), HEIGHT, (0.0, 0.0))
+    window = ShotWindow(np.array(ticks), HEIGHT, (0.0, 0.0))
     (found,) = decode_windows(picture, [window], HEIGHT)
     for tick, image in zip(ticks, found, strict=True):
         errors = [np.abs(image.astype(int) - other[:, :HEIGHT]).mean() for other in plain]
@@ -49,8 +49,8 @@ def test_the_very_frames_that_were_asked_for(picture: bytes, plain: list[np.ndar
 
 
 def test_both_windows_are_as_if_decoded_alone(picture: bytes) -> None:
-    first = Window(np.arange(5, 80, 5), 100, (0.3, 0.8))
-    second = Window(np.arange(31, 106, 5), 80, (1.0, 0.0))
+    first = ShotWindow(np.arange(5, 80, 5), 100, (0.3, 0.8))
+    second = ShotWindow(np.arange(31, 106, 5), 80, (1.0, 0.0))
     both = decode_windows(picture, [first, second], 64)
     for window, found in zip((first, second), both, strict=True):
         np.testing.assert_array_equal(found, decode_windows(picture, [window], 64)[0])
@@ -63,7 +63,7 @@ def test_crop_first_shows_what_scaling_first_shows(
     picture: bytes, plain: list[np.ndarray], short_side: int, place: tuple[float, float]
 ) -> None:
     size = 48
-    (found,) = decode_windows(picture, [Window(np.array([40]), short_side, place)], size)
+    (found,) = decode_windows(picture, [ShotWindow(np.array([40]), short_side, place)], size)
     side = max(short_side, size)
     whole = Image.fromarray(plain[40]).resize((round(WIDTH * side / HEIGHT), side), Image.Resampling.BILINEAR)
     x, y = (round(share * (length - size)) for share, length in zip(place, whole.size, strict=True))
@@ -74,7 +74,7 @@ def test_crop_first_shows_what_scaling_first_shows(
 def test_crops_stay_inside() -> None:
     for place in ((0.0, 0.0), (1.0, 1.0), (0.37, 0.91)):
         for width, height in ((569, 321), (320, 180), (180, 320), (224, 224)):
-            crop = crop_of(width, height, Window(np.zeros(1), 256, place), 224)
+            crop = crop_of(width, height, ShotWindow(np.zeros(1), 256, place), 224)
             assert crop.x % 2 == crop.y % 2 == crop.side % 2 == 0
             assert 0 <= crop.x <= width - crop.side and 0 <= crop.y <= height - crop.side
 
@@ -83,7 +83,7 @@ def test_crops_stay_inside() -> None:
 def test_broken_pictures_say_so(picture: bytes, damage: str) -> None:
     data = {"empty": b"", "cut": picture[: len(picture) // 2], "noise": bytes(5000), "beyond": picture}[damage]
     with pytest.raises(CounterdubError) as broken:
-        decode_windows(data, [Window(np.array([50, 200 if damage == "beyond" else 60]), 96, (0, 0))], 96)
+        decode_windows(data, [ShotWindow(np.array([50, 200 if damage == "beyond" else 60]), 96, (0, 0))], 96)
     assert broken.value.code == "bad_picture"
 
 

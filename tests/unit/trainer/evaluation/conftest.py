@@ -11,20 +11,20 @@ import soundfile as sf
 
 from trainer.evaluation.baselines import MelStatistics
 from trainer.evaluation.hear.layouts import lay_out
-from trainer.evaluation.hear.tasks import Task, read_task
+from trainer.evaluation.hear.tasks import HearTask, read_task
 
 SMALL = {"hidden_layers": [1], "hidden_dim": [128], "lr": [1e-3], "initialization": ["xavier_uniform_"]}
 """A grid of one point, for tests of the protocol rather than of the best figure."""
 
 
 @pytest.fixture(scope="session")
-def esc10(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Task:
+def esc10(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> HearTask:
     """ESC-10, 400 clips in 5 folds."""
     return lay_out("esc", data_dir / "esc10", tmp_path_factory.mktemp("hear") / "esc10")
 
 
 @pytest.fixture(scope="session")
-def spoken_digits(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Task:
+def spoken_digits(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> HearTask:
     """Spoken digits, takes 0–11 of every speaker, by the data set's own split."""
     chosen = tmp_path_factory.mktemp("digits")
     for file in (data_dir / "spoken-digits" / "recordings").glob("*.wav"):
@@ -90,7 +90,7 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def beeps(tmp_path_factory: pytest.TempPathFactory) -> Task:
+def beeps(tmp_path_factory: pytest.TempPathFactory) -> HearTask:
     """An event task of generated beeps of two pitches in noise, train, valid and test of 6, 3, 3 files of 6 s."""
     rng = np.random.default_rng(1)
     rows: dict = {}

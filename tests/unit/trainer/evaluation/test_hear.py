@@ -19,11 +19,11 @@ from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import embed_files
 from trainer.evaluation.hear.layouts import lay_out
 from trainer.evaluation.hear.protocol import embed, evaluate, gather
-from trainer.evaluation.hear.tasks import Task, folds_of, leaks, read_task
+from trainer.evaluation.hear.tasks import HearTask, folds_of, leaks, read_task
 from trainer.evaluation.results import records
 
 
-def by_scikit_learn(task: Task, cache: EmbeddingCache) -> float:
+def by_scikit_learn(task: HearTask, cache: EmbeddingCache) -> float:
     """Mean accuracy over folds of an MLP of the same size on standardised mel statistics."""
     embedded = embed(task, MelStatistics(), cache, lambda what, done, of: None)
     folds = []
@@ -40,7 +40,9 @@ def by_scikit_learn(task: Task, cache: EmbeddingCache) -> float:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_predictor_reaches_scikit_learn_and_a_random_tower_lies_between(esc10: Task, spoken_digits: Task) -> None:
+def test_predictor_reaches_scikit_learn_and_a_random_tower_lies_between(
+    esc10: HearTask, spoken_digits: HearTask
+) -> None:
     """ESC-10 and spoken digits on mel statistics; a tower without training is above chance and below them."""
     with EmbeddingCache() as cache:
         found = {}
@@ -57,7 +59,7 @@ def test_predictor_reaches_scikit_learn_and_a_random_tower_lies_between(esc10: T
     assert 0.2 < np.mean(random) < found["esc10"]
 
 
-def test_no_recording_of_esc10_is_on_two_sides(esc10: Task) -> None:
+def test_no_recording_of_esc10_is_on_two_sides(esc10: HearTask) -> None:
     assert len(esc10.folds) == 5
     assert not leaks(esc10)
     for fold in esc10.folds:
@@ -165,7 +167,7 @@ def test_the_same_seed_gives_the_same_result(tones: Path) -> None:
     assert not np.array_equal(runs[0]["predictions"], runs[2]["predictions"])
 
 
-def test_event_task(beeps: Task) -> None:
+def test_event_task(beeps: HearTask) -> None:
     """Beeps are found to 200 ms from statistics of 0.2 s, and not from noise."""
     with EmbeddingCache() as cache:
         result, _ = evaluate(beeps, MelStatistics(seconds=0.2), cache, label="mel", grid_points=1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.core.errors import CounterdubError
-from trainer.evaluation.hear.predictor import Point, batches, fit, points, predict
+from trainer.evaluation.hear.predictor import GridPoint, batches, fit, points, predict
 
 
 def test_predictor_learns_and_stops() -> None:
@@ -18,7 +18,7 @@ def test_predictor_learns_and_stops() -> None:
     def accuracy(predictions: np.ndarray) -> tuple[float, None]:
         return float((predictions.argmax(1) == truth[160:]).mean()), None
 
-    point = Point(hidden_dim=32, max_epochs=300, patience=3)
+    point = GridPoint(hidden_dim=32, max_epochs=300, patience=3)
     train, valid = (inputs[:160], targets[:160]), (inputs[160:], targets[160:])
     fitted = fit(train, valid, point, accuracy, multilabel=False, seed=0)
     assert fitted.score > 0.9 and fitted.epoch < 299

@@ -14,7 +14,7 @@ from trainer.evaluation import scores
 from trainer.evaluation.hear.events import (
     COLLARS,
     SEGMENT_ERROR_RATE,
-    Event,
+    SoundEvent,
     counts_of,
     event_score,
     events_from,
@@ -100,8 +100,8 @@ def test_event_scores_equal_sed_eval(case: int) -> None:
 
 def test_each_event_is_found_once_and_the_most_are() -> None:
     """The nearest partner of the first would rob the second of its only one."""
-    reference = [Event(0, 100, 500), Event(0, 160, 500)]
-    estimated = [Event(0, 120, 500), Event(0, 60, 500)]
+    reference = [SoundEvent(0, 100, 500), SoundEvent(0, 160, 500)]
+    estimated = [SoundEvent(0, 120, 500), SoundEvent(0, 60, 500)]
     assert list(counts_of("event_onset_50ms_fms", reference, estimated, 1)) == [2, 2, 2]
     assert list(counts_of("event_onset_50ms_fms", reference, estimated[:1] * 1, 1)) == [1, 2, 1]
     assert list(counts_of("event_onset_50ms_fms", reference, [], 1)) == [0, 2, 0]
@@ -109,7 +109,7 @@ def test_each_event_is_found_once_and_the_most_are() -> None:
 
 def test_events_and_labels_are_inverse() -> None:
     timestamps = np.arange(0.0, 5000.0, 50.0)
-    events = [Event(0, 500.0, 1000.0), Event(1, 800.0, 2500.0), Event(0, 3000.0, 3450.0)]
+    events = [SoundEvent(0, 500.0, 1000.0), SoundEvent(1, 800.0, 2500.0), SoundEvent(0, 3000.0, 3450.0)]
     roll = labels_at(timestamps, events, 2)
     assert roll[timestamps == 1000.0, 0] == 1
     assert events_from(roll.astype(float), timestamps, median_filter_ms=0, min_duration=0) == events
@@ -117,6 +117,6 @@ def test_events_and_labels_are_inverse() -> None:
 
 def test_short_events_go_and_gaps_close() -> None:
     timestamps = np.arange(0.0, 4000.0, 50.0)
-    said = labels_at(timestamps, [Event(0, 500.0, 550.0), Event(0, 2000.0, 3000.0)], 1).astype(float)
+    said = labels_at(timestamps, [SoundEvent(0, 500.0, 550.0), SoundEvent(0, 2000.0, 3000.0)], 1).astype(float)
     said[timestamps == 2500.0] = 0
-    assert events_from(said, timestamps) == [Event(0, 2000.0, 3000.0)]
+    assert events_from(said, timestamps) == [SoundEvent(0, 2000.0, 3000.0)]

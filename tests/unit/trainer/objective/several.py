@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tests.unit.trainer.objective import small
 from trainer.objective import Gather, gather, gradcache
 from trainer.recipe import recipe_from
-from trainer.training.processes import Processes
+from trainer.training.processes import ProcessGroup
 from trainer.training.step import Learner
 
 WORLD = 2
@@ -63,7 +63,7 @@ class WithNorms(small.Small):
         return {self.norms[name]: x for name, x in self.inputs(inputs).items()}
 
 
-def learnt(inputs: Any, processes: Processes) -> dict[str, torch.Tensor]:
+def learnt(inputs: Any, processes: ProcessGroup) -> dict[str, torch.Tensor]:
     """Gradients and buffers of one step of the learner, the whole batch of a process at once."""
     model, objective = WithNorms(), small.objective()
     Learner(model, objective, recipe_from({"running": {"precision": "fp32"}}), processes)(inputs)  # type: ignore[arg-type]
@@ -92,7 +92,7 @@ def process(rank: int, folder: str) -> None:
         found = {name: plain(rank, settings) for name, settings in CASES.items()}
         found |= {f"cached {name}": cached(rank, settings) for name, settings in CASES.items()}
         found["cached norm"] = cached(rank, {}, norm=True)
-        found["as trained"] = learnt(half(rank), Processes(rank, WORLD))
+        found["as trained"] = learnt(half(rank), ProcessGroup(rank, WORLD))
         found["apart"] = plain(rank, {"gather": False, "learn_temperature": True})
         exact, gather.GatherWithGradient = gather.GatherWithGradient, WithoutGradient
         found["naive"] = plain(rank, {})

@@ -8,7 +8,7 @@ from torch import multiprocessing
 
 from tests.unit.trainer.objective import several, small
 from trainer.objective import gradcache
-from trainer.training.processes import Processes
+from trainer.training.processes import ProcessGroup
 
 CLOSE = 1e-6
 
@@ -62,7 +62,7 @@ def test_an_input_norm_sees_the_batch_of_all_processes(found):
 
 def test_an_input_norm_sees_all_of_it_without_parts_too(found):
     """objective.chunk = 0, as the learner runs it."""
-    alone = several.learnt(small.batch(), Processes())
+    alone = several.learnt(small.batch(), ProcessGroup())
     buffers = {name for name in alone if "running" in name or "tracked" in name}
     for ours in found:
         gradients = {name: x for name, x in ours["as trained"].items() if name not in buffers}

@@ -83,7 +83,7 @@ def test_a_key_of_another_name(parity_dir: Path, monkeypatch: Patch) -> None:
 
 
 def test_branches_of_the_acoustic_bottleneck_in_one(parity_dir: Path, monkeypatch: Patch) -> None:
-    forward = acoustic_resnet.Bottleneck.forward
+    forward = acoustic_resnet.ResNetBottleneck.forward
 
     def added_before_relu(self: Any, x: torch.Tensor) -> torch.Tensor:
         if not isinstance(self.conv_b, nn.ModuleList):
@@ -92,7 +92,7 @@ def test_branches_of_the_acoustic_bottleneck_in_one(parity_dir: Path, monkeypatc
         x = functional.relu(sum(norm(conv(x)) for norm, conv in zip(self.norm_b, self.conv_b, strict=True)))
         return self.norm_c(self.conv_c(x))
 
-    monkeypatch.setattr(acoustic_resnet.Bottleneck, "forward", added_before_relu)
+    monkeypatch.setattr(acoustic_resnet.ResNetBottleneck, "forward", added_before_relu)
     assert "stage1.block0" in failed(parity_dir, "convnets/acoustic_resnet50_stem32_1ch")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from trainer.reproduce.processes import front_end
 from trainer.reproduce.scale import SAMPLE_RATE, SMOKE, World
 from trainer.reproduce.sounds import Clips
-from trainer.reproduce.speech import SLOTS, VOICES, Bank
+from trainer.reproduce.speech import SLOTS, VOICES, SentenceBank
 from trainer.reproduce.words import LANGUAGES
 from trainer.reproduce.world import make_world
 
@@ -17,7 +17,7 @@ SCALE = SMOKE._replace(titles=9, shots=8, probe_titles=6, test_titles=4, separat
 WORLD = World(1, 5)
 
 
-def bank() -> Bank:
+def bank() -> SentenceBank:
     """Two pulsing tones for every voice, language and length; Kokoro's voices too."""
     keys = [
         (v, n, s) for v in range(len(VOICES)) for n in range(len(LANGUAGES)) for s in range(len(SLOTS)) for _ in "ab"
@@ -29,7 +29,7 @@ def bank() -> Bank:
         time = np.arange(count) / SAMPLE_RATE
         waves.append(0.1 * np.sin(2 * np.pi * (150 + 3 * number) * time) * (time * 3 % 1 < 0.5))
     samples = (np.concatenate(waves) * 32767).astype(np.int16)
-    return Bank(samples, np.cumsum(np.r_[0, length[:-1]]), length, voice, language, slot)
+    return SentenceBank(samples, np.cumsum(np.r_[0, length[:-1]]), length, voice, language, slot)
 
 
 def clips() -> Clips:

@@ -15,7 +15,7 @@ from shared.core.errors import CounterdubError, StorageError
 from shared.core.store import Store
 from shared.observability.internal_errors import without_folders
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.training_notes import Point
+from shared.queue.training_notes import MetricPoint
 from shared.queue.training_tables import Training
 from trainer.service import artifacts, child_process, commands
 from trainer.service.folders import Folders, sweep
@@ -76,7 +76,7 @@ def test_lines_are_taken_whole_and_again_after_the_file_is_another(tmp_path: Pat
     told: list[tuple[int, str]] = []
     away = [True]
 
-    def write(points: Sequence[Point], share: float, aloud: bool) -> None:
+    def write(points: Sequence[MetricPoint], share: float, aloud: bool) -> None:
         if away and away.pop():
             raise StorageError("away", code="database_away", retryable=True)
         told.extend((point.step, point.kind) for point in points)

@@ -18,10 +18,10 @@ from tests.unit.trainer.training.curve import curve
 from tests.unit.trainer.training.feeds import small, small_feed
 from trainer.recipe import Recipe, load_recipe
 from trainer.training import checkpoints
-from trainer.training.loop import Summary, train
+from trainer.training.loop import TrainingSummary, train
 
 
-def run(recipe: Recipe, out: Path, **more: Any) -> Summary:
+def run(recipe: Recipe, out: Path, **more: Any) -> TrainingSummary:
     return train(recipe, "", out, make_feed=small_feed, **more)
 
 
