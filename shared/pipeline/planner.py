@@ -87,16 +87,6 @@ def task_language(task: str) -> str | None:
     return language if stage in {"translation", "cast", "dubbing", "quality"} and language != CONTROL else None
 
 
-def dependents(planned: Plan, changed: set[str]) -> set[str]:
-    """The tasks and everything that comes after them. The planner names tasks after those they need."""
-    again = set(changed)
-    size = -1
-    while size != len(again):
-        size = len(again)
-        again |= {task.id for task in planned.tasks if not again.isdisjoint(task.needs)}
-    return again
-
-
 def keeps(shot: Shot, settings: PairingSettings) -> bool:
     """Whether a shot is long and short enough to become a pair (paper supplement, A)."""
     return settings.min_shot_seconds <= shot.duration <= settings.max_shot_seconds

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from shared.core.edits import LineEdit, stored_edits
 from shared.core.store import Blob, Store, fetched
-from shared.pipeline.planner import Known, Plan, Ref, Task, TitleRequest, dependents, plan, task_language
+from shared.pipeline.planner import Known, Plan, Ref, Task, TitleRequest, plan, task_language
+from shared.pipeline.reconcile import Entry, reconcile
 from shared.pipeline.stage import Scope, queue_of
 from shared.queue.database import tell
 from shared.queue.scheduling.completion import settle_title
@@ -30,8 +31,6 @@ Rows = dict[str, Any]
 
 INTERNAL = ("deliver", "dataset")
 """Tasks that the planner does not name."""
-
-OPEN = ("waiting", "ready", "resting")
 
 UNREAD = "settings_unread"
 """Kind of the event that names settings of the job which this version does not know."""
@@ -50,9 +49,11 @@ def sync_plan(session: Session, job: Job, titles: Iterable[Title], store: Store)
         rows = title_rows(session, title)
         planned = planned_tasks(session, job, title, settings, store, rows)
         before = len(rows)
-        drop_unplanned(session, job, title, rows, planned)
-        wakes += redo_changed(session, job, title, rows, planned)
-        wakes += enter_new(session, job, title, rows, planned)
+        ledger = {task: Entry((row.scope, row.inputs), row.state) for task, row in rows.items()}
+        changes = reconcile(planned, ledger, spec)
+        drop_unplanned(session, job, title, [rows[task].id for task in changes.dropped])
+        wakes += redo_changed(session, job, title, rows, planned, changes.redone)
+        wakes += enter_new(session, job, title, rows, planned, changes.new)
         title.plan_complete = planned.complete
         if len(rows) != before:
             tell(session, job, "plan_grew", title=title.name, planned=len(planned.tasks))
@@ -163,36 +164,26 @@ def blob_fields(value: Any) -> dict[str, Any]:
     return asdict(value)
 
 
-def drop_unplanned(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> None:
-    """Leave out what the plan no longer names: the rest of a failed language."""
-    wanted = {task.id for task in planned.tasks}
-    gone = [row.id for row in rows.values() if row.task not in wanted and row.state in OPEN]
-    if gone:
-        for part in batches(gone):
-            session.execute(update(StageRun).where(StageRun.id.in_(part)).values(state="skipped"))
-        title.open_runs -= len(gone)
-        job.runs_ended += len(gone)
+def drop_unplanned(session: Session, job: Job, title: Title, gone: Sequence[int]) -> None:
+    """Skip tasks, by the ids of their rows, that the plan no longer names."""
+    for part in batches(gone):
+        session.execute(update(StageRun).where(StageRun.id.in_(part)).values(state="skipped"))
+    title.open_runs -= len(gone)
+    job.runs_ended += len(gone)
 
 
-def redo_changed(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
-    """Redo what is asked otherwise than before (an edited line, a language less), and all that hangs on it."""
-    specs = {task.id: spec(task) for task in planned.tasks if task.id in rows}
-    changed = {
-        task
-        for task, new in specs.items()
-        if (rows[task].scope, rows[task].inputs) != new or rows[task].state in ("skipped", "cancelled")
-    }
-    if not changed:
-        title.stale = False
-        return Counter()
-    again = dependents(planned, changed) & rows.keys()
+def redo_changed(
+    session: Session, job: Job, title: Title, rows: Rows, planned: Plan, again: Collection[str]
+) -> Counter[str]:
+    """Make tasks ready or waiting once more, with what the plan asks of them now. Returns queue → tasks made ready."""
     title.stale = any(rows[task].state == "running" for task in again)
-    if title.stale:
-        return Counter()  # Once it has ended.
+    if title.stale or not again:
+        return Counter()  # What runs is waited for.
     was_final = sum(rows[task].state in FINAL for task in again)
     title.open_runs += was_final
     job.runs_ended -= was_final
     tasks = {task.id: task for task in planned.tasks}
+    specs = {task: spec(tasks[task]) for task in again}
     for part in batches([rows[task].id for task in again]):
         session.execute(delete(Need).where(Need.run_id.in_(part)))
     for name in again:
@@ -233,9 +224,8 @@ class Changed:
         self.id, self.task, self.state, self.scope, self.inputs = id, task, state, scope, inputs
 
 
-def enter_new(session: Session, job: Job, title: Title, rows: Rows, planned: Plan) -> Counter[str]:
+def enter_new(session: Session, job: Job, title: Title, rows: Rows, planned: Plan, new: Sequence[Task]) -> Counter[str]:
     """Rows and edges for tasks that were not there."""
-    new = [task for task in planned.tasks if task.id not in rows]
     if not new:
         return Counter()
     wakes: Counter[str] = Counter()
