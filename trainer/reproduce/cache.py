@@ -20,10 +20,10 @@ TRAINER = (
     "towers/tower.py",
     "objective",
     "frontend",
-    "running",
-    "loading/sampler.py",
-    "loading/tracks.py",
-    "cinema/feed.py",
+    "training",
+    "data/sampler.py",
+    "data/tracks.py",
+    "reproduce/feed.py",
 )
 """What decides a training, beside its recipe and its world."""
 

@@ -30,10 +30,10 @@ from trainer.reproduce.words import LANGUAGES
 Say = Callable[[str, int, int], None]
 """What is done, how many of them are, of how many."""
 
-SPOKEN = ("cinema/words.py", "cinema/speech.py", "cinema/espeak_voice.py")
-HEARD = ("cinema/sounds.py", "frontend/mel.py")
-DRAWN = ("cinema/plot.py", "cinema/pictures.py", "cinema/world.py")
-MEASURED = ("cinema/probes.py", "evaluation/invariance.py", "model.py", "towers/tiny.py")
+SPOKEN = ("reproduce/words.py", "reproduce/speech.py", "reproduce/espeak_voice.py")
+HEARD = ("reproduce/sounds.py", "frontend/mel.py")
+DRAWN = ("reproduce/plot.py", "reproduce/pictures.py", "reproduce/world.py")
+MEASURED = ("reproduce/probes.py", "evaluation/invariance/measures.py", "model.py", "towers/tiny.py")
 
 COST = {"cinema-sep": 0.65, "cinema-aud": 0.7, "cinema-aud-efj": 0.7}
 """Of a step, beside one of two views and a picture; from the towers' own cost (0.24 s for

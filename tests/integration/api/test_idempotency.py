@@ -88,7 +88,7 @@ def test_an_error_is_not_kept(api: Api, client: TestClient, monkeypatch: pytest.
         raise StorageError("The database does not answer.", code="database_away", retryable=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.requests, "create_job", away)
+        patch.setattr(jobs.commands, "create_job", away)
         failed = ask(client, "again")
         assert failed.status_code == 503 and failed.headers["retry-after"]
     assert ask(client, "again").status_code == 202
@@ -111,7 +111,7 @@ def test_a_database_that_goes_away_after_the_job_was_made(
         (module, "current")
         if what == "answer"
         else (
-            (module.requests, "create_job") if path == "jobs" else (trainings.trainings, "create_training")  # type: ignore[attr-defined]
+            (module.commands, "create_job") if path == "jobs" else (trainings.trainings, "create_training")  # type: ignore[attr-defined]
         )
     )
     real = getattr(where, name)
