@@ -184,7 +184,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UsageError: ``unknown_recipe``, ``bad_recipe`` (not TOML, or a circle) or ``bad_setting``, naming the key.
     """
-    data = read(name, ())
+    data = read_parents(name, ())
     for override in overrides:
         merge(data, parse_override(override))
     data["name"] = data.get("name") or Path(name).stem
@@ -236,7 +236,7 @@ def flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def read(name: str, children: tuple[str, ...]) -> dict[str, Any]:
+def read_parents(name: str, children: tuple[str, ...]) -> dict[str, Any]:
     # By what it leads to: over “../” or a link one file has any number of names.
     name = os.path.realpath(name) if name.endswith(".toml") else name
     if name in children:
@@ -247,7 +247,7 @@ def read(name: str, children: tuple[str, ...]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for parent in [parents] if isinstance(parents, str) else parents:
         beside = parent.endswith(".toml") and name.endswith(".toml")
-        overlay(data, read(str(Path(name).parent / parent) if beside else parent, (*children, name)))
+        overlay(data, read_parents(str(Path(name).parent / parent) if beside else parent, (*children, name)))
     data.pop("name", None)
     overlay(data, own)
     return data

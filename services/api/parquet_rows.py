@@ -12,7 +12,7 @@ from shared.queue.tables import Artifact
 PARQUET = "application/vnd.apache.parquet"
 
 
-def read(store: Store, table: Artifact, first: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
+def read_rows(store: Store, table: Artifact, first: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
     """Rows from number ``first`` on as JSON values, and whether there are more.
 
     Only the row groups that hold them are read.

@@ -197,7 +197,7 @@ def engines(
         from shared.pipeline import engine_check
         from shared.settings.models import load_settings
 
-        found = [row.to_dict() for row in engine_check.check(load_settings(profile, config, set_))]
+        found = [row.to_dict() for row in engine_check.check_engines(load_settings(profile, config, set_))]
         say_json({"engines": found}) if json else console.print(tables.check_table(found))
         if any(row["error"] for row in found):
             raise typer.Exit(FAILED)

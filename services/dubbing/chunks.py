@@ -60,7 +60,7 @@ def load(scope: Scope, inputs: Mapping[str, Path]) -> ChunkLines:
     chunks = read_list(inputs["chunks.json"], Chunk)
     chunk = next(one for one in chunks if one.index == scope.chunk)
     everyone = sorted(read_jsonl(inputs["utterances.jsonl"], Utterance), key=lambda line: (line.start, line.end))
-    return ChunkLines(chunk, files.read(inputs["vocals.flac"]), everyone)
+    return ChunkLines(chunk, files.read_audio(inputs["vocals.flac"]), everyone)
 
 
 def read_list(path: Path, kind: type[RecordT]) -> list[RecordT]:

@@ -43,7 +43,7 @@ def run(
     return {FILE: path}
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read_references(path: Path) -> dict[str, np.ndarray]:
     """Speaker → reference."""
     with np.load(path, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files}
@@ -60,5 +60,5 @@ class Vocals:
         start, end = round(line.start * SAMPLE_RATE), round(line.end * SAMPLE_RATE)
         for chunk, path in self._chunks:
             if chunk.start <= start < chunk.end:
-                return to_mono_16k(files.read(path, start - chunk.start, min(end, chunk.end) - chunk.start))
+                return to_mono_16k(files.read_audio(path, start - chunk.start, min(end, chunk.end) - chunk.start))
         return np.zeros(0, np.float32)

@@ -12,7 +12,7 @@ from services.dubbing.batching import FAULTS
 from services.dubbing.chunks import ChunkLines, load, read_list
 from services.dubbing.finishing import active_range, add, finish
 from services.dubbing.gathering import FILE as REFERENCES
-from services.dubbing.gathering import read as read_references
+from services.dubbing.gathering import read_references
 from services.dubbing.guarding import Fallback, Guard
 from services.dubbing.room import add_room
 from services.dubbing.slots import slots

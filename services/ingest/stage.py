@@ -15,7 +15,7 @@ from shared.audio.vad import speech_in_file
 from shared.core import languages
 from shared.core.records import SAMPLE_RATE, Note, Probe, write_notes
 from shared.engines.protocols import EngineOptions
-from shared.media.probing import Wanted, check, origin, probe
+from shared.media.probing import Wanted, check_limits, origin, probe
 from shared.media.sound import Sound, decode_audio
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
 from shared.settings.models import IngestSettings, LimitSettings, Section, Settings
@@ -44,7 +44,7 @@ def run(
     master = work.path("master.flac")
     sound = decode_audio(source, looked, master, limits, within(work, 0.05, 0.2))
     found = settled(looked, sound)
-    check(found, limits)
+    check_limits(found, limits)
     if sound.corrupt:
         work.count("corrupt_audio_packets", sound.corrupt)
     cuts = engines["shots"].cuts(source, within(work, 0.2, 0.9))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.audio.files import length, read
+from shared.audio.files import length, read_audio
 from shared.core.errors import EngineError
 from shared.core.records import SAMPLE_RATE
 from shared.engines.protocols import Separator
@@ -27,7 +27,7 @@ def edges(start: int, stop: int, largest: int = BLOCK_SECONDS * SAMPLE_RATE) -> 
 
 def separate(
     vocals_of: Callable[[np.ndarray], np.ndarray],
-    read_range: Callable[[int, int], np.ndarray],
+    read_audio: Callable[[int, int], np.ndarray],
     start: int,
     stop: int,
     total: int,
@@ -39,7 +39,7 @@ def separate(
 
     Args:
         vocals_of: An engine's ``vocals``: the speech of a mix, same shape.
-        read_range: Gives samples ``[first, last)`` of the mix, ``[channels, samples]``.
+        read_audio: Gives samples ``[first, last)`` of the mix, ``[channels, samples]``.
         total: Samples of the mix; nothing is read beyond.
         context: Samples that the model hears before and after every block, at least :data:`SEAM`.
 
@@ -52,7 +52,7 @@ def separate(
     tail: np.ndarray | None = None
     for low, high in pairwise(ends):
         first, last = max(0, low - context), min(total, high + context)
-        mix = read_range(first, last)
+        mix = read_audio(first, last)
         vocals = vocals_of(mix)
         if vocals.shape != mix.shape:
             raise EngineError(
@@ -76,4 +76,6 @@ def separate_file(
     """:func:`separate` on a range of a sound file at 48 kHz."""
     total, _ = length(mix)
     context = round(context_seconds * SAMPLE_RATE)
-    return separate(separator.vocals, lambda first, last: read(mix, first, last), start, stop, total, context=context)
+    return separate(
+        separator.vocals, lambda first, last: read_audio(mix, first, last), start, stop, total, context=context
+    )

@@ -11,7 +11,7 @@ import numpy as np
 
 from services.separation.blocks import separate_file
 from services.separation.gate import EDGE, STEP, clip, curve, follow, levels, merge, pad, shift
-from shared.audio.files import FULL_SCALE, FlacWriter, blocks, length, quantise, read
+from shared.audio.files import FULL_SCALE, FlacWriter, blocks, length, quantise, read_audio
 from shared.audio.signal import to_mono, to_mono_16k
 from shared.core.records import SAMPLE_RATE, Chunk, Span, Utterance, read_jsonl
 from shared.engines.protocols import EngineOptions, VoiceDetector
@@ -72,7 +72,7 @@ def run_stems(
         for at, vocals in blocks(inputs["vocals.flac"]):
             first = chunk.start + at
             last = first + vocals.shape[1]
-            mix = quantise(read(inputs["master.flac"], first, last))
+            mix = quantise(read_audio(inputs["master.flac"], first, last))
             speech, background = split(mix, vocals * curve(spans, first, last))
             vocals_out.write(speech)
             background_out.write(background)

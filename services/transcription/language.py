@@ -17,7 +17,7 @@ from typing import Any
 from services.transcription.recognition.gates import CREDITS, GHOSTS, phrase_share
 from services.transcription.recognition.windows import covered, read_speech, union
 from services.transcription.transcripts.text_language import SURE, beliefs
-from services.transcription.transcripts.transcript import Given, read, read_list
+from services.transcription.transcripts.transcript import Given, read_list, read_transcript
 from shared.audio import files
 from shared.audio.signal import rms
 from shared.core import languages
@@ -63,7 +63,7 @@ def run(
         answer = decide(votes or understood(inputs, engines["recognizer"], work.progress))
         if answer["language"] is None and "transcript" in inputs:
             with suppress(UsageError):  # The stage ``transcription`` refuses what cannot be read.
-                answer = written(read(inputs["transcript"], duration)) or answer
+                answer = written(read_transcript(inputs["transcript"], duration)) or answer
     path = work.path("language.json")
     path.write_text(json.dumps(answer, ensure_ascii=False), encoding="utf-8")
     work.progress(1.0)

@@ -51,7 +51,7 @@ def run(
         span = Span(start=line.start - offset, end=line.end - offset)
         audio = cut(speech, span, PAD_SECONDS)
         said = line.status in ("ok", "overflow") and line.end - line.start >= MIN_SECONDS and rms(audio) > SILENT_RMS
-        checked.append(check(line, audio, speakers, engines, work) if said and settings.round_trip else line)
+        checked.append(check_line(line, audio, speakers, engines, work) if said and settings.round_trip else line)
     work.progress(0.9)
     vocals = read_speech(inputs["vocals.flac"])
     activity = {
@@ -64,7 +64,7 @@ def run(
     return {"dubbed.jsonl": write_jsonl(work.path("dubbed.jsonl"), checked), "activity.json": path}
 
 
-def check(
+def check_line(
     line: DubbedUtterance,
     audio: np.ndarray,
     speakers: Mapping[str, Speaker],

@@ -28,7 +28,7 @@ def length(path: Path) -> tuple[int, int]:
     return info.frames, info.channels
 
 
-def read(path: Path, start: int = 0, stop: int | None = None) -> np.ndarray:
+def read_audio(path: Path, start: int = 0, stop: int | None = None) -> np.ndarray:
     """Samples ``[start, stop)`` as ``[channels, samples]`` float32, whatever the file's sample rate.
 
     Raises:

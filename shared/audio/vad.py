@@ -63,7 +63,7 @@ def speech_in_file(
     for start in range(0, total, size):
         progress(start / total)
         first, end = max(0, start - context), min(total, start + size)
-        heard = to_mono_16k(files.read(path, first, min(total, end + context)))
+        heard = to_mono_16k(files.read_audio(path, first, min(total, end + context)))
         for span in detector.speech(heard):
             # Each block answers for its own time only.
             begin = max(span.start + first / SAMPLE_RATE, start / SAMPLE_RATE)

@@ -77,7 +77,7 @@ def survey(
         progress=progress,
     )
     found = Probe.model_validate({**facts, "size_bytes": size, "sha256": ""})
-    check(found, limits)
+    check_limits(found, limits)
     return found
 
 
@@ -92,7 +92,7 @@ def length(video: VideoStream, audio: AudioStream | None) -> float:
     return max(s.start + s.duration for s in streams) - min(s.start for s in streams)
 
 
-def check(found: Probe, limits: LimitSettings) -> None:
+def check_limits(found: Probe, limits: LimitSettings) -> None:
     """Hold what was found against the limits."""
     if found.duration > limits.max_seconds:
         raise InputError(

@@ -26,7 +26,7 @@ from shared.pipeline.events import Listener
 from shared.pipeline.ledger import Job, StageRun, Title, titles
 from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import ORIG
-from shared.pipeline.run import STATE, PendingEdit, RunSummary, lay_out, open_store, opened, run, whole_run
+from shared.pipeline.run import STATE, PendingEdit, RunSummary, lay_out, open_store, opened, run_titles, whole_run
 from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.task_work import EnginePool
 from shared.pipeline.title_names import find_videos, unique_name
@@ -72,7 +72,7 @@ def dub(
         with database.session() as session:
             for video in videos:
                 register(session, video, wanted, transcript and transcript.absolute(), fresh, settings)
-        return run(out, database, settings, {str(video) for video in videos}, jobs, fresh, listener, cancelled)
+        return run_titles(out, database, settings, {str(video) for video in videos}, jobs, fresh, listener, cancelled)
 
 
 def redub(
@@ -114,7 +114,7 @@ def redub(
                 )
             settings = own_settings(session, record)
             new = PendingEdit(record.id, target, edit_of(line, said), [line for line in lines if line.status == "ok"])
-        return run(out, database, settings, {str(source)}, jobs, False, listener, cancelled, new)
+        return run_titles(out, database, settings, {str(source)}, jobs, False, listener, cancelled, new)
 
 
 def chosen_title(records: Sequence[Title], name: str | None) -> Title:

@@ -75,7 +75,7 @@ def configured(settings: Settings, languages: Sequence[str] = ("es",)) -> list[E
     return found
 
 
-def check(settings: Settings, languages: Sequence[str] = ("es",)) -> Iterator[CheckRow]:
+def check_engines(settings: Settings, languages: Sequence[str] = ("es",)) -> Iterator[CheckRow]:
     """A row for every configured engine, each as soon as it is known."""
     for use in configured(settings, languages):
         yield apart(use, languages[0])

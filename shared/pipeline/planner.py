@@ -92,7 +92,7 @@ def keeps(shot: Shot, settings: PairingSettings) -> bool:
     return settings.min_shot_seconds <= shot.duration <= settings.max_shot_seconds
 
 
-def read(path: Path | Blob | None) -> Any:
+def read_json(path: Path | Blob | None) -> Any:
     return None if not isinstance(path, Path) else json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -106,7 +106,7 @@ def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str]
     """
 
     def find(task: str, output: str) -> Any:
-        return read(known(title.name, task, output))
+        return read_json(known(title.name, task, output))
 
     tasks = [Task("ingest", "ingest", Scope(), {"source": title.source})]
     chunk_list, shot_list = find("ingest", "chunks.json"), find("ingest", "shots.json")

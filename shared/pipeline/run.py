@@ -122,7 +122,7 @@ class PendingEdit:
         return {**known, self.language: [*others, self.edit]}
 
 
-def run(
+def run_titles(
     out: Path,
     database: Database,
     settings: Settings,

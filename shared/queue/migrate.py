@@ -37,7 +37,7 @@ def upgrade(url: str) -> None:
         command.upgrade(settings, "head")
 
 
-def check(database: Database) -> None:
+def check_schema(database: Database) -> None:
     """Make sure that the database has the form that this program expects.
 
     Raises:

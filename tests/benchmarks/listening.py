@@ -89,7 +89,7 @@ class Listener:
 
     def hear(self, sound: Path) -> Heard:
         """Listen to a 48 kHz sound file as a whole; short films only."""
-        mix = files.read(sound)
+        mix = files.read_audio(sound)
         samples = mix.shape[1]
         pieces = separate(self.separator.vocals, lambda a, b: mix[:, a:b], 0, samples, samples, context=SAMPLE_RATE)
         vocals = np.concatenate(list(pieces), axis=1)
@@ -98,7 +98,7 @@ class Listener:
 
     def plain_text(self, sound: Path) -> str:
         """What the recogniser's library hears by itself, with its defaults."""
-        segments = self.recognizer.whole(to_mono_16k(files.read(sound)), None, timed=False)
+        segments = self.recognizer.whole(to_mono_16k(files.read_audio(sound)), None, timed=False)
         return " ".join(segment.text for segment in segments)
 
     def activity(self, audio: np.ndarray) -> Times:

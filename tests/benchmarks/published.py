@@ -111,7 +111,7 @@ def loudness_differences(title: Path) -> list[float]:
         pair = [("vocals", line.source_start, line.source_end), (f"speech.{language}", line.start, line.end)]
         levels = [
             speech_loudness(
-                files.read(title / "stems" / f"{stem}.flac", round(a * SAMPLE_RATE), round(b * SAMPLE_RATE))
+                files.read_audio(title / "stems" / f"{stem}.flac", round(a * SAMPLE_RATE), round(b * SAMPLE_RATE))
             )
             for stem, a, b in pair
         ]

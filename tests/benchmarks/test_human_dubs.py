@@ -113,7 +113,7 @@ def our_dubs(ear: Listener, out: Path, by_shot: bool) -> Measured:
             shots = json.loads((title / "title.json").read_text(encoding="utf-8"))["shots"]
             windows = [(shot["start"], shot["end"]) for shot in shots]
         for language, track in heard.items():
-            clean = files.read(title / "stems" / f"speech.{language}.flac")
+            clean = files.read_audio(title / "stems" / f"speech.{language}.flac")
             for number, window in enumerate(windows):
                 name = f"{title.name}/{number}"
                 add(found.dubs, ear.compare(name, language, original, track, window, clean))

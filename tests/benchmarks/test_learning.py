@@ -16,7 +16,7 @@ import pytest
 from tests.benchmarks.montage import make_films
 from tests.benchmarks.running import counterdub, dub, folder, write_result
 from tests.unit.trainer.pieces import cut_up
-from trainer.training.metrics import read
+from trainer.training.metrics import read_metrics
 
 FILMS, SHOTS = 5, 18
 FRAMES = 80
@@ -62,7 +62,7 @@ def trained(shards: Path, work: Path, fold: int) -> dict[str, Any]:
     began = time.perf_counter()
     counterdub("train", "tiny-es", "--data", work / "pieces", "--out", work / "run", *settings)
     seconds = time.perf_counter() - began
-    curve = [line for line in read(work / "run" / "metrics.jsonl") if "held_out" in line]
+    curve = [line for line in read_metrics(work / "run" / "metrics.jsonl") if "held_out" in line]
     return {"pieces": pieces, "seconds": round(seconds, 1), "curve": curve}
 
 

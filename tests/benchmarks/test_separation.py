@@ -14,7 +14,7 @@ import pytest
 
 from services.separation.engines.deepfilternet import DeepFilterNet
 from services.separation.engines.spleeter import Spleeter
-from shared.audio.files import read
+from shared.audio.files import read_audio
 from shared.audio.signal import decibels, resample, rms, to_mono
 from shared.core.records import SAMPLE_RATE
 from shared.engines.protocols import EngineOptions
@@ -33,11 +33,13 @@ def si_sdr(truth: np.ndarray, estimate: np.ndarray) -> float:
 @pytest.mark.parametrize("kind, least", [(Spleeter, 4.0), (DeepFilterNet, 2.0)])
 def test_si_sdr_gain(kind: Any, least: float, weights: Any, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = kind(EngineOptions(), weights)
-    speech = to_mono(resample(read(data_dir / "speech" / "jfk.flac"), 44_100, SAMPLE_RATE)) * np.float32(0.3)
+    speech = to_mono(resample(read_audio(data_dir / "speech" / "jfk.flac"), 44_100, SAMPLE_RATE)) * np.float32(0.3)
     rows, spent = [], 0.0
     for name in BACKGROUNDS:
         takes = sorted((data_dir / "esc10" / name).glob("*.ogg"))[:3]
-        bed = np.concatenate([to_mono(resample(read(take), 44_100, SAMPLE_RATE)) for take in takes])[: len(speech)]
+        bed = np.concatenate([to_mono(resample(read_audio(take), 44_100, SAMPLE_RATE)) for take in takes])[
+            : len(speech)
+        ]
         for ratio in (0, 5, 10):
             noise = bed * np.float32(rms(speech) / rms(bed) / 10 ** (ratio / 20))
             mix = speech + noise

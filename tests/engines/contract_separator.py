@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from services.separation.stage import STAGE, STEMS
-from shared.audio.files import read, write
+from shared.audio.files import read_audio, write
 from shared.audio.signal import decibels, rms
 from shared.core.errors import Cancelled
 from shared.core.records import SAMPLE_RATE, Span, Utterance, write_jsonl
@@ -87,8 +87,8 @@ def gives_stems_that_sum_to_the_mix(separator: Any, folder: Path) -> None:
         stems = STEMS.run(
             scope, inputs | dict(raw), settings, {"vad": Everywhere()}, Work(folder / f"b{chunk['index']}")
         )
-        vocals, background = (read(stems[name]) for name in ("vocals.flac", "background.flac"))
-        true = read(inputs["master.flac"], chunk["start"], chunk["end"])
+        vocals, background = (read_audio(stems[name]) for name in ("vocals.flac", "background.flac"))
+        true = read_audio(inputs["master.flac"], chunk["start"], chunk["end"])
         assert vocals.shape == background.shape == true.shape
         assert decibels(rms(vocals + background - true) / rms(true)) < SUM_DB
         open_gate += rms(vocals)

@@ -65,3 +65,19 @@ def test_a_second_class_of_a_name_is_seen() -> None:
 def test_what_is_in_a_folder_is_counted() -> None:
     names = ("shared/a.py", "shared/__init__.py", "shared/b/c.py", "shared/b/d.py")
     assert sizes(ROOT / name for name in names) == {"shared": 1, "shared/b": 2}
+
+
+VAGUE = ("run", "read", "check")
+STAGES_RUN = "run"
+"""The contract's name for what a stage does; its modules may all have it."""
+
+
+def test_vague_names_of_functions_are_rare() -> None:
+    defined: dict[str, list[str]] = defaultdict(list)
+    for path in sources():
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name in VAGUE:
+                stage = node.name == STAGES_RUN and [arg.arg for arg in node.args.args][:2] == ["scope", "inputs"]
+                if not stage:
+                    defined[node.name].append(path.relative_to(ROOT).as_posix())
+    assert {name: files for name, files in defined.items() if len(files) > 3} == {}

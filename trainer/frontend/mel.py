@@ -100,12 +100,12 @@ def masked(decibels: torch.Tensor, time: float, frequency: float, generator: tor
     """
     chance = torch.rand(4, decibels.shape[0], generator=generator, device=generator.device).to(decibels.device)
     mels, frames = decibels.shape[2:]
-    in_time = run(chance[0], chance[1], frames, time)[:, None, None, :]
-    in_frequency = run(chance[2], chance[3], mels, frequency)[:, None, :, None]
+    in_time = mask_run(chance[0], chance[1], frames, time)[:, None, None, :]
+    in_frequency = mask_run(chance[2], chance[3], mels, frequency)[:, None, :, None]
     return torch.where(in_time | in_frequency, decibels.mean((1, 2, 3), keepdim=True), decibels)
 
 
-def run(width: torch.Tensor, place: torch.Tensor, length: int, share: float) -> torch.Tensor:
+def mask_run(width: torch.Tensor, place: torch.Tensor, length: int, share: float) -> torch.Tensor:
     """Masks ``[B, length]``, bool: one run of at most ``share`` of the length, from numbers in [0, 1)."""
     wide = torch.floor(width * (int(share * length) + 1))
     start = torch.floor(place * (length - wide + 1))

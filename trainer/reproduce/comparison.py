@@ -53,7 +53,7 @@ class Outcome:
     expected_s: float | None = None
 
 
-def run(
+def run_comparison(
     scale: Scale, folder: Path, data: Path | None = None, jobs: int = 2, say: Say = lambda what, done, of: None
 ) -> Outcome:
     """Make whatever of the miniature is not in ``folder`` yet.

@@ -34,7 +34,7 @@ def summarise(outcome: Outcome, folder: Path, draws: int = DRAWS) -> dict[str, A
     from trainer.reproduce.page import page
 
     groups: dict[str, Columns] = {
-        group: {label: {fold: read(path) for fold, path in folds.items()} for label, folds in labels.items()}
+        group: {label: {fold: read_outcome(path) for fold, path in folds.items()} for label, folds in labels.items()}
         for group, labels in outcome.measured.items()
     }
     tables: dict[str, Table] = {}
@@ -42,7 +42,7 @@ def summarise(outcome: Outcome, folder: Path, draws: int = DRAWS) -> dict[str, A
         written = [result_of(group, label, folds, outcome) for label, folds in columns.items()]
         paths = [records.write(one, folder / "results") for one in written]
         order = {name: at for at, name in enumerate(METRICS)}
-        table = tabulate([records.read(path) for path in paths], "EN", every_metric=True, draws=draws)
+        table = tabulate([records.read_result(path) for path in paths], "EN", every_metric=True, draws=draws)
         tables[group] = table._replace(rows=tuple(sorted(table.rows, key=lambda row: order.get(row.metric, 99))))
     summary = {
         "scale": outcome.scale._asdict(),
@@ -66,7 +66,7 @@ def summarise(outcome: Outcome, folder: Path, draws: int = DRAWS) -> dict[str, A
     return summary
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_outcome(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 

@@ -35,7 +35,7 @@ OWN = ("COUNTERDUB_DATABASE_URL", "COUNTERDUB_BROKER_URL", "AWS_", "OTEL_")
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def run(
+def run_command(
     command: Sequence[str],
     folder: Path,
     cancelled: threading.Event,

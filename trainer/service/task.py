@@ -165,7 +165,9 @@ class Attempt:
 
     def _child(self, command: list[str], grace_s: float, *, partly: bool = False) -> dict[str, Any]:
         cancelled, root = self._here.cancelled, self._folders.root
-        return child_process.run(command, root, cancelled, self._tick, grace_s=grace_s, lock=self._lock, partly=partly)
+        return child_process.run_command(
+            command, root, cancelled, self._tick, grace_s=grace_s, lock=self._lock, partly=partly
+        )
 
     def _tick(self) -> None:
         if self._here.stopping.is_set():

@@ -10,7 +10,7 @@ from typing import Any
 import av.error
 import numpy as np
 
-from shared.audio.files import FlacWriter, length, read
+from shared.audio.files import FlacWriter, length, read_audio
 from shared.core.errors import InputError
 from shared.core.records import SAMPLE_RATE, Probe
 from shared.media import child
@@ -119,7 +119,7 @@ class Cutter:
         """
         first = round(start * SAMPLE_RATE)
         if source.stream is None:
-            audio = read(Path(source.path), first, first + samples)
+            audio = read_audio(Path(source.path), first, first + samples)
             if audio.shape[1] < samples - SAMPLE_RATE // FPS:
                 raise InputError("The track ends before the shot.", code="short_sound")
             return fit(audio, samples)
@@ -128,7 +128,7 @@ class Cutter:
             self._masters[key] = self._folder / f"master-{len(self._masters)}.flac"
             master(Path(source.path), source.stream, self._probe(source.path), self._masters[key])
         path = self._masters[key]
-        audio = read(path, min(first, length(path)[0]), first + samples)
+        audio = read_audio(path, min(first, length(path)[0]), first + samples)
         if not audio.size or np.abs(audio).max() * 2**15 < SILENT:
             raise InputError("Nothing is heard on the track.", code="silent")
         return fit(audio, samples)

@@ -90,7 +90,7 @@ def locked(planned: Planned, folder: Path, shots_a_shard: int, jobs: int, progre
     groups = [todo[first : first + shots_a_shard] for first in range(0, len(todo), shots_a_shard)]
     free = (number for number in range(len(kept) + len(groups)) if number not in kept)
     work = list(zip(free, groups, strict=False))
-    run(folder, work, jobs, Meter(progress, len(planned.plans), len(planned.plans) - len(todo)))
+    write_shards(folder, work, jobs, Meter(progress, len(planned.plans), len(planned.plans) - len(todo)))
     digest = write_index(folder)
     summary = summarise(folder, digest, planned.left_out, len(work), len(kept))
     if not summary.shots:
@@ -131,7 +131,7 @@ class Meter:
             self._progress(round(self._done), self._shots)
 
 
-def run(folder: Path, work: Sequence[tuple[int, list[ShotPlan]]], jobs: int, meter: Meter) -> None:
+def write_shards(folder: Path, work: Sequence[tuple[int, list[ShotPlan]]], jobs: int, meter: Meter) -> None:
     """All shards of the work, ``jobs`` at a time; the first failure stops the others."""
     with ThreadPoolExecutor(jobs) as pool:
         tasks = [pool.submit(one_shard, folder, number, plans, meter) for number, plans in work]

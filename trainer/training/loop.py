@@ -22,7 +22,7 @@ from trainer.recipe import Recipe
 from trainer.training import checkpoints
 from trainer.training.folder import RunFolder, locked
 from trainer.training.initial_weights import start_from
-from trainer.training.metrics import Metrics, read
+from trainer.training.metrics import Metrics, read_metrics
 from trainer.training.optimiser import rate_at, steps_of, trained
 from trainer.training.processes import joined
 from trainer.training.retrieval import measure
@@ -251,7 +251,7 @@ class Run:
     def draw(self) -> None:
         from trainer.curves import draw_page
 
-        page = draw_page(self.training.recipe, list(read(self.folder.metrics)), self.steps)
+        page = draw_page(self.training.recipe, list(read_metrics(self.folder.metrics)), self.steps)
         with storage_errors("the page of curves"):
             self.folder.write(self.folder.curves, page)
 
@@ -261,7 +261,7 @@ class Run:
             self.folder.say(state, self.training.step, self.steps, error)
 
     def summary(self) -> TrainingSummary:
-        lines = [line for line in read(self.folder.metrics) if "held_out" in line]
+        lines = [line for line in read_metrics(self.folder.metrics) if "held_out" in line]
         last = {name: value for name, value in lines[-1].items() if name != "step"} if lines else {}
         path = self.folder.checkpoints / checkpoints.name_of(self.training.step)
         return TrainingSummary(self.training.recipe.name, self.training.step, path, self.folder.curves, last)

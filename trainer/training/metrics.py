@@ -18,7 +18,7 @@ class Metrics:
     def __init__(self, path: Path, events: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        kept = [line for line in read(path) if line["step"] <= step] if step else []
+        kept = [line for line in read_metrics(path) if line["step"] <= step] if step else []
         text = "".join(json.dumps(line) + "\n" for line in kept)
         with storage_errors("the metrics"):
             checkpoints.replace(path, lambda file: file.write(text.encode()))
@@ -44,7 +44,7 @@ class Metrics:
                     self.board.add_scalar(name, value, line["step"])
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     """Lines of a run's metrics; a last one that was cut off is left out, and so is a file that is not there."""
     if not path.exists():
         return

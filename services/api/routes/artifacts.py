@@ -249,7 +249,7 @@ def list_pairs(
         found = artifact(session, job, "rejects.parquet" if rejected else "pairs.parquet")
     if parquet_rows.PARQUET in request.headers.get("accept", ""):
         return send(request, here.files, found)
-    chosen, more = parquet_rows.read(here.store, found, first, limit)
+    chosen, more = parquet_rows.read_rows(here.store, found, first, limit)
     return Page[dict[str, Any]](items=chosen, next=encode(first + limit) if more else None)
 
 

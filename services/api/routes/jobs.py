@@ -114,7 +114,7 @@ async def create_job(request: Request, here: Here, caller: Writer, idempotency_k
 
             def prepare() -> Submission:
                 fields, transcript = submission.form_fields(form)
-                asked = submission.check(submission.validated(Wish, fields))
+                asked = submission.check_wish(submission.validated(Wish, fields))
                 sources = submission.sent_sources(form, transcript, here.store, folder)
                 asked.sources = lambda: sources
                 blobs = (blob for source in sources for blob in (source.blob, source.transcript))
@@ -125,7 +125,7 @@ async def create_job(request: Request, here: Here, caller: Writer, idempotency_k
             job = submission.validated(NewJob, submission.read_json(await request.body()))
 
             def prepare() -> Submission:
-                asked = submission.check(job)
+                asked = submission.check_wish(job)
                 asked.sources = lambda: submission.named_sources(
                     job, taken_uploads(here, caller, job), here.settings, here.store, folder
                 )

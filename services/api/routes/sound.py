@@ -23,7 +23,7 @@ from services.api.auth.ownership import JobId, artifact, one_title, own_job
 from services.api.dependencies import Here, Services
 from services.api.http.problems import documented, not_found
 from services.api.routes.artifacts import TitleName, href, media
-from shared.audio.files import read
+from shared.audio.files import read_audio
 from shared.audio.mel import hertz_to_mel, mel_power
 from shared.core.records import SAMPLE_RATE
 from shared.core.store import Blob
@@ -132,7 +132,7 @@ def piece(here: Services, found: Artifact | Blob, start: float, seconds: float) 
     except FileNotFoundError as error:
         raise not_found("The file is no longer in the store.", "artifact_lost") from error
     first = min(first, sf.info(str(path)).frames)
-    return read(path, first, first + round(seconds * SAMPLE_RATE))
+    return read_audio(path, first, first + round(seconds * SAMPLE_RATE))
 
 
 def compared(here: Services, files: list[Artifact], start: float, seconds: float) -> np.ndarray:

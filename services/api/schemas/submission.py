@@ -110,7 +110,7 @@ def form_fields(form: Form) -> tuple[dict[str, Any], str | None]:
     return {**wish, "languages": languages}, wish_text
 
 
-def check(wish: Wish) -> Submission:
+def check_wish(wish: Wish) -> Submission:
     """Languages, settings, engines and recipe, before anything is stored.
 
     Raises:

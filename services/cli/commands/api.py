@@ -31,5 +31,5 @@ def api(
         settings = service_settings()
         needed = keys_required(host, settings)
         listening = socket.socket(fileno=fd) if fd is not None else listen(host, port)
-        migrate.check(Database(settings.sqlalchemy_url()))
+        migrate.check_schema(Database(settings.sqlalchemy_url()))
         create_server(create_app(settings, keys_required=needed), host, port).run(sockets=[listening])

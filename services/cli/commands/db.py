@@ -53,5 +53,5 @@ def opened(data: Path | None) -> Database:
     from shared.queue.database import Database
 
     database = Database(database_url(data))
-    migrate.check(database)
+    migrate.check_schema(database)
     return database

@@ -43,9 +43,9 @@ def torch_device(device: str) -> str:
 
 def tell(written: list[Path], as_json: bool, every: bool = False) -> None:
     """Show what was written: the main metric, or every one."""
-    from trainer.evaluation.results.records import read
+    from trainer.evaluation.results.records import read_result
 
-    found = [{**read(path), "path": str(path)} for path in written]
+    found = [{**read_result(path), "path": str(path)} for path in written]
     if as_json:
         say_json({"results": found})
         return

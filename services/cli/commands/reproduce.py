@@ -31,7 +31,7 @@ def reproduce(
     What was made is kept: the same command again makes only what is missing or changed.
     """
     with with_extra("trainer,dubbing,separation,espeak", json):
-        from trainer.reproduce.comparison import run
+        from trainer.reproduce.comparison import run_comparison
         from trainer.reproduce.scale import FULL, SMOKE
         from trainer.reproduce.summary import summarise
 
@@ -43,7 +43,7 @@ def reproduce(
             if not json:
                 errors.print(f"{what}: {done} of {of}", highlight=False)
 
-        summary = summarise(run(scale, out, data, jobs, say), out)
+        summary = summarise(run_comparison(scale, out, data, jobs, say), out)
     if json:
         say_json(summary)
         return

@@ -40,5 +40,5 @@ def worker(
         from shared.queue.worker.supervisor import run_worker
 
         set_up_logging("worker")
-        migrate.check(Database(settings.sqlalchemy_url()))
+        migrate.check_schema(Database(settings.sqlalchemy_url()))
         run_worker(names, concurrency, settings)

@@ -12,7 +12,7 @@ from services.pairing.report.sound import mp3, peaks
 from services.pairing.report.spectrogram import webp
 from services.pairing.stage import QUEUE, no_engines
 from services.pairing.tracks.shots import read_shots, spread
-from shared.audio.files import read
+from shared.audio.files import read_audio
 from shared.core.records import SAMPLE_RATE, SCHEMA_VERSION
 from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Stage, Work
@@ -54,7 +54,7 @@ def run(
     shown = {}
     for done, shot in enumerate(chosen):
         work.progress(done / len(chosen))
-        sound = read(inputs["track.flac"], round(shot.start * SAMPLE_RATE), round(shot.end * SAMPLE_RATE))
+        sound = read_audio(inputs["track.flac"], round(shot.start * SAMPLE_RATE), round(shot.end * SAMPLE_RATE))
         mono = sound.mean(axis=0)
         if not mono.size:
             continue

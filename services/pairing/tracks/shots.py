@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from shared.audio.files import read
+from shared.audio.files import read_audio
 from shared.core.records import SAMPLE_RATE, Probe, Shot
 from shared.media.muxing import mux
 from shared.media.picture import encode_picture
@@ -49,7 +49,7 @@ def shots(
     outputs = {}
     for done, shot in enumerate(wanted):
         work.progress(done / len(wanted))
-        sound = read(inputs["track.flac"], round(shot.start * SAMPLE_RATE), round(shot.end * SAMPLE_RATE))
+        sound = read_audio(inputs["track.flac"], round(shot.start * SAMPLE_RATE), round(shot.end * SAMPLE_RATE))
         name = f"{shot.index:04}.mp4"
         outputs[name] = work.path(name)
         mux(pictured[shot.index], sound, outputs[name], language, settings.aac_bitrate)

@@ -63,7 +63,7 @@ def run(
     notes: list[Note] = []
     if "transcript" in inputs:
         title_end = max(chunk.end for chunk in chunks) / SAMPLE_RATE
-        cues = transcript.read(inputs["transcript"], title_end, language, notes.append)
+        cues = transcript.read_transcript(inputs["transcript"], title_end, language, notes.append)
         transcript.refuse_unusable(cues, title_end)
         in_title = transcript.read_list(inputs["speech.json"], Span) if "speech.json" in inputs else []
         last = chunk.index == max(chunk.index for chunk in chunks)

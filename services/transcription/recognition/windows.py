@@ -27,7 +27,7 @@ def read_speech(path: Path, start: int = 0, stop: int | None = None) -> np.ndarr
     stream = soxr.ResampleStream(SAMPLE_RATE, SPEECH_RATE, 1, dtype="float32")
     parts = [np.zeros(0, dtype=np.float32)]
     for at in range(start, stop, BLOCK):
-        block = to_mono(files.read(path, at, min(at + BLOCK, stop)))
+        block = to_mono(files.read_audio(path, at, min(at + BLOCK, stop)))
         parts.append(stream.resample_chunk(np.ascontiguousarray(block), last=at + BLOCK >= stop))
     return fit_length(np.concatenate(parts), round((stop - start) * SPEECH_RATE / SAMPLE_RATE))
 

@@ -56,7 +56,7 @@ def silent(_note: Note) -> None:
     """For callers that want the lines alone."""
 
 
-def read(path: Path, title_seconds: float, language: str | None = None, tell: Tell = silent) -> list[Given]:
+def read_transcript(path: Path, title_seconds: float, language: str | None = None, tell: Tell = silent) -> list[Given]:
     """Cues of a transcript in order of start, checked against the title's length and language.
 
     Args:
@@ -84,7 +84,7 @@ def read(path: Path, title_seconds: float, language: str | None = None, tell: Te
     cues = in_one_language(cues, language, tell)
     if not cues:
         raise bad_transcript("the file has no text", 1)
-    checked = [check(cue, title_seconds) for cue in tagged(cues)]
+    checked = [check_cue(cue, title_seconds) for cue in tagged(cues)]
     if language is not None:
         text_language.refuse_other_language([given.cue.text for given in checked if not given.reason], language)
     tell_dropped(checked, tell)
@@ -106,7 +106,7 @@ def in_one_language(cues: Sequence[Cue], language: str | None, tell: Tell) -> li
     ]
 
 
-def check(cue: Cue, title_seconds: float) -> Given:
+def check_cue(cue: Cue, title_seconds: float) -> Given:
     """Clamp times to the title; a cue that cannot be spoken is kept with a reason."""
     cue = cue._replace(text=clean(cue.text), speaker=clean(cue.speaker or "") or None)
     if not alphanumerics(cue.text):

@@ -156,7 +156,7 @@ class OpenAITranslator:
             # Some models take none of the options above.
             self._plain = True
             answer = self._post(request)
-        texts = list(dict.fromkeys(text for text in read(answer) if text))
+        texts = list(dict.fromkeys(text for text in read_reply(answer) if text))
         return [Hypothesis(text=text, score=-STEP * place) for place, text in enumerate(texts[: max(count, 1)])]
 
     def _post(self, request: dict[str, Any]) -> Any:
@@ -215,7 +215,7 @@ def question(line: Line) -> dict[str, Any]:
     return asked
 
 
-def read(answer: Any) -> list[str]:
+def read_reply(answer: Any) -> list[str]:
     """The translations in a completion; single-spaced.
 
     Raises:

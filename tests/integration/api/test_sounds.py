@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
 
-from shared.audio.files import read, write
+from shared.audio.files import read_audio, write
 from shared.queue.database import locked_job, tell
 from tests.integration.api.harness import Api
 
@@ -56,7 +56,7 @@ def test_pieces_are_exact_to_the_sample(
     audio, rate = sf.read(io.BytesIO(answer.content), dtype="float32", always_2d=True)
     assert rate == 48_000
     first = round(start * 48_000)
-    wanted = read(sounds["tracks/es"])[:, first : first + round(seconds * 48_000)]
+    wanted = read_audio(sounds["tracks/es"])[:, first : first + round(seconds * 48_000)]
     assert audio.T.shape == wanted.shape
     assert np.array_equal(audio.T, wanted), "the material has 16 bits, so nothing may be lost"
 
@@ -151,7 +151,7 @@ def test_an_earlier_version_is_kept_and_heard(api: Api, finished: str, sounds: d
     assert version["line"]["text"] == "¿Has oído ese ruido?"
     audio, _ = sf.read(io.BytesIO(client.get(version["href"]).content), dtype="float32", always_2d=True)
     first = round(max(0.0, version["line"]["start"] - 0.25) * 48_000)
-    assert np.array_equal(audio.T, read(sounds["tracks/es"])[:, first : first + len(audio)])
+    assert np.array_equal(audio.T, read_audio(sounds["tracks/es"])[:, first : first + len(audio)])
     assert client.get(f"/v1/jobs/{finished}/utterances/es/u0002/versions").json() == []
     assert client.get(version["href"].replace("u0001", "u0002")).status_code == 404
     assert client.get(version["href"].replace("/es/", "/fr/")).status_code == 404

@@ -87,11 +87,11 @@ def wild(data_dir: Path) -> Path:
 
 @pytest.mark.parametrize("name", TRANSCRIPTS)
 def test_handed_transcripts(wild: Path, name: str) -> None:
-    from services.transcription.transcripts.transcript import read
+    from services.transcription.transcripts.transcript import read_transcript
 
     language, texts, kinds = TRANSCRIPTS[name]
     notes: list[Note] = []
-    lines = read(wild / name, 12.0, language, notes.append)
+    lines = read_transcript(wild / name, 12.0, language, notes.append)
     assert tuple(given.cue.text for given in lines) == texts
     assert {note.kind for note in notes} == kinds
     if name.startswith("34"):

@@ -128,7 +128,7 @@ def read_task(folder: Path) -> HearTask:
             postprocessing=metadata.get("evaluation_params", {}).get("event_postprocessing_grid", {}),
             stop_by_score=bool(metadata.get("use_scoring_for_early_stopping", True)),
         )
-        check(task)
+        check_scores(task)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise InputError(
@@ -151,7 +151,7 @@ def named(metadata: dict[str, Any]) -> str:
     return name if mode == "full" else f"{name}-{mode}"
 
 
-def check(task: HearTask) -> None:
+def check_scores(task: HearTask) -> None:
     known = {*COLLARS, SEGMENT_ERROR_RATE} if task.events else set(SCENE_SCORES)
     if not task.scores or not set(task.scores) <= known:
         raise ValueError(f"its scores are {', '.join(task.scores) or 'none'}, known are {', '.join(sorted(known))}")

@@ -113,7 +113,7 @@ def write(result: dict[str, Any], folder: Path, predictions: Mapping[str, np.nda
     return path
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> dict[str, Any]:
     """A result as :func:`write` left it.
 
     Raises:
@@ -140,7 +140,7 @@ def read_all(places: Iterable[Path]) -> list[dict[str, Any]]:
     files: list[Path] = []
     for place in places:
         files += sorted(place.rglob("*.json")) if place.is_dir() else [place]
-    found = [read(file) for file in files]
+    found = [read_result(file) for file in files]
     if not found:
         raise InputError("There are no results of evaluations here.", code="no_results")
     return found

@@ -25,7 +25,7 @@ def dub(
     work = FolderWork(folder)
     engines = {"synthesizer": engine or Hummer()}
     out = STAGE.run(Scope(language="es", chunk=0), inputs, settings, engines, work)
-    return files.read(out["speech.flac"]), read_jsonl(out["dubbed.jsonl"], DubbedUtterance), work
+    return files.read_audio(out["speech.flac"]), read_jsonl(out["dubbed.jsonl"], DubbedUtterance), work
 
 
 def test_every_line_is_there_and_the_track_has_the_chunks_length(tmp_path: Path) -> None:
@@ -150,14 +150,14 @@ def test_overlapping_lines_sum(tmp_path: Path) -> None:
 
 def control(folder: Path, inputs: dict[str, Path]) -> tuple[np.ndarray, list[DubbedUtterance]]:
     out = CONTROL.run(Scope(chunk=0), inputs, SETTINGS, {}, FolderWork(folder))
-    return files.read(out["speech.flac"]), read_jsonl(out["dubbed.jsonl"], DubbedUtterance)
+    return files.read_audio(out["speech.flac"]), read_jsonl(out["dubbed.jsonl"], DubbedUtterance)
 
 
 def test_control_is_the_original_speech_in_place(tmp_path: Path) -> None:
     lines = [utterance(1, 1.0, 3.0, text="Source words."), utterance(2, 5.0, 6.0, status="dropped", reason="no_words")]
     inputs = title(tmp_path, lines, {}, channels=2)
     speech, (first, second) = control(tmp_path, inputs)
-    vocals = files.read(inputs["vocals.flac"])
+    vocals = files.read_audio(inputs["vocals.flac"])
     assert speech.shape == vocals.shape
     assert first.text == first.source_text == "Source words."
     assert (first.status, second.status) == ("ok", "dropped")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from services.dubbing.chunks import write_list
-from services.dubbing.gathering import read
+from services.dubbing.gathering import read_references
 from services.dubbing.references import LEVEL, WANTED_SECONDS, contrast, pick
 from services.dubbing.stage import REFERENCES, STAGE
 from shared.audio import files
@@ -146,7 +146,7 @@ def test_the_whole_title_is_looked_through(tmp_path: Path) -> None:
     inputs = whole_title(tmp_path, [0.6, 0.6, 4.0, 3.0])
     work = FolderWork(tmp_path)
     out = REFERENCES.run(Scope(), inputs, DubbingSettings(), {"embedder": Same()}, work)
-    found = read(out["references.npz"])
+    found = read_references(out["references.npz"])
     # The first chunk has only scraps of S1; its good line is in the second.
     assert seconds(found["S1"]) > 3.0 and seconds(found["S2"]) > 2.5
     assert found["S3"].size == 0 and work.counters["speakers_without_reference"] == 1

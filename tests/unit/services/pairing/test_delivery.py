@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.pairing.stage import EXPORT, PICTURES, SHOTS
-from shared.audio.files import read
+from shared.audio.files import read_audio
 from shared.core.records import SAMPLE_RATE, AudioStream, Probe, VideoStream
 from shared.pipeline.stage import Scope
 from shared.settings.models import PairingSettings, Settings
@@ -79,7 +79,7 @@ def test_the_picture_is_the_same_in_every_track_and_of_the_right_shot(filmed: Ti
 
 def test_the_sound_of_a_clip_is_the_shots_part_of_the_track(filmed: Title) -> None:
     clip, (start, end) = clips_of(filmed, "es")["0003.mp4"], CUTS[3]
-    expected = read(filmed.files["tracks/es"], round(start * SAMPLE_RATE), round(end * SAMPLE_RATE))
+    expected = read_audio(filmed.files["tracks/es"], round(start * SAMPLE_RATE), round(end * SAMPLE_RATE))
     with av.open(str(clip)) as container:
         stream = container.streams.audio[0]
         assert stream.language == "spa"

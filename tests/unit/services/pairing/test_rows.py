@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.pairing.stage import PAIRS
-from shared.audio.files import read, write
+from shared.audio.files import read_audio, write
 from shared.core.records import LeftSpeech, Utterance, read_jsonl
 from shared.schemas.pairs import PairRow
 from shared.schemas.quality import QualityReport
@@ -111,7 +111,7 @@ def test_speech_at_another_time_is_not_isochronous(finished: Title, tmp_path: Pa
 
 def test_a_foreign_sound_in_a_track_is_a_null_residual_of_its_shot(finished: Title, tmp_path: Path) -> None:
     title = copy_of(finished, tmp_path)
-    audio = read(title.files["tracks/es"])
+    audio = read_audio(title.files["tracks/es"])
     audio[:, 20_000] += 0.01
     title.files["tracks/es"] = write(tmp_path / "es.flac", audio)
     rows, report = rows_of(title, tmp_path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from services.pairing.stage import LEVEL, TRACK
 from services.pairing.tracks.full_length import fit, scale
 from services.pairing.tracks.truepeak import true_peak
-from shared.audio.files import FULL_SCALE, length, quantise, read, write
+from shared.audio.files import FULL_SCALE, length, quantise, read_audio, write
 from shared.core.errors import StorageError
 from shared.pipeline.stage import Scope
 from shared.quality.null import null_test
@@ -26,7 +26,7 @@ def test_every_track_has_the_masters_samples_and_stays_under_the_ceiling(finishe
     for track in ("orig", *TRACKS):
         path = finished.files[f"tracks/{track}"]
         assert length(path) == length(finished.files["master.flac"])
-        assert true_peak(read(path)) <= -1 + 0.001
+        assert true_peak(read_audio(path)) <= -1 + 0.001
 
 
 def test_the_loudest_track_sets_one_gain_for_all(finished: Title) -> None:
@@ -34,16 +34,16 @@ def test_the_loudest_track_sets_one_gain_for_all(finished: Title) -> None:
     assert set(level["true_peak_dbtp"]) == {"orig", *TRACKS}
     assert level["gain_db"] == pytest.approx(-1 - max(level["true_peak_dbtp"].values()))
     assert level["gain_db"] < 0
-    loudest = max(true_peak(read(finished.files[f"tracks/{track}"])) for track in ("orig", *TRACKS))
+    loudest = max(true_peak(read_audio(finished.files[f"tracks/{track}"])) for track in ("orig", *TRACKS))
     assert loudest == pytest.approx(-1, abs=0.001)
 
 
 def test_quiet_titles_are_left_as_they_are(tmp_path: Path) -> None:
     title = finish_tracks(make_title(tmp_path, loudness=0.1))
     assert json.loads(title.files["level.json"].read_text())["gain_db"] == 0
-    assert np.array_equal(read(title.files["tracks/orig"]), read(title.files["master.flac"]))
-    background = np.concatenate([read(path) for path in title.some("background").values()], axis=1)
-    assert np.array_equal(read(title.files["background.flac"]), background)
+    assert np.array_equal(read_audio(title.files["tracks/orig"]), read_audio(title.files["master.flac"]))
+    background = np.concatenate([read_audio(path) for path in title.some("background").values()], axis=1)
+    assert np.array_equal(read_audio(title.files["background.flac"]), background)
 
 
 def test_silence_gets_no_gain(tmp_path: Path) -> None:
@@ -64,17 +64,17 @@ def test_the_null_test_is_exact_in_every_synthetic_track(finished: Title) -> Non
 def test_the_background_is_the_same_to_the_last_bit_in_every_synthetic_track(finished: Title) -> None:
     rests = []
     for track in TRACKS:
-        whole, speech = (quantise(read(finished.files[f"{kind}/{track}"])) for kind in ("tracks", "whole"))
+        whole, speech = (quantise(read_audio(finished.files[f"{kind}/{track}"])) for kind in ("tracks", "whole"))
         rests.append(whole - speech)
     assert all(np.array_equal(rest, rests[0]) for rest in rests)
-    assert np.array_equal(rests[0], quantise(read(finished.files["background.flac"])))
+    assert np.array_equal(rests[0], quantise(read_audio(finished.files["background.flac"])))
 
 
 def test_the_stems_of_the_original_add_up_to_it_but_for_rounding(finished: Title) -> None:
     whole, vocals, background = (
-        quantise(read(finished.files[name])) for name in ("tracks/orig", "vocals.flac", "background.flac")
+        quantise(read_audio(finished.files[name])) for name in ("tracks/orig", "vocals.flac", "background.flac")
     )
-    unclipped = np.abs(quantise(read(finished.files["master.flac"]))) < FULL_SCALE - 1
+    unclipped = np.abs(quantise(read_audio(finished.files["master.flac"]))) < FULL_SCALE - 1
     assert np.abs(whole - vocals - background)[unclipped].max() <= 2
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from services.separation.blocks import edges, separate
 from services.separation.stage import STAGE, STEMS, split
-from shared.audio.files import FULL_SCALE, quantise, read, write
+from shared.audio.files import FULL_SCALE, quantise, read_audio, write
 from shared.core.errors import EngineError
 from shared.core.records import SAMPLE_RATE, Span, Utterance, write_jsonl
 from shared.pipeline.stage import Scope
@@ -83,10 +83,10 @@ def test_stems_of_all_chunks_sum_to_the_mix_exactly(tmp_path: Path, channels: in
     inputs = title(tmp_path, audio, [SAMPLE_RATE + 5, audio.shape[1]], [(0.5, 0.8), (1.5, 2.5)])
     parts = [stems(tmp_path, inputs, chunk, Half(), Hears()) for chunk in (0, 1)]
     vocals, background = (
-        np.concatenate([quantise(read(part[name])) for part in parts], axis=1)
+        np.concatenate([quantise(read_audio(part[name])) for part in parts], axis=1)
         for name in ("vocals.flac", "background.flac")
     )
-    assert np.array_equal(vocals + background, quantise(read(inputs["master.flac"])))
+    assert np.array_equal(vocals + background, quantise(read_audio(inputs["master.flac"])))
 
 
 def test_outside_the_gate_the_background_is_the_mix_and_inside_it_is_not(tmp_path: Path) -> None:
@@ -96,9 +96,9 @@ def test_outside_the_gate_the_background_is_the_mix_and_inside_it_is_not(tmp_pat
     inputs = title(tmp_path, audio, [audio.shape[1]], [(2.5, 3.5)])
     out = stems(tmp_path, inputs, 0, Half(), Hears())
     vocals, background, mix = (
-        read(out["vocals.flac"])[0],
-        read(out["background.flac"])[0],
-        read(inputs["master.flac"])[0],
+        read_audio(out["vocals.flac"])[0],
+        read_audio(out["background.flac"])[0],
+        read_audio(inputs["master.flac"])[0],
     )
     far = np.r_[0 : int(1.6 * SAMPLE_RATE), int(4.5 * SAMPLE_RATE) : len(mix)]
     assert not vocals[far].any()
@@ -120,8 +120,8 @@ def test_nobody_speaks(tmp_path: Path) -> None:
     inputs = title(tmp_path, noise(2, SAMPLE_RATE), [SAMPLE_RATE], [])
     out = stems(tmp_path, inputs, 0, Half(), Hears())
     assert json.loads(out["speech.json"].read_text()) == []
-    assert not read(out["vocals.flac"]).any()
-    assert np.array_equal(read(out["background.flac"]), read(inputs["master.flac"]))
+    assert not read_audio(out["vocals.flac"]).any()
+    assert np.array_equal(read_audio(out["background.flac"]), read_audio(inputs["master.flac"]))
 
 
 @pytest.mark.parametrize(("reason", "opens"), [("hallucination", False), ("no_words", False), ("no_speech", True)])
@@ -129,14 +129,14 @@ def test_a_dropped_line_opens_the_gate_where_somebody_may_have_spoken(tmp_path: 
     inputs = title(tmp_path, noise(1, 2 * SAMPLE_RATE), [2 * SAMPLE_RATE], [])
     line = Utterance(id="u0001", start=0.5, end=1.5, language="en", text="x", status="dropped", reason=reason)
     write_jsonl(inputs["utterances.jsonl"], [line])
-    assert read(stems(tmp_path, inputs, 0, Half(), Hears())["vocals.flac"]).any() == opens
+    assert read_audio(stems(tmp_path, inputs, 0, Half(), Hears())["vocals.flac"]).any() == opens
 
 
 def test_the_gate_has_no_step_where_chunks_meet(tmp_path: Path) -> None:
     audio = np.full((1, 4 * SAMPLE_RATE), 0.25, np.float32)
     inputs = title(tmp_path, audio, [2 * SAMPLE_RATE, 4 * SAMPLE_RATE], [(1.0, 1.9)])
     parts = [stems(tmp_path, inputs, chunk, Half(), Hears()) for chunk in (0, 1)]
-    vocals = np.concatenate([read(part["vocals.flac"])[0] for part in parts])
+    vocals = np.concatenate([read_audio(part["vocals.flac"])[0] for part in parts])
     assert np.abs(np.diff(vocals)).max() < 0.001
 
 
@@ -144,7 +144,7 @@ def test_the_gate_has_no_step_where_chunks_meet(tmp_path: Path) -> None:
 def test_short_titles(tmp_path: Path, samples: int) -> None:
     inputs = title(tmp_path, noise(2, samples), [samples], [(0.0, 0.05)])
     out = stems(tmp_path, inputs, 0, Half(), Hears())
-    assert read(out["vocals.flac"]).shape == read(out["background.flac"]).shape == (2, samples)
+    assert read_audio(out["vocals.flac"]).shape == read_audio(out["background.flac"]).shape == (2, samples)
 
 
 def test_a_long_range_is_separated_in_short_blocks_without_seams() -> None:
@@ -161,11 +161,11 @@ def test_a_long_range_is_separated_in_short_blocks_without_seams() -> None:
 def test_nothing_outside_the_title_is_read() -> None:
     asked: list[tuple[int, int]] = []
 
-    def read_range(first: int, last: int) -> np.ndarray:
+    def read_audio(first: int, last: int) -> np.ndarray:
         asked.append((first, last))
         return np.zeros((1, last - first), np.float32)
 
-    list(separate(Half().vocals, read_range, 0, 100, 100, context=48_000))
+    list(separate(Half().vocals, read_audio, 0, 100, 100, context=48_000))
     assert asked == [(0, 100)]
 
 

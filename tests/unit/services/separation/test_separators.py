@@ -13,7 +13,7 @@ from services.separation.engines.spleeter import FRAMES as SPLEETER_FRAMES
 from services.separation.engines.spleeter import Spleeter
 from services.separation.spectrum import Frames, Synthesis
 from services.separation.unet import BINS
-from shared.audio.files import read
+from shared.audio.files import read_audio
 from shared.audio.signal import resample, to_mono
 from shared.engines.protocols import EngineOptions
 
@@ -61,7 +61,7 @@ def test_noise_is_not_speech(separator: Any) -> None:
 def test_real_speech_is_kept_in_place_and_in_time(
     separator: Any, data_dir: Path, gains: tuple[float, ...], level: float
 ) -> None:
-    speech = to_mono(resample(read(data_dir / "speech" / "jfk.flac"), 44_100, RATE))[: 5 * RATE]
+    speech = to_mono(resample(read_audio(data_dir / "speech" / "jfk.flac"), 44_100, RATE))[: 5 * RATE]
     placed = np.stack([speech * np.float32(gain * level) for gain in gains])
     vocals = separator.vocals(placed)
     kept = {"spleeter": 0.95, "deepfilternet": 0.6}[separator.name]

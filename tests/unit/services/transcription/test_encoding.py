@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.transcription.transcripts.encoding import decode
-from services.transcription.transcripts.transcript import read
+from services.transcription.transcripts.transcript import read_transcript
 from shared.core.errors import UsageError
 from shared.core.records import Note
 from tests.unit.services.transcription.texts import OLDER, TEXTS, srt
@@ -18,7 +18,7 @@ from tests.unit.services.transcription.texts import OLDER, TEXTS, srt
 def test_older_encodings_by_what_they_say(language: str, encoding: str, known: bool, tmp_path: Path) -> None:
     (path := tmp_path / "given.srt").write_bytes(srt(TEXTS[language]).encode(encoding))
     notes: list[Note] = []
-    lines = read(path, 60.0, language if known else None, notes.append)
+    lines = read_transcript(path, 60.0, language if known else None, notes.append)
     assert tuple(given.cue.text for given in lines) == TEXTS[language]
     assert [note.kind for note in notes] == ["transcript_encoding"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcripts.transcript import read
+from services.transcription.transcripts.transcript import read_transcript
 from shared.core.errors import UsageError
 from shared.core.records import Note
 
@@ -127,14 +127,17 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_gives_the_same_lines(kind: str, tmp_path: Path) -> None:
     (path := tmp_path / "given").write_text(KINDS[kind], encoding="utf-8", newline="")
-    lines = [(round(given.cue.start, 3), round(given.cue.end, 3), given.cue.text) for given in read(path, 12.0, "en")]
+    lines = [
+        (round(given.cue.start, 3), round(given.cue.end, 3), given.cue.text)
+        for given in read_transcript(path, 12.0, "en")
+    ]
     assert lines == [(1.0, 2.5, "Good evening, Tom. Please, come in."), (3.0, 4.0, "Thank you, Anna.")]
 
 
 def test_milliseconds_are_told(tmp_path: Path) -> None:
     notes: list[Note] = []
     (path := tmp_path / "given").write_text(MILLISECONDS)
-    read(path, 12.0, "en", notes.append)
+    read_transcript(path, 12.0, "en", notes.append)
     assert [note.kind for note in notes] == ["transcript_times"] and "milliseconds" in notes[0].message
 
 
@@ -144,14 +147,14 @@ def test_long_films_and_few_lines_keep_their_unit(scale: int, tmp_path: Path) ->
         {"start": n * scale, "end": (n + 3) * scale, "text": "You can sleep here tonight."} for n in (10, 400, 5000)
     ]
     (path := tmp_path / "given").write_text(json.dumps(rows))
-    assert [given.cue.start for given in read(path, 5400.0, "en")] == [10, 400, 5000]
+    assert [given.cue.start for given in read_transcript(path, 5400.0, "en")] == [10, 400, 5000]
 
 
 def test_one_line_over_a_whole_film_is_no_matter_of_milliseconds(tmp_path: Path) -> None:
     (path := tmp_path / "given").write_text(
         json.dumps([{"start": 0, "end": 5000, "text": "You can sleep here tonight."}])
     )
-    assert [given.cue.end for given in read(path, 5400.0, "en")] == [5000]
+    assert [given.cue.end for given in read_transcript(path, 5400.0, "en")] == [5000]
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_one_line_over_a_whole_film_is_no_matter_of_milliseconds(tmp_path: Path)
 def test_what_is_not_read_is_refused_by_its_name(data: bytes, name: str, tmp_path: Path) -> None:
     (path := tmp_path / "given").write_bytes(data)
     with pytest.raises(UsageError, match=name) as error:
-        read(path, 12.0)
+        read_transcript(path, 12.0)
     assert error.value.code == "bad_transcript"
 
 
@@ -193,6 +196,6 @@ def test_what_is_not_read_is_refused_by_its_name(data: bytes, name: str, tmp_pat
 def test_hostile_files_take_no_time_and_no_crash(text: str, tmp_path: Path) -> None:
     (path := tmp_path / "given").write_text(text)
     try:
-        read(path, 12.0, "en")
+        read_transcript(path, 12.0, "en")
     except UsageError as error:
         assert error.code in ("bad_transcript", "transcript_language")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcripts.transcript import read
+from services.transcription.transcripts.transcript import read_transcript
 from shared.core.errors import UsageError
 from shared.core.records import Note
 from tests.unit.services.transcription.texts import TEXTS, srt
@@ -16,7 +16,7 @@ from tests.unit.services.transcription.texts import TEXTS, srt
 def given(tmp_path: Path, lines: list[str], language: str, notes: list[Note] | None = None) -> list[str]:
     (path := tmp_path / "given.srt").write_text(srt(lines), encoding="utf-8")
     told = notes.append if notes is not None else lambda note: None
-    return [item.cue.text for item in read(path, 60.0, language, told)]
+    return [item.cue.text for item in read_transcript(path, 60.0, language, told)]
 
 
 @pytest.mark.parametrize("film", ["en", "ja", "es"])
@@ -70,4 +70,4 @@ def test_json_is_held_against_the_language_too(tmp_path: Path) -> None:
     rows = [{"start": n, "end": n + 0.9, "text": line} for n, line in enumerate(TEXTS["fr"])]
     (path := tmp_path / "given.json").write_text(json.dumps(rows))
     with pytest.raises(UsageError, match="French"):
-        read(path, 60.0, "en")
+        read_transcript(path, 60.0, "en")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcripts.transcript import Given, read
+from services.transcription.transcripts.transcript import Given, read_transcript
 from shared.core.errors import UsageError
 
 SRT = """1
@@ -37,7 +37,7 @@ Plain.
 def load(tmp_path: Path, data: str | bytes, seconds: float = 60.0) -> list[Given]:
     path = tmp_path / "given"
     path.write_bytes(data.encode() if isinstance(data, str) else data)
-    return read(path, seconds)
+    return read_transcript(path, seconds)
 
 
 def short(given: list[Given]) -> list[tuple[float, float, str | None, str]]:
@@ -157,7 +157,7 @@ def test_a_missing_blank_line_between_cues(tmp_path: Path) -> None:
 def test_json_that_no_reader_can_hold(tmp_path: Path, text: str) -> None:
     (path := tmp_path / "given").write_text(text)
     with pytest.raises(UsageError) as error:
-        read(path, 60.0)
+        read_transcript(path, 60.0)
     assert error.value.code == "bad_transcript"
 
 
@@ -165,5 +165,5 @@ def test_a_voice_that_never_ends_is_read_at_once(tmp_path: Path) -> None:
     cue = "00:00.000 --> 00:01.000\n<v" + ".a" * 60 + "\n"
     (path := tmp_path / "given").write_text(f"WEBVTT\n\n{cue}")
     began = time.process_time()
-    read(path, 60.0)
+    read_transcript(path, 60.0)
     assert time.process_time() - began < 1.0

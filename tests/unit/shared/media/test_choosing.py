@@ -24,7 +24,7 @@ SILENCE = np.zeros(3 * 48000, np.float32)
 def pitch(path: Path, found: Probe, folder: Path) -> float:
     """The strongest frequency of the master, Hz."""
     decode_audio(path, found, folder / "master.flac")
-    heard = files.read(folder / "master.flac")[0]
+    heard = files.read_audio(folder / "master.flac")[0]
     return float(np.abs(np.fft.rfft(heard)).argmax()) * 48000 / heard.size
 
 

@@ -170,7 +170,7 @@ def surround(path: Path, parts: list[tuple[str, dict[str, float]]], rate: int = 
 
 def level_db(path: Path, tmp_path: Path, second: float = 0.5) -> float:
     decode_audio(path, probe(path), tmp_path / "m.flac")
-    heard = files.read(tmp_path / "m.flac", round((second - 0.2) * 48000), round((second + 0.2) * 48000))
+    heard = files.read_audio(tmp_path / "m.flac", round((second - 0.2) * 48000), round((second + 0.2) * 48000))
     return 20 * float(np.log10(np.abs(heard[0]).max()))
 
 
@@ -186,7 +186,7 @@ def test_a_mix_that_would_clip_is_lowered_as_a_whole_and_told(tmp_path: Path) ->
     sound = decode_audio(path, probe(path), tmp_path / "m.flac")
     peak = 0.9 * (1 + 2 * 0.5**0.5)
     assert sound.gain_db == pytest.approx(-20 * np.log10(peak), abs=0.1)
-    assert float(np.abs(files.read(tmp_path / "m.flac")).max()) == pytest.approx(1.0, abs=0.01)
+    assert float(np.abs(files.read_audio(tmp_path / "m.flac")).max()) == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_layout_that_changes_in_the_middle_changes_no_level(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_title_with_every_track(tmp_path: Path, suffix: str) -> None:
     source = odd.clip(tmp_path / "a.mp4", seconds=3)
     out, copied, dub = title(tmp_path, source, suffix)
     assert copied and packets(out) == packets(source)
-    assert abs(offset(out, files.read(tmp_path / "orig.flac"))) < 1e-3
+    assert abs(offset(out, files.read_audio(tmp_path / "orig.flac"))) < 1e-3
     assert abs(offset(out, dub, 1)) < 1e-3
     with av.open(str(out)) as container:
         heard = container.streams.audio

@@ -16,7 +16,7 @@ from tests.unit.shared.media import odd
 def master(path: Path) -> tuple[np.ndarray, Sound]:
     out = path.with_suffix(".flac")
     sound = decode_audio(path, probe(path), out)
-    audio = files.read(out)
+    audio = files.read_audio(out)
     assert audio.shape == (sound.channels, sound.samples)
     return audio, sound
 

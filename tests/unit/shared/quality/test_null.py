@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.audio.files import FULL_SCALE, quantise, read, write
+from shared.audio.files import FULL_SCALE, quantise, read_audio, write
 from shared.core.errors import StorageError
 from shared.quality.null import null_test
 
@@ -20,8 +20,8 @@ def test_every_24_bit_value_survives_a_file(tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.mktemp("steps") / "a.flac"
     audio = np.array(steps, dtype=np.float32) / FULL_SCALE
     write(path, audio)
-    assert np.array_equal(quantise(read(path)[0]), steps)
-    assert np.array_equal(read(path)[0], audio)
+    assert np.array_equal(quantise(read_audio(path)[0]), steps)
+    assert np.array_equal(read_audio(path)[0], audio)
 
 
 def test_what_is_left_is_found_where_it_is(tmp_path: Path) -> None:

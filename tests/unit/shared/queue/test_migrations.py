@@ -54,7 +54,7 @@ def test_steps_give_exactly_the_tables(url: str) -> None:
     database = Database(url)
     assert differences(database) == []
     assert set(inspect(database.engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
-    migrate.check(database)
+    migrate.check_schema(database)
     database.close()
 
 
@@ -114,14 +114,14 @@ def test_a_step_that_is_cut_off_leaves_nothing(url: str) -> None:
 def test_old_and_new_are_told_apart(url: str) -> None:
     database = Database(url)
     with pytest.raises(StorageError) as old:
-        migrate.check(database)
+        migrate.check_schema(database)
     assert old.value.code == "schema_old"
     assert "counterdub db upgrade" in old.value.message
     migrate.upgrade(url)
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StorageError) as new:
-        migrate.check(database)
+        migrate.check_schema(database)
     assert new.value.code == "schema_new"
     with pytest.raises(StorageError) as refused:
         migrate.upgrade(url)

@@ -103,7 +103,7 @@ def test_whole_on_shards(shards: Path, tmp_path: Path) -> None:
     assert values["shortcut/orig-control"] == 0.5, "orig and control of the material are the same"
     assert result["cost"]["embedded"] == 25 and again["cost"] | {"embedded": 0, "found": 25} == again["cost"]
     assert again["metrics"] == result["metrics"]
-    read = records.read(records.write(result, tmp_path))
+    read = records.read_result(records.write(result, tmp_path))
     assert read["metrics"]["own_rank/es"]["higher_is_better"] is False
     assert read["statistics"]["own_dub"]["sources"] == [f"title{n}" for n in range(5)]
 

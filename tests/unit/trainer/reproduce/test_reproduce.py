@@ -15,7 +15,7 @@ from shared.core.errors import CounterdubError
 from tests.conftest import ROOT
 from trainer.reproduce.cache import key_of, made
 from trainer.reproduce.claims import CLAIMS
-from trainer.reproduce.comparison import alone, everyone, run
+from trainer.reproduce.comparison import alone, everyone, run_comparison
 from trainer.reproduce.espeak_voice import VARIANTS
 from trainer.reproduce.probes import METRICS
 from trainer.reproduce.processes import SPEECH, Speak
@@ -43,7 +43,7 @@ def espeak() -> None:
 @pytest.mark.slow
 def test_from_nothing_to_a_report_and_again(material, espeak, tmp_path):
     heard = []
-    summary = summarise(run(SMALLEST, tmp_path, material, 2, lambda *what: heard.append(what)), tmp_path)
+    summary = summarise(run_comparison(SMALLEST, tmp_path, material, 2, lambda *what: heard.append(what)), tmp_path)
     columns = summary["values"][MAIN]
     assert set(columns) == {"EN", "EFJ", "AUD", "AUD+EFJ", *BASELINES}
     for label, found in columns.items():
@@ -59,7 +59,7 @@ def test_from_nothing_to_a_report_and_again(material, espeak, tmp_path):
     assert any(what.startswith("trainings, about") for what, _, _ in heard)
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*") if path.is_file()}
-    again = summarise(run(SMALLEST, tmp_path, material, 2), tmp_path)
+    again = summarise(run_comparison(SMALLEST, tmp_path, material, 2), tmp_path)
     assert again["values"] == summary["values"] and again["claims"] == summary["claims"]
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "kept").rglob("*") if path.is_file()} == before
     table = CliRunner().invoke(app, ["eval", "table", str(tmp_path / "results"), "--json"])

@@ -62,7 +62,7 @@ def test_a_shot_has_its_picture_and_every_track_cut_to_the_sample(shards: Path, 
         assert facts["tracks"]["es"] == facts["tracks"]["es"] | {"language": "es", "speech_ratio": 0.5}
         for name in ("orig", "control", "es", "background"):
             folder = "stems" if name == "background" else "tracks"
-            whole = files.read(made_out / "one" / folder / f"{name}.flac")[0]
+            whole = files.read_audio(made_out / "one" / folder / f"{name}.flac")[0]
             first = round(shot.start * 48_000)
             cut = np.rint(whole[first : first + facts["samples"]].astype(np.float64) * 2**15).astype(np.int16)
             sound, rate = sf.read(io.BytesIO(found[f"{name}.flac"]), dtype="int16")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.unit.trainer.training.feeds import SMALL
-from trainer.training.metrics import read
+from trainer.training.metrics import read_metrics
 
 
 def started(out: Path, data: Path, *options: str, recipe: str = "tiny-en", processes: int = 1) -> subprocess.Popen[str]:
@@ -30,7 +30,7 @@ def started(out: Path, data: Path, *options: str, recipe: str = "tiny-en", proce
 def wait_for_step(out: Path, step: int, process: subprocess.Popen[str], seconds: float = 600) -> None:
     """Until the run's metrics have reached a step."""
     end = time.monotonic() + seconds
-    while not any(line["step"] >= step for line in read(out / "metrics.jsonl")):
+    while not any(line["step"] >= step for line in read_metrics(out / "metrics.jsonl")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "the training is too slow"
         time.sleep(0.02)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.trainer.material import make_shards
 from tests.unit.trainer.training.command import started
-from trainer.training.metrics import read
+from trainer.training.metrics import read_metrics
 
 SETTINGS = (
     "optimiser.steps=60", "optimiser.warmup_steps=10", "data.batch_size=16", "data.same_title=4", "data.held_out=0.3",
@@ -28,7 +28,7 @@ def test_a_tiny_recipe_learns_on_generated_shots(tmp_path: Path) -> None:
     found = json.loads(out)["retrieval"]
     recalls = {name: value for name, value in found.items() if name.startswith("r5/")}
     assert {"r5/audio-video", "r5/video-audio", "r5/es-orig", "r5/fr-video"} <= set(recalls)
-    before = next(read(tmp_path / "run" / "metrics.jsonl"))
+    before = next(read_metrics(tmp_path / "run" / "metrics.jsonl"))
     mean = sum(recalls.values()) / len(recalls)
     assert found["held_out"] >= 15 and mean > 1.6 * 5 * found["chance"]
     assert mean > sum(before[name] for name in recalls) / len(recalls) + 0.15
