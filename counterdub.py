@@ -56,7 +56,8 @@ def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[
     import pyarrow.parquet as pq
 
     table = pq.read_table(Path(out) / ("rejects.parquet" if rejects else "pairs.parquet"))
-    return table.to_pylist()
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encoder:

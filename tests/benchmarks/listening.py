@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -173,5 +174,9 @@ class Blocks:
         speech = [span for heard in silent for span in heard.anywhere]
         starts, shots = free_blocks(windows, speech, samples)
         for mixes, kept in ((one.mix, self.one), (other.mix, self.other)):
-            kept.extend(features(lambda a, b, mix=mixes: mix[:, a:b], starts))
+            kept.extend(features(partial(between, mixes), starts))
         self.groups += [f"{group}/{shot}" for shot in shots]
+
+
+def between(mix: np.ndarray, first: int, last: int) -> np.ndarray:
+    return mix[:, first:last]

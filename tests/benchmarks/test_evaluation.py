@@ -77,11 +77,11 @@ def test_bootstrap_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
         from_counts("ratio", names, np.column_stack([rng.random(10_000) < share, np.ones(10_000)]))
         for share in (0.6, 0.5)
     ]
-    by_counts = seconds(lambda: compare(*two, draws=DRAWS))
+    by_counts = seconds(lambda: compare(two[0], two[1], draws=DRAWS))
     targets = (rng.random((2000, 50)) < 0.1).astype(int)
     of = np.array([f"{n // 2:04d}" for n in range(2000)])
     ranked = [from_predictions("mAP", rng.random((2000, 50)), targets, of) for _ in range(2)]
-    by_rank = seconds(lambda: compare(*ranked, draws=DRAWS))
+    by_rank = seconds(lambda: compare(ranked[0], ranked[1], draws=DRAWS))
     with capsys.disabled():
         print(f"\n{DRAWS} draws: accuracy of 10,000 recordings {by_counts:.1f} s, mAP of 2,000 × 50 {by_rank:.1f} s")
     assert by_counts < 30 and by_rank < 180

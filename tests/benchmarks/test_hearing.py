@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jiwer
 import numpy as np
@@ -27,7 +27,7 @@ from shared.audio.signal import SPEECH_RATE, resample, rms
 from shared.audio.silero import SileroVad
 from shared.core.records import SAMPLE_RATE, Word
 from shared.core.text import normalise
-from shared.engines.protocols import EngineOptions, Segment, WeightFiles, engine_class
+from shared.engines.protocols import EngineOptions, Recognizer, Segment, WeightFiles, engine_class
 from shared.media.probing import probe
 from shared.media.sound import decode_audio
 from shared.settings.models import TranscriptionSettings
@@ -171,7 +171,7 @@ def heard(case: Case, ears: Ears) -> dict[str, Score]:
     lines = listen(sound, "en", TranscriptionSettings(), engines, lambda share: None)
     ours = [word for line in lines if line.status == "ok" for word in line.words]
     plan = windows(union([*sound.on_mix, *sound.on_vocals]), low)
-    found = [(window, best_text(low, voice, window, "en", recognizer)) for window in plan]
+    found = [(window, best_text(low, voice, window, "en", cast(Recognizer, recognizer))) for window in plan]
     return {
         "plain": Score(plain.recall, plain.insertions, timed.onset_s, plain.loops),
         "before": score(case, [item.word for item in windowed(found, "en").words]),

@@ -41,7 +41,7 @@ def test_a_tiny_recipe_learns_on_the_pipelines_pairs(data_dir: Path, tmp_path_fa
     made = counterdub("shards", work / "pairs", "--to", shards)
     runs = [trained(shards, work / f"fold{fold}", fold) for fold in range(FOLDS)]
     print(f"{made['shots']} shots, {runs[0]['pieces']} long enough; {FOLDS} folds, {STEPS} steps each")
-    result = {"folds": runs, **{f"r{depth}": pooled(runs, depth) for depth in (1, 5)}}
+    result: dict[str, Any] = {"folds": runs, **{f"r{depth}": pooled(runs, depth) for depth in (1, 5)}}
     for depth in (1, 5):
         before, after, chance, error = (result[f"r{depth}"][name] for name in ("before", "after", "chance", "error"))
         print(

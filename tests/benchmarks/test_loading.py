@@ -15,9 +15,10 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -148,7 +149,12 @@ def our_clips(batches: Batches, count: int, with_mel: bool = False) -> None:
         made = batches[BatchPlan((0, 0, number), number, np.array([number % 3]), np.zeros(0, int), training=True)]
         if with_mel:
             for name in ("audio_p", "audio_s"):
-                mel(made.batch[name][0].float() / 2**15)  # type: ignore[literal-required]
+                mel(cast(dict[str, torch.Tensor], made.batch)[name][0].float() / 2**15)
+
+
+def repeat(work: Callable[[], Any], count: int) -> None:
+    for _ in range(count):
+        work()
 
 
 def seconds_a_clip(work: Callable[[int], None], count: int) -> float:
@@ -177,9 +183,9 @@ def test_clips_a_second_and_core(originals: dict[str, Path], shards: dict[str, P
     rates: dict[str, tuple[float, float]] = {}
     for name, path in originals.items():
         feed = make_feed(str(shards[name]), recipe())
-        plain = seconds_a_clip(lambda count, path=path: [plain_clip(path, random) for _ in range(count)], 4)  # type: ignore[misc]
-        ours = seconds_a_clip(lambda count, feed=feed: our_clips(feed._batches, count), 14)  # type: ignore[misc]
-        whole = seconds_a_clip(lambda count, feed=feed: our_clips(feed._batches, count, True), 14)  # type: ignore[misc]
+        plain = seconds_a_clip(partial(repeat, partial(plain_clip, path, random)), 4)
+        ours = seconds_a_clip(partial(our_clips, feed._batches), 14)
+        whole = seconds_a_clip(partial(our_clips, feed._batches, with_mel=True), 14)
         rates[name] = (1 / plain, 1 / ours)
         print(f"{name:10}{1 / plain:12.2f}{1 / ours:12.1f}{1 / whole:12.1f}{plain / ours:9.1f}")
     print(f"\ncores that a GPU needs, by the clips a second that it takes\n{'':12}", end="")
@@ -203,9 +209,7 @@ def test_how_members_are_encoded_pays(sample: Path, monkeypatch: pytest.MonkeyPa
         begun = time.process_time()
         data = encoding.encode_picture(frames)
         made = (time.process_time() - begun) / 8
-        decoded = seconds_a_clip(
-            lambda count, data=data: [decode_windows(data, [window], 224) for _ in range(count)], 10
-        )  # type: ignore[misc]
+        decoded = seconds_a_clip(partial(repeat, partial(decode_windows, data, [window], 224)), 10)
         found[name] = decoded
         print(
             f"\n{name:14}{decoded * 1e3:7.1f} ms to decode{made * 1e3:7.0f} ms/s to encode{len(data) / 8e3:7.0f} kB/s",

@@ -38,7 +38,7 @@ def thumbnail(source: Path, out: Path) -> Path:
             if isinstance(frame, av.AudioFrame):
                 for block in mono.resample(frame):
                     made.mux(sound.encode(block))
-            elif frame.time * FPS >= seen:
+            elif isinstance(frame, av.VideoFrame) and frame.time * FPS >= seen:
                 small = frame.reformat(WIDTH, HEIGHT, "yuv420p")
                 small.pts, small.time_base = seen, Fraction(1, FPS)
                 made.mux(picture.encode(small))

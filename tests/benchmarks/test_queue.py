@@ -79,7 +79,7 @@ def test_stage_runs_a_second_and_what_the_queue_costs(rig: Rig, tmp_path_factory
     files = undisturbed(tmp_path_factory.mktemp("inside"), "short", languages=LANGUAGES, chunks=CHUNKS)
     inside = time.perf_counter() - began
     assert files == rig.artifacts(job)
-    result = {
+    result: dict[str, Any] = {
         "database": rig.database.engine.dialect.name,
         "runs": ended.runs,
         "runs_per_second": ended.runs / seconds,

@@ -1,10 +1,13 @@
 """How good and how fast each translation engine is: chrF against our own references, and seconds a line."""
 
+from __future__ import annotations
+
 import json
 import time
 import tomllib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +17,7 @@ from shared.core.records import Utterance
 from shared.core.text import spoken_characters
 from shared.engines.protocols import EngineOptions
 from shared.settings.models import TranslationSettings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, CheckedWeights
 from tests.unit.services.translation.chrf import chrf
 
 pytestmark = pytest.mark.bench
@@ -35,7 +38,7 @@ def sample_lines() -> list[Utterance]:
 
 
 @pytest.fixture(scope="module")
-def embedded(weights):
+def embedded(weights: CheckedWeights) -> Any:
     if find_spec("xllamacpp") is None:
         pytest.skip("xllamacpp is not installed")
     from services.translation.engines.embedded import EmbeddedTranslator
@@ -46,7 +49,7 @@ def embedded(weights):
 
 
 @pytest.mark.parametrize("target", sorted(REFERENCES))
-def test_embedded_default_on_the_sample(embedded, target):
+def test_embedded_default_on_the_sample(embedded: Any, target: str) -> None:
     lines = sample_lines()
     seconds = slots(lines)
     settings = TranslationSettings()

@@ -49,7 +49,8 @@ def long_title(api: Api, folder: Path, video: Path, name: str = "series") -> str
     run.titles.append(name)
     rng = np.random.default_rng(7)
     shots = [Shot(index=at, start=5.0 * at, end=5.0 * at + (5.0 if at % 9 else 2.5)) for at in range(SHOTS)]
-    source, spoken = [], {"control": [], "es": [], "fr": []}
+    source: list[Any] = []
+    spoken: dict[str, list[Any]] = {"control": [], "es": [], "fr": []}
     for at in range(2 * SHOTS):
         start, words = 2.5 * at + 0.3, f"This is line number {at}."
         times = {"start": start, "end": start + 1.6, "speaker": f"S{1 + at % 3}"}

@@ -34,7 +34,7 @@ def test_the_language_changes_and_the_position_does_not(recorded: dict[str, Any]
     """The sound that left the player is found again in the track: it is what the page says it is, when it says."""
     tape = recorded["recorded"]
     samples, times = np.array(tape["samples"], np.float32), np.array(tape["times"])
-    positions = {"orig": [], "es": []}
+    positions: dict[str, list[float]] = {"orig": [], "es": []}
     for clock, position, _, _, sound in tape["claims"]:
         first = int(np.searchsorted(times, clock)) * 128
         block = samples[first : first + 9600]

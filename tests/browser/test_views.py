@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from services.pairing.acceptance.criteria import judge, need_counterpart, objections
 from shared.schemas.pairs import PairRow
@@ -51,7 +52,7 @@ def test_moved_thresholds_accept_what_the_pipeline_would(drive: Drive, site: Sit
     assert found["after"] == found["before"]
 
 
-def rows_of(answer: dict) -> list[PairRow]:
+def rows_of(answer: dict[str, Any]) -> list[PairRow]:
     found = []
     for at in range(answer["rows"]):
         words = {

@@ -17,6 +17,7 @@ from shared.core.records import SAMPLE_RATE, Span, Utterance, write_jsonl
 from shared.pipeline.stage import Scope
 from shared.settings.models import Settings
 from tests.engines.stopping import Stopping
+from tests.unit.services.dubbing.stand_ins import FolderWork
 
 SUM_DB = -80.0
 """What the stems' sum may differ from the mix, relative to the mix."""
@@ -48,15 +49,12 @@ def repeats_itself(separator: Any) -> None:
     assert np.array_equal(mix, given), "the input was changed"
 
 
-class Work:
-    """What the stages may use of an executor."""
+class Rounded(FolderWork):
+    """Shares of what is done may be off by rounding."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self._folder = folder
-
-    def path(self, name: str) -> Path:
-        return self._folder / name
+        super().__init__(folder)
 
     def progress(self, share: float) -> None:
         assert 0 <= share <= 1.0001
@@ -83,9 +81,9 @@ def gives_stems_that_sum_to_the_mix(separator: Any, folder: Path) -> None:
     settings, open_gate = Settings().separation, 0.0
     for chunk in chunks:
         scope = Scope(chunk=chunk["index"])
-        raw = STAGE.run(scope, inputs, settings, {"separator": separator}, Work(folder / f"a{chunk['index']}"))
+        raw = STAGE.run(scope, inputs, settings, {"separator": separator}, Rounded(folder / f"a{chunk['index']}"))
         stems = STEMS.run(
-            scope, inputs | dict(raw), settings, {"vad": Everywhere()}, Work(folder / f"b{chunk['index']}")
+            scope, inputs | dict(raw), settings, {"vad": Everywhere()}, Rounded(folder / f"b{chunk['index']}")
         )
         vocals, background = (read_audio(stems[name]) for name in ("vocals.flac", "background.flac"))
         true = read_audio(inputs["master.flac"], chunk["start"], chunk["end"])

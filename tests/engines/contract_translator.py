@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from tests.unit.services.translation.fakes import utterances
 LINES = [Line("Good evening, Tom. Please come in."), Line("Go!"), Line("I know this letter, my father wrote it.")]
 
 
-def check(engine, source: str, target: str, long: int = 120, again=None) -> None:
+def check(engine: Any, source: str, target: str, long: int = 120, again: Any = None) -> None:
     """Shapes, scores, order, repeatability, empty and very long lines.
 
     Args:
@@ -36,7 +38,7 @@ def check(engine, source: str, target: str, long: int = 120, again=None) -> None
         well_formed(engine.translate([Line("and so on, " * long)], source, target, 1), 1, 1)
 
 
-def well_formed(found, lines: int, count: int) -> None:
+def well_formed(found: list[list[Hypothesis]], lines: int, count: int) -> None:
     assert len(found) == lines
     for candidates in found:
         assert len(candidates) <= count
@@ -46,7 +48,7 @@ def well_formed(found, lines: int, count: int) -> None:
         assert scores == sorted(scores, reverse=True) or count > 2
 
 
-def run_stage(engine, source: str, target: str, folder, reports: int):
+def run_stage(engine: Any, source: str, target: str, folder: Path, reports: int) -> None:
     """The stage on three lines, told to stop after some reports."""
     inputs = {name: folder / name for name in ("utterances.jsonl", "chunks.json", "language.json")}
     write_jsonl(inputs["utterances.jsonl"], utterances([line.text for line in LINES]))
@@ -57,7 +59,7 @@ def run_stage(engine, source: str, target: str, folder, reports: int):
     )
 
 
-def stops_when_told(engine, source: str, target: str, folder) -> None:
+def stops_when_told(engine: Any, source: str, target: str, folder: Path) -> None:
     """The stage ends at the line where it is told to, and the engine works as before."""
     lines = [Line(line.text) for line in LINES[:2]]
     before = engine.translate(lines, source, target, 1)
@@ -66,7 +68,7 @@ def stops_when_told(engine, source: str, target: str, folder) -> None:
     assert engine.translate(lines, source, target, 1) == before
 
 
-def refuses_what_it_cannot(engine, source: str, folder) -> None:
+def refuses_what_it_cannot(engine: Any, source: str, folder: Path) -> None:
     """By the stage, before anything is asked, where the engine says its pairs."""
     with pytest.raises(UsageError) as caught:
         run_stage(engine, source, "ia", folder, 10)

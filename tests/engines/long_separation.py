@@ -29,7 +29,7 @@ def main(minutes: int, folder: Path) -> None:
     with FlacWriter(mix, 1) as out:
         for _ in range(6 * minutes):
             out.write(block)
-    engine = Demucs(EngineOptions(model=str(model), threads=1), None)  # type: ignore[arg-type]
+    engine = Demucs(EngineOptions(model=str(model), threads=1), None)
     with FlacWriter(folder / f"{minutes}-vocals.flac", 1) as out:
         for piece in separate_file(engine, mix, 0, length(mix)[0], context_seconds=1.0):
             out.write(piece)

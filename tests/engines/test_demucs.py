@@ -86,7 +86,7 @@ def test_long_input_goes_block_by_block(places: dict[str, Path], weights: Any, m
         longest.append(part.shape[1])
         return whole(part)
 
-    engine._separate = watched  # type: ignore[method-assign]
+    monkeypatch.setattr(engine, "_separate", watched)
     monkeypatch.setattr(engine_module, "LONGEST", 16 * 48_000)
     times = np.arange(40 * 48_000 + 11) / 48_000
     mix = np.stack([0.1 * np.sin(2 * np.pi * hz * times) for hz in (200, 310)]).astype(np.float32)
@@ -171,7 +171,7 @@ def test_released_files_are_found_in_the_folder_of_models(
     monkeypatch.setenv("COUNTERDUB_MODELS", str(tmp_path))
     (tmp_path / "demucs").mkdir()
     saved = save(networks()["aaaa0001"], "955717e8", tmp_path / "demucs")
-    monkeypatch.setitem(demucs_weights.RELEASED, "htdemucs", (saved.stem,))  # type: ignore[arg-type]
+    monkeypatch.setitem(demucs_weights.RELEASED, "htdemucs", (saved.stem,))
     mix = noise(2, 60_000)
     wanted = Demucs(options(places["htdemucs"]), weights).vocals(mix)
     assert np.array_equal(Demucs(EngineOptions(threads=1), weights).vocals(mix), wanted)

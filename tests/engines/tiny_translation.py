@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 CODES = ("en", "es", "fr", "ja")
 SEAMLESS = ("eng", "spa", "fra", "jpn", "cmn")
@@ -142,7 +143,7 @@ def seamless(folder: Path, version: int = 2) -> Path:
     return folder
 
 
-def saved(model, folder: Path) -> Path:
+def saved(model: Any, folder: Path) -> Path:
     import torch
 
     torch.manual_seed(0)

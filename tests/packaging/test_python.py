@@ -21,20 +21,20 @@ OTHERS = {
 UNSUPPORTED = [OTHERS[version] for version in sorted(OTHERS) if not FIRST <= version < END]
 
 
-def test_supported_versions_pass():
+def test_supported_versions_pass() -> None:
     assert all(refusal((3, minor), FIRST, END, []) is None for minor in (11, 12, 13))
     assert FIRST <= sys.version_info[:2] < END
 
 
 @pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 14), (4, 0)])
-def test_others_are_refused_with_the_command_that_helps(version):
+def test_others_are_refused_with_the_command_that_helps(version: tuple[int, int]) -> None:
     assert "make PYTHON=python3.12 demo" in refusal(version, FIRST, END, ["python3.12"])
     without = refusal(version, FIRST, END, [])
     assert "pyenv install 3.13" in without and "make PYTHON=python3.13 demo" in without
     assert ("UNSUPPORTED_PYTHON=1" in without) == (version >= END)
 
 
-def test_an_interpreter_that_fits_is_found_on_the_path(tmp_path, monkeypatch):
+def test_an_interpreter_that_fits_is_found_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "python{}.{}".format(*sys.version_info[:2])
     (tmp_path / name).symlink_to(Path(sys.executable).resolve())
     (tmp_path / "python3.99").write_text("#!/bin/sh\nexit 127\n")
@@ -47,7 +47,7 @@ def test_an_interpreter_that_fits_is_found_on_the_path(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not UNSUPPORTED, reason="needs another Python that is not supported (under pyenv)")
 @pytest.mark.parametrize("python", UNSUPPORTED[:1] + UNSUPPORTED[1:][-1:], ids=lambda python: python.parts[-3])
-def test_make_refuses_it_before_anything_is_installed(tmp_path, python):
+def test_make_refuses_it_before_anything_is_installed(tmp_path: Path, python: Path) -> None:
     done = subprocess.run(
         ["make", "setup", f"PYTHON={python}", f"VENV={tmp_path / 'venv'}"],
         cwd=ROOT,

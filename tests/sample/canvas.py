@@ -7,6 +7,11 @@ import numpy as np
 Colour = tuple[float, float, float]
 
 
+def scaled(colour: Colour, by: float) -> Colour:
+    red, green, blue = colour
+    return by * red, by * green, by * blue
+
+
 def rgb(code: str) -> Colour:
     """``"ff8800"`` → (1.0, 0.53, 0.0)."""
     return (int(code[0:2], 16) / 255, int(code[2:4], 16) / 255, int(code[4:6], 16) / 255)

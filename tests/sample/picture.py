@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from tests.sample.canvas import Canvas, rgb
+from tests.sample.canvas import Canvas, rgb, scaled
 from tests.sample.script import FADE_FRAMES, FPS, HEIGHT, SAMPLE_RATE, SEED, SHOTS, WIDTH
 
 Mouths = dict[str, float]
@@ -27,7 +27,7 @@ def person(c: Canvas, who: str, x: float, y: float, size: float, t: float, mouth
     if who == "Anna":
         c.box(x - 1.12 * r, y - 0.9 * r, x + 1.12 * r, y + 1.75 * r, p["hair"], 0.9 * r)
     c.box(x - 1.75 * r, y + 1.35 * r, x + 1.75 * r, y + 9 * r, p["coat"], 0.9 * r)
-    c.box(x - 0.35 * r, y + 0.6 * r, x + 0.35 * r, y + 1.6 * r, tuple(0.88 * v for v in p["skin"]), 0.25 * r)
+    c.box(x - 0.35 * r, y + 0.6 * r, x + 0.35 * r, y + 1.6 * r, scaled(p["skin"], 0.88), 0.25 * r)
     if who == "Tom":
         c.ellipse(x, y - 0.2 * r, 1.03 * r, 1.12 * r, p["hair"])
     c.ellipse(x, y, 0.92 * r, 1.1 * r, p["skin"])
@@ -44,7 +44,7 @@ def person(c: Canvas, who: str, x: float, y: float, size: float, t: float, mouth
         if not shut:
             c.ellipse(ex + 0.06 * r * look, ey, 0.09 * r, 0.12 * r, INK)
         c.line(ex - 0.18 * r, ey - 0.32 * r, ex + 0.18 * r, ey - (0.34 + 0.08 * mouth) * r, 0.08 * r, p["hair"])
-    c.line(x + turn * 1.3, y + 0.1 * r, x + turn * 1.6, y + 0.3 * r, 0.09 * r, tuple(0.8 * v for v in p["skin"]))
+    c.line(x + turn * 1.3, y + 0.1 * r, x + turn * 1.6, y + 0.3 * r, 0.09 * r, scaled(p["skin"], 0.8))
     c.ellipse(x + turn, y + 0.6 * r, (0.3 - 0.08 * mouth) * r, (0.06 + 0.24 * mouth) * r, p["lip"])
     if mouth > 0.15:
         c.ellipse(x + turn, y + 0.62 * r, 0.17 * r, 0.15 * mouth * r, rgb("3a1018"))
@@ -71,7 +71,9 @@ def window(c: Canvas, x: float, y: float, width: float, height: float, t: float)
 def house(t: float, m: Mouths) -> Canvas:
     c = Canvas(WIDTH, HEIGHT, (240 - 6 * t, 135), 1.04 + 0.02 * t)
     flash = max(0.0, 1 - abs(t - 1.1) / 0.18)
-    c.sky(tuple(0.16 + 0.25 * flash + v for v in (0.02, 0.02, 0.17)), tuple(0.2 * flash + v for v in rgb("7a4f7c")))
+    dusk = 0.16 + 0.25 * flash
+    red, green, blue = rgb("7a4f7c")
+    c.sky((dusk + 0.02, dusk + 0.02, dusk + 0.17), (0.2 * flash + red, 0.2 * flash + green, 0.2 * flash + blue))
     c.hills(190, [(22, 260, 0.4), (9, 90, 1.0)], 0, rgb("2b2547"))
     c.hills(225, [(10, 340, 2.0)], 0, rgb("1b1930"))
     c.box(270, 130, 360, 222, rgb("3a2c3f"))

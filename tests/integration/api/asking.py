@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
@@ -21,6 +21,6 @@ def count(api: Api, table: Any = Job) -> int:
         return session.scalar(select(func.count()).select_from(table)) or 0
 
 
-def ask(client: TestClient, key: str, languages: tuple[str, ...] = ("es",)) -> httpx.Response:
+def ask(client: TestClient, key: str, languages: tuple[str, ...] = ("es",)) -> httpx2.Response:
     body = {"sources": [{"url": "https://example.org/a.mp4"}], "languages": list(languages)}
     return client.post("/v1/jobs", json=body, headers={"Idempotency-Key": key})

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -29,7 +30,7 @@ HOST = "Host: localhost\r\n"
 LIMIT_S = 0.6
 LATEST_S = 5.0
 """On a busy machine."""
-SHORT = {"header_timeout_s": LIMIT_S, "stall_timeout_s": LIMIT_S}
+SHORT: dict[str, Any] = {"header_timeout_s": LIMIT_S, "stall_timeout_s": LIMIT_S}
 
 
 def connect(url: str, said: str) -> socket.socket:
@@ -244,9 +245,14 @@ def test_a_key_has_so_many_streams_and_gets_its_places_back(tmp_path: Path) -> N
 
 
 def test_catching_up_is_read_once_for_all(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    reads = []
+    reads: list[tuple[Any, ...]] = []
     real = broadcast.page
-    monkeypatch.setattr(broadcast, "page", lambda *asked: reads.append(asked[1:]) or real(*asked))
+
+    def page(*asked: Any) -> Any:
+        reads.append(asked[1:])
+        return real(*asked)
+
+    monkeypatch.setattr(broadcast, "page", page)
     job = api.job()
     api.tell(job, *["task_done"] * 2000)
     with serving(api) as url:

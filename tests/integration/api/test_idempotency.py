@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
@@ -50,7 +50,7 @@ def test_a_process_killed_before_its_answer_has_made_one_job(any_api: Api) -> No
 
 
 def test_the_same_form_sent_again_is_the_same_request(api: Api, client: TestClient) -> None:
-    def send(content: bytes = b"x") -> httpx.Response:
+    def send(content: bytes = b"x") -> httpx2.Response:
         headers = {"Idempotency-Key": "form"}
         return client.post("/v1/jobs", files=[video(content=content)], data={"languages": "es"}, headers=headers)
 
@@ -88,7 +88,7 @@ def test_an_error_is_not_kept(api: Api, client: TestClient, monkeypatch: pytest.
         raise StorageError("The database does not answer.", code="database_away", retryable=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr(jobs.commands, "create_job", away)
+        patch.setattr("shared.queue.commands.create_job", away)
         failed = ask(client, "again")
         assert failed.status_code == 503 and failed.headers["retry-after"]
     assert ask(client, "again").status_code == 202
@@ -101,19 +101,16 @@ def test_a_database_that_goes_away_after_the_job_was_made(
 ) -> None:
     from services.api.routes import trainings
     from shared.core.errors import StorageError
+    from shared.queue import commands
+    from shared.queue import trainings as queued
 
     client, module = any_api.client(), {"jobs": jobs, "trainings": trainings}[path]
     headers = {"Idempotency-Key": "away"}
-    body = {"sources": [{"url": "https://example.org/a.mp4"}], "languages": ["es"]}
+    body: dict[str, Any] = {"sources": [{"url": "https://example.org/a.mp4"}], "languages": ["es"]}
     if path == "trainings":
-        body = {"recipe": "tiny-en", "when": {"accepted_pairs": 5}}  # type: ignore[dict-item]
-    where, name = (
-        (module, "current")
-        if what == "answer"
-        else (
-            (module.commands, "create_job") if path == "jobs" else (trainings.trainings, "create_training")  # type: ignore[attr-defined]
-        )
-    )
+        body = {"recipe": "tiny-en", "when": {"accepted_pairs": 5}}
+    entering: dict[str, tuple[Any, str]] = {"jobs": (commands, "create_job"), "trainings": (queued, "create_training")}
+    where, name = (module, "current") if what == "answer" else entering[path]
     real = getattr(where, name)
 
     def away(*args: Any, **more: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -64,7 +66,7 @@ def test_nothing_else_is_served(api: Api, name: str) -> None:
 
 class TestSession:
     @pytest.fixture
-    def locked(self, tmp_path) -> Api:
+    def locked(self, tmp_path: Path) -> Iterator[Api]:
         api = make_api(tmp_path, keys_required=True)
         yield api
         api.database.close()

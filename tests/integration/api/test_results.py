@@ -8,6 +8,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -91,7 +92,7 @@ def test_a_page_without_a_policy_of_ours_can_do_nothing(api: Api, client: TestCl
 @pytest.fixture(params=["local", "s3"])
 def stored(request: pytest.FixtureRequest, tmp_path: Path, results: dict[str, Path]) -> tuple[TestClient, str, bytes]:
     """A finished job in either store: client, address of a track, its bytes."""
-    options = {}
+    options: dict[str, Any] = {}
     if request.param == "s3":
         bucket = request.getfixturevalue("s3_bucket")
         options = {"store_url": f"s3://{bucket}/{tmp_path.name}", "store_cache": tmp_path / "copies"}
@@ -102,7 +103,7 @@ def stored(request: pytest.FixtureRequest, tmp_path: Path, results: dict[str, Pa
     return api.client(), f"/v1/jobs/{job}/tracks/es", results["kitchen/tracks/es.flac"].read_bytes()
 
 
-def test_media_come_whole_or_in_parts_from_either_store(stored) -> None:
+def test_media_come_whole_or_in_parts_from_either_store(stored: tuple[TestClient, str, bytes]) -> None:
     client, address, whole = stored
     size = len(whole)
     assert size > 2 * 2**16
@@ -128,7 +129,7 @@ def test_media_come_whole_or_in_parts_from_either_store(stored) -> None:
         assert part.headers["content-length"] == str(end - start)
 
 
-def test_ranges_outside_are_refused_and_odd_ones_get_the_whole(stored) -> None:
+def test_ranges_outside_are_refused_and_odd_ones_get_the_whole(stored: tuple[TestClient, str, bytes]) -> None:
     client, address, whole = stored
     for asked in (f"bytes={len(whole)}-", "bytes=-0"):
         refused = client.get(address, headers={"Range": asked})
@@ -138,7 +139,7 @@ def test_ranges_outside_are_refused_and_odd_ones_get_the_whole(stored) -> None:
         assert client.get(address, headers={"Range": asked}).status_code == 200, asked
 
 
-def test_a_part_of_another_version_is_never_sent(stored) -> None:
+def test_a_part_of_another_version_is_never_sent(stored: tuple[TestClient, str, bytes]) -> None:
     client, address, whole = stored
     etag = client.head(address).headers["etag"]
     same = client.get(address, headers={"Range": "bytes=0-9", "If-Range": etag})

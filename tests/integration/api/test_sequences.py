@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,15 @@ EXAMPLES, STEPS = 15, 15
 
 
 @pytest.fixture
-def schema(tmp_path: Path, results: dict[str, Path]):
+def schema(tmp_path: Path, results: dict[str, Path]) -> Iterator[Any]:
     with valkey_server(tmp_path / "valkey") as broker:
         yield from schema_of(tmp_path / "api", broker.port, results)
 
 
-def test_no_sequence_ends_in_a_server_error(schema) -> None:
+def test_no_sequence_ends_in_a_server_error(schema: Any) -> None:
     asked: list[int] = []
 
-    class Sequence(schema.as_state_machine()):
+    class Sequence(schema.as_state_machine()):  # type: ignore[misc]  # made from the description
         def get_call_kwargs(self, case: Any) -> dict[str, Any]:
             return {"base_url": "http://localhost", "headers": {"Tus-Resumable": "1.0.0"}}
 

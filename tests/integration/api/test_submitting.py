@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def test_too_large_is_refused_before_it_is_all_here(tmp_path: Path) -> None:
     api = make_api(tmp_path, max_upload_bytes=2**20, max_request_bytes=1000)
     sent = 0
 
-    def endless():
+    def endless() -> Iterator[bytes]:
         nonlocal sent
         yield b'--x\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\n'
         while sent < 2**30:
@@ -207,7 +208,7 @@ def test_a_body_that_stands_still_is_given_up(tmp_path: Path) -> None:
     api = make_api(tmp_path, stall_timeout_s=0.2)
     go_on = threading.Event()
 
-    def stalling():
+    def stalling() -> Iterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="video"; filename="a.mp4"\r\n\r\nabc'
         go_on.wait(2)
 

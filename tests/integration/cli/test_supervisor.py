@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -101,10 +102,14 @@ def test_what_a_killed_child_leaves_behind_is_killed(tmp_path: Path) -> None:
     process.communicate(timeout=10)
 
 
+def begun(folder: Path, times: int) -> bool:
+    return len(pids(folder, "worker")) == times
+
+
 def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
     process = supervisor(tmp_path, PAIR)
     for times in (1, 2):
-        until(lambda times=times: len(pids(tmp_path, "worker")) == times)
+        until(partial(begun, tmp_path, times))
         os.kill(pids(tmp_path, "worker")[-1], signal.SIGKILL)
     until(lambda: len(pids(tmp_path, "worker")) == 3)
     assert len(pids(tmp_path, "broker")) == 1

@@ -1,6 +1,9 @@
 """The files that containers are made of say what they have to, without Docker; ``run`` beside this runs them."""
 
+from __future__ import annotations
+
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -14,17 +17,17 @@ WAY_OUT = {"api", "fetch", "weights"}
 IMAGES = sorted({service["build"]["args"]["LOCK"] for service in SERVICES.values() if "build" in service})
 
 
-def pins(path):
+def pins(path: Path) -> set[str]:
     return set(re.findall(r"^([a-z0-9_.-]+==[^ \\]+)", path.read_text(), re.MULTILINE))
 
 
 @pytest.mark.parametrize("queue", [*QUEUES, FETCH])
-def test_every_queue_has_a_worker(queue):
+def test_every_queue_has_a_worker(queue: str) -> None:
     assert SERVICES[queue]["command"] == ["counterdub", "worker", "--queues", queue]
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_services_can_do_no_more_than_they_need(name):
+def test_services_can_do_no_more_than_they_need(name: str) -> None:
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -32,30 +35,30 @@ def test_services_can_do_no_more_than_they_need(name):
     assert not service.get("privileged")
 
 
-def test_only_those_who_fetch_have_a_way_out():
+def test_only_those_who_fetch_have_a_way_out() -> None:
     assert {name for name, service in SERVICES.items() if "egress" in service.get("networks", [])} == WAY_OUT
     assert COMPOSE["networks"]["backend"]["internal"] == "${COUNTERDUB_ISOLATED:-true}"
 
 
-def test_the_api_listens_on_loopback_unless_asked():
+def test_the_api_listens_on_loopback_unless_asked() -> None:
     assert SERVICES["api"]["ports"] == ["${COUNTERDUB_LISTEN:-127.0.0.1:8000}:8000"]
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
 
 
-def test_the_image_runs_as_an_own_user():
+def test_the_image_runs_as_an_own_user() -> None:
     last = (ROOT / "deploy/Dockerfile").read_text().rpartition("FROM ")[2]
     assert re.search(r"^USER counterdub$", last, re.MULTILINE)
     assert SERVICES["postgres"]["user"] == "postgres"
     assert SERVICES["redis"]["user"] == "redis"
 
 
-def test_settings_are_named_as_the_service_reads_them():
+def test_settings_are_named_as_the_service_reads_them() -> None:
     known = {f"COUNTERDUB_{name.upper()}" for name in ServiceSettings.model_fields}
     given = {name.removesuffix("_FILE") for name in SERVICES["api"]["environment"] if name.startswith("COUNTERDUB_")}
     assert given <= known | {"COUNTERDUB_LOG_LEVEL"}
 
 
-def test_the_example_names_only_what_is_read():
+def test_the_example_names_only_what_is_read() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     passed_on = {name for name, value in SERVICES["api"]["environment"].items() if value is None}
     read = passed_on | set(re.findall(r"\$\{([A-Z_]+)", text)) | {"COMPOSE_PROFILES"}
@@ -63,14 +66,14 @@ def test_the_example_names_only_what_is_read():
     assert named <= read
 
 
-def test_no_password_is_written_down():
+def test_no_password_is_written_down() -> None:
     text = (ROOT / "docker-compose.yml").read_text() + (ROOT / "deploy/make-secrets").read_text()
     assert not re.search(r"POSTGRES_PASSWORD[:=]", text)
     assert "trust" not in text
 
 
 @pytest.mark.parametrize("image", [*IMAGES, "build"])
-def test_an_image_holds_the_versions_that_were_tested(image):
+def test_an_image_holds_the_versions_that_were_tested(image: str) -> None:
     own = pins(ROOT / f"requirements/{image}.txt")
     assert own
     # CUDA's own libraries can be tried on a card only.
@@ -78,7 +81,7 @@ def test_an_image_holds_the_versions_that_were_tested(image):
     assert {pin for pin in own if not pin.startswith("nvidia-")} <= tried
 
 
-def test_images_for_graphics_cards_differ_in_their_lock_alone():
+def test_images_for_graphics_cards_differ_in_their_lock_alone() -> None:
     assert SERVICES["trainer-gpu"]["build"] == SERVICES["trainer"]["build"], "torch is in both"
     for stage in ("separation", "transcription", "translation", "dubbing"):
         with_card, without = SERVICES[f"{stage}-gpu"], SERVICES[stage]

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis
@@ -78,7 +79,7 @@ def kill_thrice(rig: Rig, job: str, server: Any) -> None:
     """The task fails with ``worker_lost`` alone, by design; a retry does it."""
     task = "dubbing/es/0000"
     for attempt in range(1, 4):
-        rig.until(lambda attempt=attempt: (run := rig.running(job, task)) and run.attempt == attempt)
+        rig.until(partial(runs, rig, job, task, attempt))
         os.kill(owner(rig, job, task), signal.SIGKILL)
     rig.wait(job)
     run = rig.run(job, task)
@@ -217,3 +218,9 @@ SHORT = (
     "a job that cannot be read in front",
 )
 """What every change is tried on; ``make faults`` tries all."""
+
+
+def runs(rig: Rig, job: str, task: str, attempt: int) -> bool:
+    """Whether a task is being done for that time."""
+    run = rig.running(job, task)
+    return run is not None and run.attempt == attempt

@@ -67,7 +67,7 @@ def outcome(fault: Fault, server: str, folder: Path, nursery: Nursery) -> Outcom
         if fault.task:
             rig.trap(fault.task, "hang")
         job = rig.submit("film")
-        environment = fault.before(rig, job)
+        environment: dict[str, Any] = {**fault.before(rig, job)}
         for _ in range(WORKERS):
             rig.worker(**environment)
         if fault.task:

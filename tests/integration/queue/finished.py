@@ -45,13 +45,13 @@ def finished_job(
         session.add(job)
         session.flush()
         for position, name in enumerate(titles):
-            title = Title(job_id=job.id, position=position, name=name, source_kind="upload", source_name=name)
-            title.languages, title.state = ["es", "fr"], "done"
-            session.add(title)
-        for path, blob in files.items():
-            title = path.partition("/")[0] if "/" in path else ""
+            row_of = Title(job_id=job.id, position=position, name=name, source_kind="upload", source_name=name)
+            row_of.languages, row_of.state = ["es", "fr"], "done"
+            session.add(row_of)
+        for place, blob in files.items():
+            folder_of = place.partition("/")[0] if "/" in place else ""
             row: dict[str, Any] = {"name": blob.name, "sha256": blob.sha256, "size": blob.size}
-            session.add(Artifact(job_id=job.id, path=path, title=title, **row))
+            session.add(Artifact(job_id=job.id, path=place, title=folder_of, **row))
         tell(session, job, "job_done")
     return job.id
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -157,7 +157,7 @@ def shake_clocks() -> None:
             return datetime.now(tz) + next(sign) * timedelta(hours=1)
 
     time.time = lambda: true_time() + next(sign) * 3600
-    tables.datetime = Shaken  # type: ignore[misc]
+    cast(Any, tables).datetime = Shaken
 
 
 def install() -> None:
@@ -165,9 +165,9 @@ def install() -> None:
     from shared.queue.scheduling import plan_sync
 
     stages = NullStages()
-    task_runner.stage = stages  # type: ignore[attr-defined]
-    local_executor.stage = stages  # type: ignore[attr-defined]
-    plan_sync.queue_of = lambda name: stages(name).queue  # type: ignore[attr-defined]
+    cast(Any, task_runner).stage = stages
+    cast(Any, local_executor).stage = stages
+    cast(Any, plan_sync).queue_of = lambda name: stages(name).queue
     if os.environ.get("COUNTERDUB_TEST_TRAINER"):
         stand_in()
 
@@ -190,7 +190,7 @@ def stand_in() -> None:
         return [*commands.python("tests.integration.queue.stand_in"), "train", *real[real.index("train") + 1 :]]
 
     commands_training = commands.training
-    commands.shards, commands.training = shards, training  # type: ignore[assignment]
+    commands.shards, commands.training = shards, training
     commands.check_installed = lambda: None
 
 

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, NoReturn
+from functools import partial
+from typing import Any, NoReturn, cast
 
 import celery.apps.worker
 import celery.concurrency.solo
@@ -125,7 +126,7 @@ def supervise(order: dict[str, Any]) -> None:
         """Worker processes are forked; what tasks start is started."""
         return Forked(command) if "--queues" in command else real(command, **more)
 
-    supervisor.subprocess.Popen = popen  # type: ignore[assignment,misc]
+    cast(Any, subprocess).Popen = popen
     supervisor.run_worker(order["queues"], order["concurrency"], service_settings())
 
 
@@ -134,7 +135,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         order = json.loads(line)
-        print(forked(lambda order=order: supervise(order)), flush=True)
+        print(forked(partial(supervise, order)), flush=True)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_silence_while_nobody_looked_does_not_count(tmp_path: Path, monkeypatch:
     moment = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: moment)
     settings = ServiceSettings(data=tmp_path, silent_s=10.0)
-    oversight = LivenessCheck(None, None, settings)  # type: ignore[arg-type] - neither is asked for pulses
+    oversight = LivenessCheck(None, None, settings)  # neither is asked for pulses
     pulses = {"wrk_1": tmp_path / "wrk_1"}
     assert oversight.find_silent(pulses) == []
     moment += 3600

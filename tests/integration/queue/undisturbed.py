@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from shared.core.store import Store
+from shared.core.store import Blob, Store
 from shared.pipeline import publish
 from shared.pipeline.events import RunEvent
 from shared.pipeline.local_executor import Executor
@@ -38,7 +38,8 @@ def undisturbed(
         blob = store.add("video.mp4", video)
         previous = names[number - 1] if number else None
         requests.append(TitleRequest(name, blob, tuple(languages), previous=previous, source_name=f"{name}.mp4"))
-    inputs, found = {}, {}
+    inputs: dict[str, Blob] = {}
+    found: dict[str, Blob] = {}
     for title in executor.run(requests):
         files = publish.layout(title)
         inner = {f"{title.request.name}/{name}": blob for name, blob in publish.internals(title).items()}

@@ -58,7 +58,7 @@ def install(folder: Path, keys_required: bool = True, database: str | None = Non
         data=folder,
         database_url=database,
         broker_url="redis://127.0.0.1:1/0",
-        **more,  # type: ignore[arg-type]
+        **more,
     )
     found = Installation(create_app(settings, keys_required=keys_required), settings)
     Base.metadata.create_all(found.here.database.engine)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 import threading
+from typing import Any
 
 import httpx2
 import pytest
@@ -137,15 +139,20 @@ def test_the_certificate_is_checked_against_the_name_and_not_the_address(interne
     seen: list[str] = []
     told = threading.Event()
 
-    def hello(connection, _request) -> None: ...
+    def hello(connection: socket.socket, _request: Any) -> None: ...
 
     internet.names["tls.example.com"] = [[PUBLIC]]
     with serving({"/": hello}) as origin:
         internet.origin = origin
 
-        def answer(connection) -> None:
+        def answer(connection: socket.socket) -> None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.sni_callback = lambda _socket, name, _context: (seen.append(name), told.set())[0]
+
+            def named(_socket: Any, name: str, _context: Any) -> None:
+                seen.append(name)
+                told.set()
+
+            context.sni_callback = named
             with pytest.raises(ssl.SSLError):
                 context.wrap_socket(connection, server_side=True)
 

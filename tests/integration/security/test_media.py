@@ -16,7 +16,7 @@ import pytest
 
 from shared.core.errors import CounterdubError, InputError
 from shared.core.store import Blob
-from shared.media import probing
+from shared.media import child
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import Performer
@@ -265,7 +265,7 @@ def test_video_larger_and_longer_than_the_limits(api: Installation, tmp_path: Pa
 def test_decoder_that_hangs_or_crashes_ends_as_a_clear_failure(
     api: Installation, tmp_path: Path, weights: Any, monkeypatch: pytest.MonkeyPatch, work: str, code: str
 ) -> None:
-    call = probing.child.call
+    call = child.call
 
     def hanging(_target: str, _arguments: Any, *, timeout: float, progress: Any) -> Any:
         return call(
@@ -275,6 +275,6 @@ def test_decoder_that_hangs_or_crashes_ends_as_a_clear_failure(
             progress=progress,
         )
 
-    monkeypatch.setattr(probing.child, "call", hanging)
+    monkeypatch.setattr(child, "call", hanging)
     error = refused(api, odd.clip(tmp_path / "clip.mp4"), weights)
     assert error.code == code and "convert it" in error.message

@@ -16,8 +16,8 @@ import string
 import sys
 import time
 from collections.abc import Iterator
-from re import _constants as ops  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as ops
+from re import _parser as parser
 from types import FrameType
 from typing import Any
 
@@ -60,6 +60,7 @@ def patterns() -> list[tuple[str, str, int, str]]:
             ):
                 continue
             place = f"{name}:{call.lineno}"
+            pattern: Any
             if isinstance(call.args[0], ast.Constant):
                 pattern = call.args[0].value
             else:

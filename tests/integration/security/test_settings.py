@@ -157,7 +157,23 @@ def test_stored_settings_are_read_whatever_they_hold() -> None:
 def test_any_settings_are_taken_or_refused_with_a_code() -> None:
     """A fuzzer with a fixed seed: values of every kind at places that exist and that do not."""
     chance = random.Random(20260101)
-    junk = (*PATHS, *ODD, None, True, 0, -1, 0.5, [], {}, [[]], {"": ""}, {"a": {"b": {}}}, "cpu", "es", [1, "a"])
+    junk: tuple[Any, ...] = (
+        *PATHS,
+        *ODD,
+        None,
+        True,
+        0,
+        -1,
+        0.5,
+        [],
+        {},
+        [[]],
+        {"": ""},
+        {"a": {"b": {}}},
+        "cpu",
+        "es",
+        [1, "a"],
+    )
     keys = [*FIELDS, "dubbing", "dubbing.fit", "limits", "", "a.b", "model_fields", "__class__"]
     taken = 0
     for _ in range(4000):

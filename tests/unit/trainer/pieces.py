@@ -55,7 +55,7 @@ def pieces(path: Path, fold: int, size: int) -> Iterator[Sample]:
             assert content is not None
             shots.setdefault(key, {})[name] = content.read()
     for key, members in shots.items():
-        with av.open(io.BytesIO(members["mp4"])) as container:
+        with av.open(io.BytesIO(members["mp4"]), "r") as container:
             frames = list(container.decode(video=0))
         sounds = {name: sf.read(io.BytesIO(data), dtype="float32", always_2d=True)[0].T
                   for name, data in members.items() if name.endswith(".flac")}  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ def named(name: str) -> dict[str, str]:
     return {"Upload-Metadata": f"filename {base64.b64encode(name.encode()).decode()},filetype dmlkZW8="}
 
 
-def created(caller: TestClient, size: int = len(DATA), **headers: str) -> str:
-    response = caller.post(URL, headers={**TUS, "Upload-Length": str(size), **headers})
+def created(caller: TestClient, size: int = len(DATA), headers: Mapping[str, str] | None = None) -> str:
+    response = caller.post(URL, headers={**TUS, "Upload-Length": str(size), **(headers or {})})
     assert response.status_code == 201, response.text
     return str(response.headers["location"])
 

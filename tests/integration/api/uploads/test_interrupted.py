@@ -11,14 +11,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from services.api.uploads import storage
 from shared.core.errors import StorageError
 from tests.conftest import ROOT
 from tests.integration.api.uploads.sending import DATA, OCTETS, URL, created, offset, parts, row, sent, stored
@@ -153,7 +152,7 @@ def test_full_disk_is_507_and_what_came_before_is_kept(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage.os, "write", full)
+        patch.setattr("os.write", full)
         assert problem(sent(caller, place, 1000, DATA[1000:]), 507) == "disk_full"
     assert offset(caller, place) == 1000
     assert sent(caller, place, 1000, DATA[1000:]).status_code == 204
@@ -195,9 +194,11 @@ def serve(tmp_path: Path) -> Iterator[Callable[[], tuple[subprocess.Popen[bytes]
         process.wait()
 
 
-def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> http.client.HTTPResponse:
+def ask(
+    port: int, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    connection.request(method, path, body or None, {**OCTETS, **headers})
+    connection.request(method, path, body or None, {**OCTETS, **(headers or {})})
     response = connection.getresponse()
     response.read()
     return response
@@ -221,7 +222,7 @@ def test_api_killed_during_an_upload(serve: Callable[[], tuple[subprocess.Popen[
     """After the restart the offset is what is really on the disk, and the finished file is the one that was sent."""
     data = os.urandom(50 * 2**20)
     process, port = serve()
-    place = ask(port, "POST", URL, **{"Upload-Length": str(len(data)), "Content-Type": ""}).headers["Location"]
+    place = ask(port, "POST", URL, headers={"Upload-Length": str(len(data)), "Content-Type": ""}).headers["Location"]
     half_sent(port, place, len(data), data[: 45 * 2**20])
     part = tmp_path / "uploads" / f"{place.rpartition('/')[2]}.part"
     deadline = time.monotonic() + 30
@@ -234,7 +235,7 @@ def test_api_killed_during_an_upload(serve: Callable[[], tuple[subprocess.Popen[
     _, port = serve()
     status, at = reached(port, place)
     assert status == 200 and 32 * 2**20 <= at <= part.stat().st_size
-    assert ask(port, "PATCH", place, data[at:], **{"Upload-Offset": str(at)}).status == 204
+    assert ask(port, "PATCH", place, data[at:], {"Upload-Offset": str(at)}).status == 204
     assert reached(port, place) == (200, len(data))
     blobs = [path for path in (tmp_path / "store" / "blobs").rglob("*") if path.is_file()]
     assert [path.read_bytes() == data for path in blobs] == [True]
@@ -244,7 +245,7 @@ def test_connection_that_breaks_keeps_what_came(
     serve: Callable[[], tuple[subprocess.Popen[bytes], int]], tmp_path: Path
 ) -> None:
     _, port = serve()
-    place = ask(port, "POST", URL, **{"Upload-Length": str(len(DATA)), "Content-Type": ""}).headers["Location"]
+    place = ask(port, "POST", URL, headers={"Upload-Length": str(len(DATA)), "Content-Type": ""}).headers["Location"]
     connection = half_sent(port, place, len(DATA), DATA[:100_000])
     time.sleep(0.3)
     assert reached(port, place) == (200, 0), "not safe yet, so not told"
@@ -253,7 +254,7 @@ def test_connection_that_breaks_keeps_what_came(
     while time.monotonic() < deadline and reached(port, place)[1] < 100_000:
         time.sleep(0.05)
     assert reached(port, place) == (200, 100_000)
-    assert ask(port, "PATCH", place, DATA[100_000:], **{"Upload-Offset": "100000"}).status == 204
+    assert ask(port, "PATCH", place, DATA[100_000:], {"Upload-Offset": "100000"}).status == 204
     assert reached(port, place) == (200, len(DATA))
 
 
@@ -261,7 +262,7 @@ def test_body_that_stands_still_gives_its_place_free(
     serve: Callable[[], tuple[subprocess.Popen[bytes], int]], tmp_path: Path
 ) -> None:
     _, port = serve()
-    place = ask(port, "POST", URL, **{"Upload-Length": str(len(DATA)), "Content-Type": ""}).headers["Location"]
+    place = ask(port, "POST", URL, headers={"Upload-Length": str(len(DATA)), "Content-Type": ""}).headers["Location"]
     connection = half_sent(port, place, len(DATA), DATA[:1000])
     assert connection.recv(4096).startswith(b"HTTP/1.1 408 ")
     assert reached(port, place) == (200, 1000)
@@ -272,7 +273,7 @@ def test_endless_body_over_a_real_connection(
 ) -> None:
     """The server answers and closes; it does not read on for as long as somebody sends."""
     _, port = serve()
-    place = ask(port, "POST", URL, **{"Upload-Length": str(2**20), "Content-Type": ""}).headers["Location"]
+    place = ask(port, "POST", URL, headers={"Upload-Length": str(2**20), "Content-Type": ""}).headers["Location"]
     connection = socket.create_connection(("127.0.0.1", port), 10)
     head = "".join(f"{name}: {value}\r\n" for name, value in {**OCTETS, "Upload-Offset": "0"}.items())
     connection.sendall(

@@ -40,7 +40,7 @@ def test_options(caller: TestClient) -> None:
 
 
 def test_upload_in_pieces(api: Installation, caller: TestClient) -> None:
-    place = created(caller, **named("Ein Film.mp4"))
+    place = created(caller, headers=named("Ein Film.mp4"))
     assert offset(caller, place) == 0
     for at in range(0, len(DATA), 100_000):
         response = sent(caller, place, at, DATA[at : at + 100_000])
@@ -95,7 +95,7 @@ def test_taking_an_upload(api: Installation, caller: TestClient) -> None:
 
 
 def test_finished_upload_becomes_a_job(api: Installation, caller: TestClient) -> None:
-    place = created(caller, **named("clip.mp4"))
+    place = created(caller, headers=named("clip.mp4"))
     sent(caller, place, 0, DATA)
     asked = {"languages": ["es"], "sources": [{"upload": place.rpartition("/")[2]}]}
     response = caller.post("/v1/jobs", content=json.dumps(asked), headers={"Content-Type": "application/json"})

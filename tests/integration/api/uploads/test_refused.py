@@ -60,7 +60,7 @@ NAMES = {
 @pytest.mark.parametrize(("name", "kept"), NAMES.items(), ids=range(len(NAMES)))
 def test_names_are_labels_and_never_paths(api: Installation, caller: TestClient, name: str, kept: str) -> None:
     before = set(api.settings.data.parent.rglob("*"))
-    place = created(caller, 4, **named(name))
+    place = created(caller, 4, named(name))
     assert [path.name for path in api.settings.uploads().rglob("*")] == []
     assert sent(caller, place, 0, b"data").status_code == 204
     assert row(api, place).name == kept

@@ -18,7 +18,12 @@ from tests.integration.queue.rig import Rig
 
 
 def start(rig: Rig, **environment: str) -> int:
-    more = {"COUNTERDUB_TEST_TRAINER": "1", "PYTHONPATH": str(ROOT), "COUNTERDUB_CHECKPOINT_COPY_S": "0", **environment}
+    more: dict[str, Any] = {
+        "COUNTERDUB_TEST_TRAINER": "1",
+        "PYTHONPATH": str(ROOT),
+        "COUNTERDUB_CHECKPOINT_COPY_S": "0",
+        **environment,
+    }
     return rig.worker(**more)
 
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -252,7 +253,7 @@ def test_the_worker_that_trains_loads_no_torch() -> None:
 def test_a_real_training_goes_on_after_its_worker_was_killed(rig: Rig) -> None:
     """Real shards of generated shots, torchrun, a tiny recipe: its curve is that of a run that nobody disturbed."""
     pytest.importorskip("torch")
-    real = {"COUNTERDUB_CHECKPOINT_COPY_S": "0", "OMP_NUM_THREADS": "1"}
+    real: dict[str, Any] = {"COUNTERDUB_CHECKPOINT_COPY_S": "0", "OMP_NUM_THREADS": "1"}
     data = finished_job(rig.database, rig.store, "one", "two", "three", "four", shots=4)
     settings = {
         "optimiser": {"steps": 16},

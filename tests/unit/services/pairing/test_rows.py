@@ -38,7 +38,7 @@ def rows_of(
     assert all(row.accepted and row.reason is None and row.reasons == [] for row in accepted)
     assert all(not row.accepted and row.reasons[0] == row.reason and row.detail for row in rejected)
     rows = {(row.shot, row.track): row for row in [*accepted, *rejected]}
-    return rows, QualityReport.model_validate_json(outputs["quality.json"].read_text())  # type: ignore[return-value]
+    return rows, QualityReport.model_validate_json(outputs["quality.json"].read_text())
 
 
 def test_every_shot_and_track_has_one_row_and_good_ones_are_pairs(finished: Title, tmp_path: Path) -> None:

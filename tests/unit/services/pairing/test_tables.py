@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,7 +32,7 @@ rows = st.builds(
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(rows, max_size=5))
-def test_rows_survive_parquet(tmp_path_factory, made: list[PairRow]) -> None:
+def test_rows_survive_parquet(tmp_path_factory: pytest.TempPathFactory, made: list[PairRow]) -> None:
     path = tmp_path_factory.mktemp("table") / "pairs.parquet"
     assert write_rows(made, path) == len(made)
     assert list(from_table(pq.read_table(path))) == made

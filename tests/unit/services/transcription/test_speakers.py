@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from services.transcription.recognition.turns import by_voice
 from services.transcription.speaker_clustering import assign, by_appearance, overlapping
 from services.transcription.speaker_labels import pause, rejoin, run
 from shared.core.records import Speaker, Utterance, Word, read_jsonl, write_jsonl
+from shared.engines.protocols import Embedder
 from shared.pipeline.stage import Scope
 from shared.settings.models import TranscriptionSettings
 from tests.unit.services.transcription.conftest import FakeWork, PitchEmbedder, tone
@@ -62,9 +64,9 @@ def test_overlaps_are_marked_on_both() -> None:
 def test_a_change_of_voice_splits_at_the_sentence() -> None:
     audio = np.concatenate([tone(2, 120, 16_000), tone(2, 900, 16_000)])
     words = heard((0, 1, "You"), (1, 2, "there?"), (2, 3, "Me"), (3, 4, "here."))
-    assert [len(part) for part in by_voice(words, audio, PitchEmbedder())] == [2, 2]
+    assert [len(part) for part in by_voice(words, audio, cast(Embedder, PitchEmbedder()))] == [2, 2]
     same = np.concatenate([tone(2, 120, 16_000), tone(2, 120, 16_000)])
-    assert [len(part) for part in by_voice(words, same, PitchEmbedder())] == [4]
+    assert [len(part) for part in by_voice(words, same, cast(Embedder, PitchEmbedder()))] == [4]
 
 
 def line(number: int, start: float, end: float, speaker: str = "", **more: object) -> Utterance:
@@ -138,7 +140,7 @@ def test_no_lines_no_speakers(tmp_path: Path) -> None:
 def test_turns_need_enough_voice_on_both_sides() -> None:
     audio = np.concatenate([tone(0.5, 120, 16_000), tone(2, 900, 16_000)])
     words = heard((0, 0.5, "Yes."), (0.5, 2.5, "No."))
-    assert len(by_voice(words, audio, PitchEmbedder())) == 1
+    assert len(by_voice(words, audio, cast(Embedder, PitchEmbedder()))) == 1
 
 
 def test_a_pause_between_words_is_kept_even_where_the_lines_touch() -> None:

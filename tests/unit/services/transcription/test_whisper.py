@@ -48,7 +48,7 @@ def test_words_with_times(recognizer: FasterWhisper, speech: np.ndarray) -> None
     segments = recognizer.transcribe(speech, "en")
     text = " ".join(segment.text for segment in segments)
     words = [word for segment in segments for word in segment.words]
-    assert character_error_rate(SAID, text, "en") < 0.1  # type: ignore[operator]
+    assert character_error_rate(SAID, text, "en") < 0.1
     assert all(0 <= a.start <= a.end <= b.end <= 11.5 for a, b in pairwise(words))
     assert min(segment.mean_logprob for segment in segments) > -0.7
     assert recognizer.transcribe(speech, "en") == segments
@@ -106,7 +106,7 @@ def test_the_stage_on_real_speech(
     inputs = chunk_inputs(audio, before=5.0)
     out = STAGE.run(Scope(chunk=1), inputs, TranscriptionSettings(), engines | {"recognizer": recognizer}, work)
     lines = read_jsonl(out["utterances.jsonl"], Utterance)
-    assert character_error_rate(SAID, " ".join(line.text for line in lines), "en") < 0.1  # type: ignore[operator]
+    assert character_error_rate(SAID, " ".join(line.text for line in lines), "en") < 0.1
     assert lines[0].start == pytest.approx(6.3, abs=0.25) and lines[-1].end == pytest.approx(16.5, abs=0.4)
     rates = [len(line.text) / (line.end - line.start) for line in lines]
     assert max(rates) < 28

@@ -1,8 +1,12 @@
 """A translator that answers what it is told to, and a Work that keeps its parts in a folder."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from services.translation.stage import run
 from shared.core.records import Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
@@ -22,16 +26,19 @@ class FakeTranslator:
 
     name = "fake"
 
-    def __init__(self, answers=SPANISH, pairs=None):
-        self.answers, self.pairs, self.asked = answers, pairs, []
+    def __init__(self, answers: Mapping[str, Any] = SPANISH, pairs: set[tuple[str, str]] | None = None) -> None:
+        self.answers, self.pairs = answers, pairs
+        self.asked: list[tuple[Line, int]] = []
 
-    def languages(self):
+    def languages(self) -> set[tuple[str, str]] | None:
         return self.pairs
 
-    def translate(self, lines, source, target, count, seed=0):
+    def translate(
+        self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
+    ) -> list[list[Hypothesis]]:
         return [found for line in lines if (found := self._one(line, seed)) is not None]
 
-    def _one(self, line: Line, seed: int):
+    def _one(self, line: Line, seed: int) -> list[Hypothesis] | None:
         self.asked.append((line, seed))
         answer = self.answers[line.text]
         answer = answer(line, seed) if callable(answer) else answer
@@ -44,19 +51,21 @@ class FakeTranslator:
 
 
 class FakeWork:
-    def __init__(self, folder: Path):
-        self.folder, self.counters, self.shares, self.made = folder, {}, [], 0
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.made = folder, 0
+        self.counters: dict[str, float] = {}
+        self.shares: list[float] = []
 
-    def path(self, name):
+    def path(self, name: str) -> Path:
         return self.folder / name
 
-    def progress(self, share):
+    def progress(self, share: float) -> None:
         self.shares.append(share)
 
-    def count(self, name, amount=1):
+    def count(self, name: str, amount: float = 1) -> None:
         self.counters[name] = self.counters.get(name, 0) + amount
 
-    def cached(self, key, suffix, make):
+    def cached(self, key: Mapping[str, Any], suffix: str, make: Callable[[Path], None]) -> Path:
         path = self.folder / (hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest() + suffix)
         if not path.exists():
             self.made += 1
@@ -64,14 +73,24 @@ class FakeWork:
         return path
 
 
-def utterances(texts, seconds=2.0, every=3.0):
+def utterances(texts: Iterable[str], seconds: float = 2.0, every: float = 3.0) -> list[Utterance]:
     return [
         Utterance(id=f"u{n:04}", start=n * every, end=n * every + seconds, language="en", text=text)
         for n, text in enumerate(texts, 1)
     ]
 
 
-def translate(folder, lines, engine, source="en", language="es", chunks=((0, 60),), chunk=0, edits=None, **settings):
+def translate(
+    folder: Path,
+    lines: Sequence[Utterance],
+    engine: Any,
+    source: str = "en",
+    language: str = "es",
+    chunks: Sequence[tuple[float, float]] = ((0, 60),),
+    chunk: int = 0,
+    edits: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> tuple[list[Translation], FakeWork]:
     """Run the stage; its translations and the work it was given."""
     folder.mkdir(exist_ok=True)
     inputs = {name: folder / name for name in ("utterances.jsonl", "chunks.json", "language.json")}

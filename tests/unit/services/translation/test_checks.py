@@ -1,5 +1,7 @@
 """What small models get wrong, one row each, and what must not be mistaken for it."""
 
+from __future__ import annotations
+
 import pytest
 
 from services.translation.budget import Budget
@@ -83,14 +85,14 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("reason", "source", "text", "target"), BAD)
-def test_bad_output_is_refused_with_its_reason(reason, source, text, target):
+def test_bad_output_is_refused_with_its_reason(reason: str, source: str, text: str, target: str) -> None:
     room = Budget(12, 20, 12) if reason == "too_long" else ROOM
     first = "fr" if source.startswith(("Nous", "Explique")) else "en"
     assert fault(source, text, first, target, room) == reason
 
 
 @pytest.mark.parametrize(("source", "text", "target"), GOOD)
-def test_good_output_passes(source, text, target):
+def test_good_output_passes(source: str, text: str, target: str) -> None:
     first = "ru" if source.startswith("Я") else "en"
     assert fault(source, text, first, target, ROOM) is None
 
@@ -109,6 +111,6 @@ CAPITALS = [
 
 
 @pytest.mark.parametrize(("written", "asked", "language"), CAPITALS)
-def test_capitals_are_asked_in_normal_case(written, asked, language):
+def test_capitals_are_asked_in_normal_case(written: str, asked: str, language: str) -> None:
     task = LineTask(written, ("So you know Anna.",), (), language, "fr", ROOM)
     assert task.question({}).text == asked

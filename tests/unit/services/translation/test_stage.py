@@ -1,16 +1,23 @@
 """The stage with a scripted translator: every line is answered for, whatever the model does."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from shared.core.errors import Cancelled, EngineError, UsageError
+from shared.core.records import Translation
+from shared.engines.protocols import Line
 from tests.unit.services.translation.fakes import SPANISH, FakeTranslator, translate, utterances
 
 
-def texts(answers):
+def texts(answers: list[Translation]) -> list[str | None]:
     return [answer.hypotheses[0].text if answer.hypotheses else None for answer in answers]
 
 
-def test_every_line_of_the_chunk_is_translated_in_order_with_its_neighbours(tmp_path):
+def test_every_line_of_the_chunk_is_translated_in_order_with_its_neighbours(tmp_path: Path) -> None:
     engine = FakeTranslator()
     answers, work = translate(tmp_path, utterances(SPANISH), engine, context_lines=1)
     assert texts(answers) == list(SPANISH.values())
@@ -20,13 +27,13 @@ def test_every_line_of_the_chunk_is_translated_in_order_with_its_neighbours(tmp_
     assert work.shares[-1] == 1.0
 
 
-def test_a_line_belongs_to_the_chunk_where_it_starts(tmp_path):
+def test_a_line_belongs_to_the_chunk_where_it_starts(tmp_path: Path) -> None:
     chunks = ((0, 6), (6, 60))
     parts = [translate(tmp_path, utterances(SPANISH), FakeTranslator(), chunks=chunks, chunk=n)[0] for n in (0, 1)]
     assert [[answer.utterance for answer in part] for part in parts] == [["u0001"], ["u0002", "u0003"]]
 
 
-def test_dropped_lines_are_left_out_and_a_silent_title_is_empty(tmp_path):
+def test_dropped_lines_are_left_out_and_a_silent_title_is_empty(tmp_path: Path) -> None:
     lines = utterances(SPANISH)
     lines[1] = lines[1].model_copy(update={"status": "dropped", "reason": "hallucination"})
     answers, _ = translate(tmp_path, lines, FakeTranslator())
@@ -34,13 +41,13 @@ def test_dropped_lines_are_left_out_and_a_silent_title_is_empty(tmp_path):
     assert translate(tmp_path / "silent", [], FakeTranslator(), source=None)[0] == []
 
 
-def test_the_source_language_itself_is_spoken_as_it_is(tmp_path):
+def test_the_source_language_itself_is_spoken_as_it_is(tmp_path: Path) -> None:
     engine = FakeTranslator()
     answers, _ = translate(tmp_path, utterances(SPANISH), engine, language="en")
     assert texts(answers) == list(SPANISH) and not engine.asked
 
 
-def test_an_edited_line_is_taken_as_written_and_the_others_are_not_redone(tmp_path):
+def test_an_edited_line_is_taken_as_written_and_the_others_are_not_redone(tmp_path: Path) -> None:
     engine = FakeTranslator()
     translate(tmp_path, utterances(SPANISH), engine)
     asked = len(engine.asked)
@@ -49,7 +56,7 @@ def test_an_edited_line_is_taken_as_written_and_the_others_are_not_redone(tmp_pa
     assert len(engine.asked) == asked and work.made == 0
 
 
-def test_dots_are_not_made_into_sentences(tmp_path):
+def test_dots_are_not_made_into_sentences(tmp_path: Path) -> None:
     engine = FakeTranslator()
     answers, _ = translate(tmp_path, utterances(["…"]), engine)
     assert texts(answers) == ["…"] and not engine.asked
@@ -67,7 +74,9 @@ def test_dots_are_not_made_into_sentences(tmp_path):
         ("Je dois trouver la vieille clé, je ne sais pas où.", "wrong_language"),
     ],
 )
-def test_a_line_that_cannot_be_had_is_listed_with_its_reason_and_stops_no_other(tmp_path, answer, reason):
+def test_a_line_that_cannot_be_had_is_listed_with_its_reason_and_stops_no_other(
+    tmp_path: Path, answer: Any, reason: str
+) -> None:
     engine = FakeTranslator({**SPANISH, "I have to find the old key.": answer})
     answers, work = translate(tmp_path, utterances(SPANISH), engine)
     assert [item.status for item in answers] == ["ok", "failed", "ok"]
@@ -75,8 +84,8 @@ def test_a_line_that_cannot_be_had_is_listed_with_its_reason_and_stops_no_other(
     assert work.counters["lines_failed"] == 1 and work.counters["retries"] == 1
 
 
-def test_the_second_try_is_alone_and_with_another_seed(tmp_path):
-    def answer(line, seed):
+def test_the_second_try_is_alone_and_with_another_seed(tmp_path: Path) -> None:
+    def answer(line: Line, seed: int) -> str:
         return "I have to find the old key." if seed == 0 else "Tengo que encontrar la llave vieja."
 
     engine = FakeTranslator({**SPANISH, "I have to find the old key.": answer})
@@ -89,8 +98,8 @@ def test_the_second_try_is_alone_and_with_another_seed(tmp_path):
     assert work.counters["refused_copied"] == 1
 
 
-def test_a_shorter_version_is_asked_for_when_none_can_be_spoken_in_time(tmp_path):
-    def answer(line, seed):
+def test_a_shorter_version_is_asked_for_when_none_can_be_spoken_in_time(tmp_path: Path) -> None:
+    def answer(line: Line, seed: int) -> str:
         return "Espera aquí." if seed == 2 else "Te ruego que me esperes aquí mismo un momento, por favor."
 
     engine = FakeTranslator({"Wait for me here, please.": answer})
@@ -100,7 +109,7 @@ def test_a_shorter_version_is_asked_for_when_none_can_be_spoken_in_time(tmp_path
     assert engine.asked[1][0].max_chars < engine.asked[0][0].max_chars * 3
 
 
-def test_a_pair_the_engine_cannot_do_is_said_before_any_line(tmp_path):
+def test_a_pair_the_engine_cannot_do_is_said_before_any_line(tmp_path: Path) -> None:
     engine = FakeTranslator(pairs={("en", "pt")})
     with pytest.raises(UsageError, match=r"translation\.by_language\.es") as caught:
         translate(tmp_path, utterances(SPANISH), engine)
@@ -108,13 +117,13 @@ def test_a_pair_the_engine_cannot_do_is_said_before_any_line(tmp_path):
 
 
 @pytest.mark.parametrize("error", [Cancelled(), EngineError("missing", code="weights_missing")])
-def test_what_concerns_all_lines_is_not_one_lines_failure(tmp_path, error):
+def test_what_concerns_all_lines_is_not_one_lines_failure(tmp_path: Path, error: Exception) -> None:
     engine = FakeTranslator({**SPANISH, "Good evening, Tom.": error})
     with pytest.raises(type(error)):
         translate(tmp_path, utterances(SPANISH), engine)
 
 
-def test_the_glossary_is_applied(tmp_path):
+def test_the_glossary_is_applied(tmp_path: Path) -> None:
     engine = FakeTranslator({"Start the warp drive.": "Enciende el warp drive."})
     answers, _ = translate(
         tmp_path, utterances(["Start the warp drive."]), engine, glossary={"warp drive": "motor de curvatura"}
@@ -122,21 +131,21 @@ def test_the_glossary_is_applied(tmp_path):
     assert texts(answers) == ["Enciende el motor de curvatura."]
 
 
-def test_a_failure_of_the_engine_is_asked_again_by_the_next_run(tmp_path):
+def test_a_failure_of_the_engine_is_asked_again_by_the_next_run(tmp_path: Path) -> None:
     lines = utterances(SPANISH)
     translate(tmp_path, lines, FakeTranslator({**SPANISH, "Good evening, Tom.": OSError("busy")}))
     answers, work = translate(tmp_path, lines, FakeTranslator())
     assert texts(answers) == list(SPANISH.values()) and work.made == 1
 
 
-def test_an_engine_that_fails_on_every_line_fails_the_language(tmp_path):
+def test_an_engine_that_fails_on_every_line_fails_the_language(tmp_path: Path) -> None:
     engine = FakeTranslator(dict.fromkeys(SPANISH, RuntimeError("out of memory")))
     with pytest.raises(EngineError) as caught:
         translate(tmp_path, utterances(SPANISH), engine)
     assert caught.value.code == "engine_failed"
 
 
-def test_a_package_that_is_missing_is_said_by_name(tmp_path):
+def test_a_package_that_is_missing_is_said_by_name(tmp_path: Path) -> None:
     engine = FakeTranslator(dict.fromkeys(SPANISH, ImportError("no module", name="xllamacpp")))
     with pytest.raises(EngineError, match="xllamacpp") as caught:
         translate(tmp_path, utterances(SPANISH), engine)

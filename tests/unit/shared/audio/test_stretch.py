@@ -15,7 +15,7 @@ from shared.core.records import SAMPLE_RATE
 
 
 @pytest.fixture(params=["signalsmith", "atempo"])
-def _each_library(request, monkeypatch):
+def _each_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both libraries do the same; Linux on aarch64 has the second only."""
     if request.param == "atempo":
         monkeypatch.setattr(stretching, "find_spec", lambda name: None)

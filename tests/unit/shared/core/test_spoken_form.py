@@ -57,12 +57,12 @@ CASES = [
 
 
 @pytest.mark.parametrize(("language", "text", "said"), CASES)
-def test_what_is_written_short_is_read_in_words(language, text, said):
+def test_what_is_written_short_is_read_in_words(language: str, text: str, said: str) -> None:
     assert read_aloud(text, language) == said
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_what_is_read_has_nothing_left_to_read(language):
+def test_what_is_read_has_nothing_left_to_read(language: str) -> None:
     """Reading twice changes nothing: what Voicer and error rate both read stays one text."""
     for _, text, _ in CASES:
         once = read_aloud(text, language)
@@ -70,25 +70,25 @@ def test_what_is_read_has_nothing_left_to_read(language):
 
 
 @given(st.text(max_size=80), st.sampled_from(LANGUAGES))
-def test_any_text_is_read_without_digits(text, language):
+def test_any_text_is_read_without_digits(text: str, language: str) -> None:
     said = read_aloud(text, language)
     if language != "ja":
         assert not re.search(r"[0-9]", said)
 
 
 @given(st.text(alphabet="abc ABC,.!?¿¡'’", max_size=60).filter(lambda text: text == " ".join(text.split())))
-def test_plain_words_stay_as_they_are(text):
+def test_plain_words_stay_as_they_are(text: str) -> None:
     assert read_aloud(text, "sv") == text
 
 
-def test_every_language_of_the_cldr_is_read_or_left():
+def test_every_language_of_the_cldr_is_read_or_left() -> None:
     for language in {name.split("_")[0] for name in babel.localedata.locale_identifiers()}:
         for text in ("12.5 and 1,234", "007 1234567890123456789", "0", "-5 %"):
             assert read_aloud(text, language)
     assert read_aloud("12 xx 😀", "xx") == "12 xx"
 
 
-def test_the_error_rate_hears_numbers_in_either_form():
+def test_the_error_rate_hears_numbers_in_either_form() -> None:
     assert character_error_rate("1.000 personas", "mil personas", "es") == 0
     assert character_error_rate("twenty one men", "21 men", "en") == 0
 
@@ -97,7 +97,7 @@ def test_the_error_rate_hears_numbers_in_either_form():
     "unit", ["1", "1.", "1,", "1 ", "1-", "1:", "1/", "$1", "M. ", "a@", "a.", "-", "1h", "+1 ", "Sr. ", "£"]
 )
 @pytest.mark.parametrize("language", ["en", "fr", "de"])
-def test_time_grows_with_the_length_only(unit, language):
+def test_time_grows_with_the_length_only(unit: str, language: str) -> None:
     seconds = []
     for times in (1_000, 8_000):
         began = time.process_time()

@@ -60,9 +60,9 @@ def test_a_tensor_keeps_its_shape_and_stride(tmp_path: Path) -> None:
 
 
 def test_numpy_arrays_and_nested_plain_values(tmp_path: Path) -> None:
-    values = {
+    values: dict[str, Any] = {
         "a": np.arange(4.0).reshape(2, 2),
-        "b": OrderedDict(c=np.float32([1, 2]).astype(">f4")),
+        "b": OrderedDict(c=np.array([1, 2], np.float32).astype(">f4")),
         "n": [1, "x", None],
     }
     found = read_checkpoint(save(tmp_path / "a.pt", pickle.dumps(values, protocol=2)))

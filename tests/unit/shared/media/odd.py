@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -47,14 +48,14 @@ def clip(
     """
     shown = list(times) if times is not None else [n / fps for n in range(max(1, round(seconds * fps)))]
     with av.open(str(path), "w") as out:
-        picture = out.add_stream(picture_codec, rate=fps)
+        picture = cast(av.VideoStream, out.add_stream(picture_codec, rate=fps))
         picture.width, picture.height, picture.pix_fmt = *size, "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
         picture.codec_context.time_base = Fraction(1, 90000) if picture_codec == "libx264" else Fraction(1, fps)
-        picture.options = picture_options or {}
+        picture.options = {**(picture_options or {})}
         if rotation:
             picture.set_display_rotation(rotation)
         if sound is not None:
-            voice = out.add_stream(sound_codec, rate=rate, layout=layout)
+            voice = cast(av.AudioStream, out.add_stream(sound_codec, rate=rate, layout=layout))
             voice.codec_context.time_base = Fraction(1, rate)
         base = picture.codec_context.time_base
         for index, time in enumerate(shown):
@@ -64,8 +65,8 @@ def clip(
         out.mux(picture.encode(None))
         if sound is not None:
             length = sound_seconds if sound_seconds is not None else seconds
-            for frame in sound_frames(sound, length, sound_start, rate, layout, gap, voice.codec_context.frame_size):
-                out.mux(voice.encode(frame))
+            for part in sound_frames(sound, length, sound_start, rate, layout, gap, voice.codec_context.frame_size):
+                out.mux(voice.encode(part))
             out.mux(voice.encode(None))
     return path
 

@@ -53,9 +53,9 @@ def film(
                 packets += stream.encode(frame)
             packets += stream.encode(None)
         for stream, (samples, _, _) in zip(made["a"], sounds, strict=True):
-            frame = av.AudioFrame.from_ndarray(samples[None, : round(seconds * 48000)], format="fltp", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
-            packets += [*stream.encode(frame), *stream.encode(None)]
+            block = av.AudioFrame.from_ndarray(samples[None, : round(seconds * 48000)], format="fltp", layout="mono")
+            block.sample_rate, block.pts, block.time_base = 48000, 0, Fraction(1, 48000)
+            packets += [*stream.encode(block), *stream.encode(None)]
         for packet in sorted(packets, key=lambda packet: float(packet.dts * packet.time_base)):
             out.mux(packet)
     return path

@@ -160,10 +160,12 @@ def surround(path: Path, parts: list[tuple[str, dict[str, float]]], rate: int = 
             names = [channel.name for channel in av.AudioLayout(layout).channels]
             block = np.stack([levels.get(name, 0.0) * wave for name in names])
             form = "s16" if path.suffix == ".mkv" else "fltp"
-            data = block.astype(np.float32) if form == "fltp" else (block.T.reshape(1, -1) * 32767).astype(np.int16)
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(data), format=form, layout=layout)
-            frame.sample_rate, frame.pts, frame.time_base = rate, number * rate, Fraction(1, rate)
-            out.mux(sound.encode(frame))
+            data: np.ndarray = block.astype(np.float32)
+            if form == "s16":
+                data = (block.T.reshape(1, -1) * 32767).astype(np.int16)
+            heard = av.AudioFrame.from_ndarray(np.ascontiguousarray(data), format=form, layout=layout)
+            heard.sample_rate, heard.pts, heard.time_base = rate, number * rate, Fraction(1, rate)
+            out.mux(sound.encode(heard))
         out.mux(sound.encode(None))
     return path
 

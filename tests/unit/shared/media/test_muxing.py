@@ -15,6 +15,7 @@ from shared.media.muxing import Track, mux, mux_title
 from shared.media.picture import encode_picture
 from shared.media.probing import origin, probe
 from shared.media.sound import decode_audio
+from shared.settings.models import LimitSettings
 from tests.unit.shared.media import odd
 
 SRT = "1\n00:00:00,500 --> 00:00:01,000\nHola, ñandú\n\n2\n00:00:01,200 --> 00:00:01,800\nAdiós\n"
@@ -63,7 +64,9 @@ def test_a_shot_with_a_track(tmp_path: Path, channels: int, samples: int) -> Non
         assert (stream.language, stream.codec_context.channels) == ("spa", channels)
 
 
-def title(tmp_path: Path, source: Path, suffix: str, limits=None) -> tuple[Path, bool, np.ndarray]:
+def title(
+    tmp_path: Path, source: Path, suffix: str, limits: LimitSettings | None = None
+) -> tuple[Path, bool, np.ndarray]:
     found = probe(source)
     decoded = decode_audio(source, found, tmp_path / "orig.flac")
     dub = noise(decoded.samples, 2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,19 +42,19 @@ def test_plain_clip(tmp_path: Path) -> None:
         (odd.sound_only, "no_video_stream"),
     ],
 )
-def test_refused(tmp_path: Path, make, code: str) -> None:
+def test_refused(tmp_path: Path, make: Callable[..., Path], code: str) -> None:
     assert refused(make(tmp_path / "a.mp4")) == code
 
 
 @pytest.mark.parametrize("make", [odd.playlist, odd.concat_script, odd.dash])
-def test_playlist_disguised_as_mp4(tmp_path: Path, make) -> None:
+def test_playlist_disguised_as_mp4(tmp_path: Path, make: Callable[..., Path]) -> None:
     secret = odd.clip(tmp_path / "secret.mp4")
     assert refused(make(tmp_path / "a.mp4", secret)) == "disguised_playlist"
 
 
 @pytest.mark.parametrize("make", [odd.playlist, odd.concat_script, odd.dash])
 def test_demuxers_that_open_other_files_are_off_even_where_the_head_is_not_recognised(
-    tmp_path: Path, make, monkeypatch
+    tmp_path: Path, make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from shared.media import opening
 
@@ -136,7 +138,7 @@ def test_fifty_milliseconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", odd.shell_names())
-def test_names(tmp_path: Path, name: str, monkeypatch) -> None:
+def test_names(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     odd.clip(tmp_path / "plain.mp4", seconds=0.2).rename(tmp_path / name)
     assert probe(Path(name)).video.width == 160
@@ -151,23 +153,23 @@ def test_real_avi_files(data_dir: Path) -> None:
         assert found.video.start == 0 and found.video.width == 320
 
 
-def crash(progress) -> None:
+def crash(progress: Any) -> None:
     import ctypes
 
     ctypes.string_at(0)
 
 
-def hang(progress) -> None:
+def hang(progress: Any) -> None:
     import time
 
     time.sleep(60)
 
 
-def swallow(progress) -> int:
+def swallow(progress: Any) -> int:
     return len(bytearray(child.MEMORY_BYTES))
 
 
-def chatter(progress) -> str:
+def chatter(progress: Any) -> str:
     print("a library says something")
     os.write(1, b"and another\n")
     return "done"

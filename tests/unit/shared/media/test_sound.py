@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def onsets(audio: np.ndarray) -> np.ndarray:
     """Times at which beeps begin, seconds."""
     loud = np.abs(audio).max(axis=0) > 0.08
     starts = np.flatnonzero(np.diff(np.concatenate(([False], loud)).astype(int)) == 1)
-    keep = np.concatenate(([True], np.diff(starts) > 4800)) if len(starts) else []
+    keep = np.concatenate(([True], np.diff(starts) > 4800)) if len(starts) else np.zeros(0, bool)
     return starts[keep] / 48000
 
 
@@ -42,7 +43,7 @@ def onsets(audio: np.ndarray) -> np.ndarray:
         ("ts", {"sound_codec": "mp2"}),
     ],
 )
-def test_beeps_are_where_they_were(tmp_path: Path, suffix: str, arguments) -> None:
+def test_beeps_are_where_they_were(tmp_path: Path, suffix: str, arguments: dict[str, Any]) -> None:
     audio, sound = master(odd.clip(tmp_path / f"a.{suffix}", seconds=3, **arguments))
     found = onsets(audio)
     wanted = np.arange(0, 3, 0.5)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import pytest
@@ -76,7 +78,7 @@ def squeezed(text: str) -> str:
 @example(ARROW, "en", None)
 @example("00:00:01,000 --> 00:00:02,000", "en", None)
 @example("2", "en", None)
-def test_files(write, text: str, language: str, speaker: str | None) -> None:
+def test_files(write: Callable[[list[Cue], str], str], text: str, language: str, speaker: str | None) -> None:
     read = parse_cues(write([Cue(0, 6, text, speaker), Cue(7, 8, "end")], language))
     assert read[-1].text == "end"
     assert squeezed(join_lines(cue.text for cue in read[:-1])) == squeezed(clean(text))
@@ -110,5 +112,5 @@ def test_what_players_show_of_markup_in_a_text(tmp_path: Path) -> None:
         container.mux(list(subtitle_packets(container, "matroska", "en", srt)))
     with av.open(str(tmp_path / "a.mkv")) as container:
         stream = container.streams.subtitles[0]
-        shown = [part.dialogue.decode() for packet in container.demux(stream) for part in packet.decode()]
+        shown = [cast(Any, part).dialogue.decode() for packet in container.demux(stream) for part in packet.decode()]
     assert "".join(shown).replace("\u2060", "") == "Write <b> in HTML."

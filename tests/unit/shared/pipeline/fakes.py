@@ -81,7 +81,7 @@ class FakeStages:
         )
 
     def bodies(self, name: str, scope: Scope, inputs: Mapping[str, Path]) -> dict[str, Any]:
-        seen = {"stage": name, "scope": [scope.language, scope.chunk, scope.track, dict(scope.extra)]}
+        seen: dict[str, Any] = {"stage": name, "scope": [scope.language, scope.chunk, scope.track, dict(scope.extra)]}
         seen["inputs"] = {key: path.read_text() for key, path in inputs.items()}
         if name == "ingest":
             shots = [

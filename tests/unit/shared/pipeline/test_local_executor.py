@@ -13,8 +13,9 @@ from shared.core.errors import Cancelled, CounterdubError, StorageError
 from shared.core.store import Blob, Store
 from shared.pipeline import local_executor as module
 from shared.pipeline import task_runner
+from shared.pipeline.events import RunEvent
 from shared.pipeline.local_executor import Executor, TitleRun
-from shared.pipeline.planner import TitleRequest
+from shared.pipeline.planner import TitleRequest, plan
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_work import EnginePool
 from shared.weights import WeightFolder
@@ -40,7 +41,7 @@ class Bench:
         self.stages = FakeStages(chunks, hook or (lambda name, scope, inputs: None))
         self.patch.setattr(module, "stage", self.stages)
         self.patch.setattr(task_runner, "stage", self.stages)
-        self.events: list[module.RunEvent] = []
+        self.events: list[RunEvent] = []
         executor = Executor(
             Store(str(self.folder / "store")),
             EnginePool(WeightFolder()),
@@ -200,7 +201,7 @@ def planned(bench: Bench, titles: int, chunks: int) -> tuple[int, int, Counter[s
     """Tasks done, times that a title was planned, and what was fetched from the store for planning."""
     plans: list[str] = []
     fetched: Counter[str] = Counter()
-    real_plan, real_fetch, planner = module.plan, Store.fetch, threading.current_thread()
+    real_plan, real_fetch, planner = plan, Store.fetch, threading.current_thread()
 
     def counting(title: TitleRequest, *rest: object) -> object:
         plans.append(title.name)

@@ -40,7 +40,8 @@ def loaded(weights: Any, monkeypatch: pytest.MonkeyPatch) -> list[weakref.ref[An
 
 
 def test_idle_engines_are_let_go_and_come_back(loaded: list[weakref.ref[Any]]) -> None:
-    pool, spent = EnginePool(WeightFolder()), []
+    pool = EnginePool(WeightFolder())
+    spent: list[float] = []
     engine = pool.get(USE, spent.append)
     assert pool.get(USE, spent.append).speech(QUIET) == engine.speech(QUIET) == []
     assert len(loaded) == 1 and pool.free(60.0) == 0 and loaded[0]() is not None
@@ -74,7 +75,7 @@ def test_an_engine_at_work_is_not_idle(loaded: list[weakref.ref[Any]]) -> None:
 
 def test_a_worker_without_work_frees_its_engines(loaded: list[weakref.ref[Any]], tmp_path: Path) -> None:
     settings = ServiceSettings.model_validate({"data": tmp_path, "engine_idle_s": 0.4})
-    runner = Runner(settings, ("separation",), None)  # type: ignore[arg-type]
+    runner = Runner(settings, ("separation",), None)
     Base.metadata.create_all(runner.database.engine)
     runner.start()
     try:

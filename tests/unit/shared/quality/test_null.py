@@ -29,8 +29,10 @@ def test_what_is_left_is_found_where_it_is(tmp_path: Path) -> None:
     background, speech = (quantise(rng.uniform(-0.4, 0.4, (2, 30_000))) for _ in range(2))
     track = background + speech
     track[1, 20_000] += round(FULL_SCALE * 10 ** (-50 / 20))
-    paths = [write(tmp_path / name, audio) for name, audio in (("t", track), ("s", speech), ("b", background))]
-    found = null_test(*paths, windows=[(10_000, 30_000), (0, 10_000), (20_001, 30_000)])
+    one, spoken, behind = (
+        write(tmp_path / name, audio) for name, audio in (("t", track), ("s", speech), ("b", background))
+    )
+    found = null_test(one, spoken, behind, windows=[(10_000, 30_000), (0, 10_000), (20_001, 30_000)])
     assert found.peak_dbfs == pytest.approx(-50, abs=0.01)
     assert found.window_peaks_dbfs == [pytest.approx(-50, abs=0.01), -200, -200]
     assert found.rms_dbfs < found.peak_dbfs

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from shared.core.records import SAMPLE_RATE
 from shared.quality.logmel import BLOCK_SAMPLES, block_features, mel_bank
-from shared.quality.shortcut import MAX_BLOCKS, auc, features, fit, free_blocks, probe
+from shared.quality.shortcut import MAX_BLOCKS, ShortcutProbe, auc, features, fit, free_blocks, probe
 
 
 def scene(seed: int, shots: int = 6, seconds: float = 4.0) -> tuple[np.ndarray, list[tuple[float, float]]]:
@@ -23,7 +23,7 @@ def scene(seed: int, shots: int = 6, seconds: float = 4.0) -> tuple[np.ndarray, 
     return audio, [(n * seconds, (n + 1) * seconds) for n in range(shots)]
 
 
-def run(one: np.ndarray, other: np.ndarray, shots: list[tuple[float, float]]):
+def run(one: np.ndarray, other: np.ndarray, shots: list[tuple[float, float]]) -> ShortcutProbe:
     starts, groups = free_blocks(shots, [], one.shape[1])
     return probe(features(lambda a, b: one[:, a:b], starts), features(lambda a, b: other[:, a:b], starts), groups)
 
@@ -39,8 +39,7 @@ def test_equal_tracks_give_exactly_one_half() -> None:
 def test_hiss_in_every_block_of_the_dub_is_found() -> None:
     audio, shots = scene(1)
     audio[:, : audio.shape[1] // 2] *= 0.1
-    hiss = np.random.default_rng(2).normal(0, 1, audio.shape[1])
-    hiss = np.diff(hiss, prepend=0)
+    hiss = np.diff(np.random.default_rng(2).normal(0, 1, audio.shape[1]), prepend=0)
     found = run(audio, (audio + 3e-3 * hiss).astype(np.float32), shots)
     assert found.auc is not None and found.auc > 0.6
     found = run(audio, (audio + 3e-2 * hiss).astype(np.float32), shots)

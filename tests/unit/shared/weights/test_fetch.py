@@ -9,6 +9,7 @@ from collections import namedtuple
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_a_member_that_leaves_the_folder_is_refused(
 ) -> None:
     carriers.wheel(index, "evil", {"../../npm/outside": b"x"})
     monkeypatch.setattr(clients, "NODE_PACKAGE", "evil==1.0")
-    monkeypatch.setattr(clients.shutil, "which", lambda name: None)
+    monkeypatch.setattr("shutil.which", lambda name: None)
     (tmp_path / "out").mkdir()
     with pytest.raises(clients.ClientError, match="outside its folder"):
         clients.npm_pack("tiny@1.0", tmp_path / "out")
@@ -165,7 +166,7 @@ def test_a_local_folder_is_a_source(root: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_the_hub_is_asked_through_its_library(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub, utils, bars = (types.ModuleType(name) for name in ("huggingface_hub", "utils", "tqdm"))
+    hub, utils, bars = (cast(Any, types.ModuleType(name)) for name in ("huggingface_hub", "utils", "tqdm"))
 
     def snapshot_download(repo: str, revision: str, local_dir: Path, allow_patterns: list[str]) -> None:
         assert (repo, revision, allow_patterns) == ("someone/tiny", "abc", ["sub/model.bin"])

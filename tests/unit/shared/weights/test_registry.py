@@ -1,12 +1,15 @@
 """The registry file and the names made from it."""
 
+from __future__ import annotations
+
 import re
+from pathlib import Path
 
 import pytest
 
 from shared.core.errors import UsageError
 from shared.weights import WeightFolder, catalog, names
-from shared.weights.registry import parse
+from shared.weights.registry import Deflated, Member, parse
 
 ENTRY = """
 [models.a]
@@ -32,7 +35,7 @@ def test_every_file_has_a_hash_a_size_and_a_source() -> None:
 
 
 def test_a_member_of_a_package_always_has_the_same_hash() -> None:
-    members = {}
+    members: dict[tuple[Member, Deflated | None], str] = {}
     for entry in catalog().values():
         for file in entry.files:
             for member in (*file.pip, *file.npm):
@@ -67,7 +70,7 @@ def test_malformed_sources_are_refused(source: str) -> None:
         parse(ENTRY.format(path="a.bin", source=source))
 
 
-def test_digest_follows_the_hashes_and_needs_no_files(tmp_path) -> None:
+def test_digest_follows_the_hashes_and_needs_no_files(tmp_path: Path) -> None:
     one = parse(ENTRY.format(path="a.bin", source='pip = "a==1:b"'))["a"]
     other = parse(ENTRY.format(path="a.bin", source='npm = "a@1:b"').replace('"00"', '"01"'))["a"]
     moved = parse(ENTRY.format(path="a.bin", source='npm = "a@1:b"'))["a"]
@@ -75,7 +78,7 @@ def test_digest_follows_the_hashes_and_needs_no_files(tmp_path) -> None:
     assert WeightFolder(tmp_path / "nowhere").digest("silero-vad") == catalog()["silero-vad"].digest
 
 
-def test_unknown_names_are_refused(tmp_path) -> None:
+def test_unknown_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="silero-vad") as caught:
         WeightFolder(tmp_path).digest("nothing")
     assert caught.value.code == "unknown_model"

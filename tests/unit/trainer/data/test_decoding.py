@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 
 import av
 import numpy as np
@@ -24,7 +25,7 @@ def picture() -> bytes:
     """A smooth pattern that moves a little with every frame."""
     across, down = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
 
-    def frames():  # type: ignore[no-untyped-def]
+    def frames() -> Iterator[av.VideoFrame]:
         for tick in range(FRAMES):
             waves = [np.sin((across * a + down * b + 5 * tick) / 18) for a, b in ((1, 0), (0, 1), (1, 1))]
             image = (127 + 110 * np.stack(waves, -1)).astype(np.uint8)
@@ -35,7 +36,7 @@ def picture() -> bytes:
 
 @pytest.fixture(scope="module")
 def plain(picture: bytes) -> list[np.ndarray]:
-    with av.open(io.BytesIO(picture)) as container:
+    with av.open(io.BytesIO(picture), "r") as container:
         return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 

@@ -27,7 +27,7 @@ def write(
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory) -> Path:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a training of sound and picture."""
     folder = tmp_path_factory.mktemp("run")
     write(folder)
@@ -35,11 +35,11 @@ def run(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def encoder(run) -> Encoder:
+def encoder(run: Path) -> Encoder:
     return load_encoder(run)
 
 
 @pytest.fixture(scope="session")
-def listener(tmp_path_factory) -> Encoder:
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     """An encoder of sound alone."""
     return load_encoder(write(tmp_path_factory.mktemp("audio"), "tiny-aud"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import av
 import numpy as np
 import pytest
@@ -14,26 +17,26 @@ from trainer.embedding import decoding
 LIMITS = LimitSettings()
 
 
-def look(path, folder, rate: int = 48_000) -> decoding.Facts:
+def look(path: Path, folder: Path, rate: int = 48_000) -> decoding.Facts:
     return decoding.look(path, folder, rate, LIMITS, lambda share: None)
 
 
-def frames(path, folder, facts, wanted) -> np.ndarray:
+def frames(path: Path, folder: Path, facts: decoding.Facts, wanted: list[int]) -> np.ndarray:
     return np.array(decoding.frames(path, folder, facts, wanted, LIMITS, lambda share: None))
 
 
-def ticks(folder) -> np.ndarray:
+def ticks(folder: Path) -> np.ndarray:
     return np.fromfile(folder / "ticks.i64", "<i8")
 
 
-def straight(path) -> tuple[list[int], np.ndarray]:
+def straight(path: Path) -> tuple[list[int], np.ndarray]:
     """All frames decoded from the beginning."""
     with av.open(str(path)) as container:
         every = [(frame.pts, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
     return [pts for pts, _ in every], np.stack([pixels for _, pixels in every])
 
 
-def test_a_late_span_is_not_decoded_from_the_beginning(tmp_path):
+def test_a_late_span_is_not_decoded_from_the_beginning(tmp_path: Path) -> None:
     path = odd.clip(tmp_path / "clip.mp4", 6.0, size=(64, 48), picture_options={"g": "20"})
     facts = look(path, tmp_path)
     shown = ticks(tmp_path).tolist()
@@ -46,7 +49,7 @@ def test_a_late_span_is_not_decoded_from_the_beginning(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-def test_any_span_is_what_decoding_the_whole_gives(tmp_path, suffix):
+def test_any_span_is_what_decoding_the_whole_gives(tmp_path: Path, suffix: str) -> None:
     path = odd.clip(tmp_path / f"clip{suffix}", 6.0, size=(64, 48), picture_options={"g": "20", "bf": "2"})
     facts = look(path, tmp_path)
     pts, pixels = straight(path)
@@ -56,7 +59,7 @@ def test_any_span_is_what_decoding_the_whole_gives(tmp_path, suffix):
         assert np.array_equal(frames(path, tmp_path, facts, [pts[index] for index in chosen]), pixels[chosen])
 
 
-def test_avi_whose_frames_have_no_times_of_their_own(tmp_path):
+def test_avi_whose_frames_have_no_times_of_their_own(tmp_path: Path) -> None:
     path = odd.clip(
         tmp_path / "clip.avi",
         6.0,
@@ -73,7 +76,7 @@ def test_avi_whose_frames_have_no_times_of_their_own(tmp_path):
         assert np.array_equal(frames(path, tmp_path, facts, shown[chosen].tolist()), pixels[chosen])
 
 
-def test_a_turned_picture_comes_upright(tmp_path):
+def test_a_turned_picture_comes_upright(tmp_path: Path) -> None:
     path = odd.clip(tmp_path / "clip.mp4", 1.0, size=(64, 48), rotation=90)
     facts = look(path, tmp_path)
     assert tuple(facts.size) == (64, 48)
@@ -83,7 +86,7 @@ def test_a_turned_picture_comes_upright(tmp_path):
     assert np.array_equal(frames(path, tmp_path, facts, ticks(tmp_path)[:1].tolist())[0], turned)
 
 
-def test_sound_stands_at_its_time_beside_a_picture_that_starts_later(tmp_path):
+def test_sound_stands_at_its_time_beside_a_picture_that_starts_later(tmp_path: Path) -> None:
     path = odd.clip(tmp_path / "clip.mkv", 2.0, picture_start=0.2, sound_codec="flac", layout="mono")
     facts = look(path, tmp_path, 16_000)
     wave = np.fromfile(tmp_path / "sound.f32", "<f4")
@@ -99,7 +102,7 @@ def test_sound_stands_at_its_time_beside_a_picture_that_starts_later(tmp_path):
     assert abs(wave[:7_900]).max() < 1e-4 < 0.1 < abs(wave[7_990:8_300]).max()
 
 
-def test_stereo_becomes_its_mean(tmp_path):
+def test_stereo_becomes_its_mean(tmp_path: Path) -> None:
     import soundfile as sf
 
     both = np.random.default_rng(0).normal(0, 0.1, (48_000, 2)).astype(np.float32)
@@ -109,7 +112,7 @@ def test_stereo_becomes_its_mean(tmp_path):
     np.testing.assert_allclose(np.fromfile(tmp_path / "sound.f32", "<f4"), both.mean(1), atol=1e-6)
 
 
-def test_frames_that_cannot_be_decoded_are_stood_for_by_others(tmp_path):
+def test_frames_that_cannot_be_decoded_are_stood_for_by_others(tmp_path: Path) -> None:
     path = odd.clip(tmp_path / "clip.mkv", 3.0, size=(64, 48), sound=None, picture_options={"g": "5"})
     facts = look(path, tmp_path)
     pts, pixels = straight(path)
@@ -126,14 +129,14 @@ def test_frames_that_cannot_be_decoded_are_stood_for_by_others(tmp_path):
         (odd.truncated, "truncated"),
     ],
 )
-def test_broken_files_say_why(tmp_path, make, code):
+def test_broken_files_say_why(tmp_path: Path, make: Callable[[Path], Path], code: str) -> None:
     path = make(tmp_path / "broken.mp4")
     with pytest.raises(InputError) as caught:
         look(path, tmp_path)
     assert caught.value.code == code
 
 
-def test_limits(tmp_path):
+def test_limits(tmp_path: Path) -> None:
     path = odd.clip(tmp_path / "clip.mp4", 2.0)
     for limits, code in (
         (LimitSettings(max_pixels=160 * 119), "too_many_pixels"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,10 +15,11 @@ from typer.testing import CliRunner
 
 import counterdub
 from services.cli.main import app
-from shared.core.errors import InputError
+from shared.core.errors import CounterdubError, InputError
 from tests.unit.shared.media import odd
 from trainer.embedding import files as embedding
 from trainer.embedding.ahead import ahead
+from trainer.encoder import Encoder
 
 
 def wave(seconds: float, rate: int = 48_000, seed: int = 0) -> np.ndarray:
@@ -24,7 +27,7 @@ def wave(seconds: float, rate: int = 48_000, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def material(tmp_path_factory):
+def material(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("material")
     odd.clip(folder / "a-both.mp4", 7.0)
     odd.clip(folder / "b-picture.mp4", 2.0, sound=None)
@@ -34,7 +37,7 @@ def material(tmp_path_factory):
     return folder
 
 
-def test_three_lines(run, material):
+def test_three_lines(run: Path, material: Path) -> None:
     encoder = counterdub.load_encoder(run)
     table = encoder.embed(material / "a-both.mp4")
     rows = table.to_pylist()
@@ -48,7 +51,7 @@ def test_three_lines(run, material):
     assert table.schema.metadata[b"counterdub.checkpoint"].decode() == encoder.id
 
 
-def test_sounds_are_the_encoders(encoder, material):
+def test_sounds_are_the_encoders(encoder: Encoder, material: Path) -> None:
     rows = encoder.embed(material / "c-sound.wav").to_pylist()
     whole = wave(8.0)
     cuts = [(0, 144_000), (144_000, 288_000), (384_000 - 144_000, 384_000)]
@@ -57,7 +60,7 @@ def test_sounds_are_the_encoders(encoder, material):
     np.testing.assert_allclose([row["embedding"] for row in rows], by_hand, atol=1e-5)
 
 
-def test_pictures_are_the_encoders(encoder, material, tmp_path):
+def test_pictures_are_the_encoders(encoder: Encoder, material: Path, tmp_path: Path) -> None:
     import av
 
     from trainer.frontend.clips import clips, plan
@@ -78,14 +81,14 @@ def test_pictures_are_the_encoders(encoder, material, tmp_path):
     assert np.abs(expected - expected.mean(0)).max() > 1e-4  # crops differ
 
 
-def test_an_encoder_of_sound_leaves_the_picture_out(listener, material):
+def test_an_encoder_of_sound_leaves_the_picture_out(listener: Encoder, material: Path) -> None:
     assert set(listener.embed(material / "a-both.mp4")["stream"].to_pylist()) == {"audio"}
     with pytest.raises(InputError) as caught:
         listener.embed(material / "b-picture.mp4")
     assert caught.value.code == "nothing_to_embed"
 
 
-def test_the_command(run, material, tmp_path):
+def test_the_command(run: Path, material: Path, tmp_path: Path) -> None:
     out = tmp_path / "made" / "embeddings.parquet"
     arguments = ["embed", str(material), "--checkpoint", str(run), "--out", str(out), "--json"]
     result = CliRunner().invoke(app, arguments)
@@ -105,7 +108,7 @@ def test_the_command(run, material, tmp_path):
     assert norms[0] == pytest.approx(1, abs=1e-5)
 
 
-def test_when_none_can_be_read_nothing_is_written(run, material, tmp_path):
+def test_when_none_can_be_read_nothing_is_written(run: Path, material: Path, tmp_path: Path) -> None:
     out = tmp_path / "embeddings.parquet"
     out.write_bytes(b"of before")
     result = CliRunner().invoke(
@@ -115,7 +118,7 @@ def test_when_none_can_be_read_nothing_is_written(run, material, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 
-def test_bad_usage(run, tmp_path):
+def test_bad_usage(run: Path, tmp_path: Path) -> None:
     missing = CliRunner().invoke(app, ["embed", str(tmp_path / "no.mp4"), "-c", str(run), "-o", str(tmp_path / "e")])
     assert missing.exit_code == 2
     sound = tmp_path / "sound.wav"
@@ -124,10 +127,10 @@ def test_bad_usage(run, tmp_path):
     assert no_checkpoint.exit_code == 2
 
 
-def test_what_is_finished_is_kept_when_it_is_stopped(encoder, material, tmp_path):
+def test_what_is_finished_is_kept_when_it_is_stopped(encoder: Encoder, material: Path, tmp_path: Path) -> None:
     out = tmp_path / "embeddings.parquet"
 
-    def stop_after_two(done, total, file, error):
+    def stop_after_two(done: int, total: int, file: str, error: CounterdubError | None) -> None:
         if done == 2:
             raise KeyboardInterrupt
 
@@ -138,13 +141,13 @@ def test_what_is_finished_is_kept_when_it_is_stopped(encoder, material, tmp_path
     assert not [t for t in threading.enumerate() if t.name.startswith("reader")]
 
 
-def test_reading_ahead_keeps_order_and_stops():
+def test_reading_ahead_keeps_order_and_stops() -> None:
     running, most = 0, 0
     lock = threading.Lock()
     started = []
 
-    def make(number):
-        def run(check):
+    def make(number: int) -> Callable[[Callable[[float], None]], Iterator[tuple[int, int]]]:
+        def run(check: Callable[[float], None]) -> Iterator[tuple[int, int]]:
             nonlocal running, most
             with lock:
                 running += 1
@@ -162,7 +165,7 @@ def test_reading_ahead_keeps_order_and_stops():
 
         return run
 
-    found = []
+    found: list[list[tuple[int, int]] | str] = []
     readers = ahead([make(number) for number in range(5)], 2)
     for reader in readers:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ import torch
 import counterdub
 from shared.core.errors import CounterdubError
 from tests.unit.trainer.embedding.conftest import write
-from trainer.encoder import load_encoder
+from trainer.encoder import Encoder, load_encoder
+from trainer.feed import Batch
 from trainer.frontend.mel import MelFrontEnd
 from trainer.model import Model, prepared
 from trainer.recipe import TowerSettings, load_recipe
@@ -27,7 +30,7 @@ def clips(count: int, frames: int = 8, size: int = 64) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (count, frames, size, size, 3), dtype=np.uint8)
 
 
-def test_what_it_says_of_itself(run, encoder):
+def test_what_it_says_of_itself(run: Path, encoder: Encoder) -> None:
     (path,) = (run / "checkpoints").glob("step-*.pt")
     assert encoder.id == hashlib.sha256(path.read_bytes()).hexdigest()
     assert encoder.recipe == load_recipe("tiny-en")
@@ -37,12 +40,12 @@ def test_what_it_says_of_itself(run, encoder):
     assert encoder.audio(waves(2, 144_000)).dtype == encoder.video(clips(2)).dtype == np.float32
 
 
-def test_heads_are_what_the_loss_saw(encoder):
+def test_heads_are_what_the_loss_saw(encoder: Encoder) -> None:
     recipe = load_recipe("tiny-en")
     torch.manual_seed(0)
     model = Model(recipe).eval()
     sound = np.round(waves(3, 144_000) * 32768).astype(np.int16)
-    batch = {
+    batch: Batch = {
         "audio_p": torch.from_numpy(sound[:, None]),
         "video_p": torch.from_numpy(clips(3)),
         "shot": torch.arange(3),
@@ -57,7 +60,7 @@ def test_heads_are_what_the_loss_saw(encoder):
     assert audio.shape == (3, encoder.head_size)
 
 
-def test_short_sounds_are_filled_up_and_long_ones_cut(encoder):
+def test_short_sounds_are_filled_up_and_long_ones_cut(encoder: Encoder) -> None:
     wave = waves(1, 200_000)
     whole = encoder.audio(wave[:, :144_000])
     assert np.array_equal(encoder.audio(wave), whole)
@@ -66,7 +69,7 @@ def test_short_sounds_are_filled_up_and_long_ones_cut(encoder):
     assert not np.allclose(encoder.audio(short), whole)
 
 
-def test_many_at_a_time_are_each_by_itself(encoder):
+def test_many_at_a_time_are_each_by_itself(encoder: Encoder) -> None:
     many = waves(70, 144_000)
     np.testing.assert_allclose(encoder.audio(many)[[0, 69]], encoder.audio(many[[0, 69]]), atol=1e-5)
     some = clips(9)
@@ -74,11 +77,11 @@ def test_many_at_a_time_are_each_by_itself(encoder):
     assert encoder.audio(many[:0]).shape == (0, encoder.audio_size)
 
 
-def test_clips_may_be_floats(encoder):
+def test_clips_may_be_floats(encoder: Encoder) -> None:
     np.testing.assert_allclose(encoder.video(clips(1).astype(np.float32) / 255), encoder.video(clips(1)), atol=1e-5)
 
 
-def test_a_moving_average_is_preferred_and_the_newest_checkpoint_taken(tmp_path, encoder):
+def test_a_moving_average_is_preferred_and_the_newest_checkpoint_taken(tmp_path: Path, encoder: Encoder) -> None:
     write(tmp_path, step=7, seed=5)
     write(tmp_path, step=12, averaged=True)
     averaged = load_encoder(tmp_path)
@@ -89,14 +92,14 @@ def test_a_moving_average_is_preferred_and_the_newest_checkpoint_taken(tmp_path,
     assert not np.allclose(averaged.audio(wave), encoder.audio(wave))
 
 
-def test_without_a_tower(listener):
+def test_without_a_tower(listener: Encoder) -> None:
     assert listener.video_size == 0
     with pytest.raises(CounterdubError, match="no tower for picture") as caught:
         listener.video(clips(1))
     assert caught.value.code == "no_tower"
 
 
-def test_a_published_checkpoint_is_towers_without_heads(tmp_path):
+def test_a_published_checkpoint_is_towers_without_heads(tmp_path: Path) -> None:
     torch.manual_seed(0)
     tower = build_tower(TowerSettings(kind="mvit", patches="nonoverlap"), "audio", channels=2)
     path = tmp_path / "published.pt"
@@ -118,15 +121,15 @@ def test_a_published_checkpoint_is_towers_without_heads(tmp_path):
         counterdub.load_encoder(path)
 
 
-def test_embedding_changes_nothing(encoder):
+def test_embedding_changes_nothing(encoder: Encoder) -> None:
     wave = waves(2, 144_000)
     before = {name: value.clone() for name, value in encoder._made.audio.state_dict().items()}
     assert np.array_equal(encoder.audio(wave), encoder.audio(wave))
     assert all(torch.equal(value, before[name]) for name, value in encoder._made.audio.state_dict().items())
 
 
-def test_files_that_are_no_checkpoint(tmp_path):
-    def code(path) -> str:
+def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
+    def code(path: Path) -> str:
         with pytest.raises(CounterdubError) as caught:
             counterdub.load_encoder(path)
         assert str(tmp_path) not in caught.value.message
@@ -150,9 +153,9 @@ def test_files_that_are_no_checkpoint(tmp_path):
     assert caught.value.code == "no_device"
 
 
-def test_a_pickle_is_not_run(tmp_path):
+def test_a_pickle_is_not_run(tmp_path: Path) -> None:
     class Harmful:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Any, ...]:
             return (open, (str(tmp_path / "harm"), "w"))
 
     torch.save({"model": Harmful()}, tmp_path / "evil.pt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,12 @@ from trainer.evaluation.baselines import MelStatistics
 from trainer.evaluation.hear.layouts import lay_out
 from trainer.evaluation.hear.tasks import HearTask, read_task
 
-SMALL = {"hidden_layers": [1], "hidden_dim": [128], "lr": [1e-3], "initialization": ["xavier_uniform_"]}
+SMALL: dict[str, list[Any]] = {
+    "hidden_layers": [1],
+    "hidden_dim": [128],
+    "lr": [1e-3],
+    "initialization": ["xavier_uniform_"],
+}
 """A grid of one point, for tests of the protocol rather than of the best figure."""
 
 
@@ -45,7 +51,13 @@ class Counting(MelStatistics):
         return super().audio(waves)
 
 
-def write_hear_task(folder: Path, metadata: dict, rows: dict, sounds: dict, rate: int = 48_000) -> Path:
+def write_hear_task(
+    folder: Path,
+    metadata: dict[str, Any],
+    rows: dict[str, Any],
+    sounds: dict[tuple[str, str], np.ndarray],
+    rate: int = 48_000,
+) -> Path:
     """A task folder; ``rows``: split → file → labels; ``sounds``: (split, file) → wave."""
     folder.mkdir(parents=True)
     every = [row for own in rows.values() for of in own.values() for row in of]
@@ -68,7 +80,7 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A scene task, three folds of tones of two pitches in noise, eight takes each."""
     rng = np.random.default_rng(0)
     time = np.arange(24_000) / 48_000
-    rows: dict = {}
+    rows: dict[str, Any] = {}
     sounds = {}
     for fold in range(3):
         own = rows.setdefault(f"fold{fold:02d}", {})
@@ -93,7 +105,7 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def beeps(tmp_path_factory: pytest.TempPathFactory) -> HearTask:
     """An event task of generated beeps of two pitches in noise, train, valid and test of 6, 3, 3 files of 6 s."""
     rng = np.random.default_rng(1)
-    rows: dict = {}
+    rows: dict[str, Any] = {}
     sounds = {}
     for split, files in {"train": 6, "valid": 3, "test": 3}.items():
         for number in range(files):

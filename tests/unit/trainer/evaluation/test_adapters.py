@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import soundfile as sf
 import torch
+
+from trainer.encoder import Encoder
 
 
 def tones(count: int, rate: int = 48_000, seed: int = 0) -> list[tuple[np.ndarray, int]]:
@@ -81,7 +84,7 @@ def test_mteb_evaluates_the_model(tmp_path: Path) -> None:
 
     from trainer.evaluation.mteb_model import load
 
-    class Tones(AbsTaskClassification):
+    class Tones(AbsTaskClassification):  # type: ignore[misc]  # the library has no types
         metadata = TaskMetadata(
             name="LocalTones",
             description="Low and high tones.",
@@ -124,15 +127,15 @@ def test_mteb_pictures_and_joined_rows() -> None:
     clip = torch.randint(0, 255, (20, 3, 48, 80), dtype=torch.uint8)
     sound = {"array": np.zeros(8000), "sampling_rate": 8000}
 
-    class Loader(list):
+    class Loader(list[Any]):
         dataset = SimpleNamespace(features={"audio": None, "video": None})
 
     batch = {"audio": [sound, sound], "video": [clip, clip]}
     joined = model.encode(Loader([batch]), task_metadata=SimpleNamespace(type="VideoClassification"))
-    assert joined.shape == (2, model.encoder.audio_size + model.encoder.video_size)
+    assert joined.shape == (2, model.encoder.audio_size + cast(Encoder, model.encoder).video_size)
     Loader.dataset = SimpleNamespace(features={"video": None})
     projected = model.encode(Loader([batch]), task_metadata=SimpleNamespace(type="Any2AnyRetrieval"))
-    assert projected.shape == (2, model.encoder.head_size)
+    assert projected.shape == (2, cast(Encoder, model.encoder).head_size)
     np.testing.assert_allclose(np.linalg.norm(projected, axis=1), 1, atol=1e-5)
     Loader.dataset = SimpleNamespace(features={"text": None})
     with pytest.raises(ValueError, match="neither"):

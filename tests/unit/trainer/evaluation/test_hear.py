@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,7 +136,7 @@ def test_multilabel_scenes(tmp_path: Path) -> None:
     """Sounds with either of two tones, both or none: every label is found, and a sound without labels is one too."""
     rng = np.random.default_rng(2)
     time = np.arange(24_000) / 48_000
-    rows: dict = {}
+    rows: dict[str, Any] = {}
     sounds = {}
     for split, count in {"train": 32, "valid": 12, "test": 12}.items():
         for number in range(count):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -74,14 +75,14 @@ class WithoutGradient(torch.autograd.Function):
     """The naive gather: others' embeddings are constants."""
 
     @staticmethod
-    def forward(ctx, x, where):
+    def forward(ctx: Any, x: torch.Tensor, where: gather.Gather) -> torch.Tensor:
         ctx.first, ctx.count = where.rank * len(x), len(x)
         parts = [torch.empty_like(x) for _ in range(where.world)]
         dist.all_gather(parts, x.contiguous())
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         return gradient[ctx.first : ctx.first + ctx.count], None
 
 
@@ -94,9 +95,9 @@ def process(rank: int, folder: str) -> None:
         found["cached norm"] = cached(rank, {}, norm=True)
         found["as trained"] = learnt(half(rank), ProcessGroup(rank, WORLD))
         found["apart"] = plain(rank, {"gather": False, "learn_temperature": True})
-        exact, gather.GatherWithGradient = gather.GatherWithGradient, WithoutGradient
-        found["naive"] = plain(rank, {})
-        gather.GatherWithGradient = exact
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gather, "GatherWithGradient", WithoutGradient)
+            found["naive"] = plain(rank, {})
         torch.save(found, Path(folder) / f"{rank}.pt")
     finally:
         dist.destroy_process_group()

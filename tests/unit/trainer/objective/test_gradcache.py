@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import pytest
 import torch
 from torch import nn
 
 from shared.core.errors import UsageError
 from tests.unit.trainer.objective import small
-from trainer.objective import gradcache
+from trainer.objective import Losses, gradcache
 
 EXACT = 1e-12  # of gradients in fp64
 
 
-def cached(model: small.Small, chunk: int, generator=None, encode=None, **settings):
+def cached(
+    model: small.Small,
+    chunk: int,
+    generator: torch.Generator | None = None,
+    encode: Callable[[Any], Any] | None = None,
+    **settings: Any,
+) -> tuple[Losses, dict[str, torch.Tensor]]:
     objective = small.objective(**settings)
     norms = None
     if isinstance(model.norms["v"], nn.BatchNorm2d):
 
-        def norms(part):
+        def norms(part: Any) -> dict[nn.Module, torch.Tensor]:
             return {model.norms[name]: x for name, x in model.inputs(part, generator).items()}
 
     losses = gradcache.step(
@@ -32,7 +41,9 @@ def cached(model: small.Small, chunk: int, generator=None, encode=None, **settin
     return losses, small.gradients(model, objective)
 
 
-def plain(model: small.Small, chunk: int = 0, generator=None, **settings):
+def plain(
+    model: small.Small, chunk: int = 0, generator: torch.Generator | None = None, **settings: Any
+) -> tuple[Losses, dict[str, torch.Tensor]]:
     """The whole graph in memory; random numbers are drawn part by part as the cached step draws them."""
     objective = small.objective(**settings)
     parts = [model(part, generator) for part in gradcache.split(small.batch(), chunk)]
@@ -46,7 +57,7 @@ def plain(model: small.Small, chunk: int = 0, generator=None, **settings):
 @pytest.mark.parametrize(
     "settings", [{}, {"mask_same_shot": False}, {"loss": "sigmoid", "learn_temperature": True, "temperature": 0.1}]
 )
-def test_the_plain_steps_gradient(chunk, settings):
+def test_the_plain_steps_gradient(chunk: int, settings: Any) -> None:
     ours, by_cache = cached(small.Small(), chunk, **settings)
     theirs, directly = plain(small.Small(), **settings)
     assert small.difference(by_cache, directly) < EXACT
@@ -55,7 +66,7 @@ def test_the_plain_steps_gradient(chunk, settings):
     assert {name: pytest.approx(float(x), abs=EXACT) for name, x in ours.by_term.items()} == theirs.by_term
 
 
-def test_gradients_are_added_to_what_is_there():
+def test_gradients_are_added_to_what_is_there() -> None:
     model = small.Small()
     cached(model, 4)
     _, twice = cached(model, 4)
@@ -63,8 +74,8 @@ def test_gradients_are_added_to_what_is_there():
     assert small.difference(twice, {name: 2 * x for name, x in once.items()}) < EXACT
 
 
-def test_dropout_and_masks_are_the_same_both_times():
-    def seeded():
+def test_dropout_and_masks_are_the_same_both_times() -> None:
+    def seeded() -> torch.Generator:
         torch.manual_seed(7)
         return torch.Generator().manual_seed(8)
 
@@ -86,34 +97,34 @@ def test_dropout_and_masks_are_the_same_both_times():
 
 
 @pytest.mark.parametrize("momentum", [0.1, None])
-def test_an_input_norm_sees_the_whole_batch_once(momentum):
+def test_an_input_norm_sees_the_whole_batch_once(momentum: float | None) -> None:
     ours, theirs = small.Small(norm=True), small.Small(norm=True)
     for model in (ours, theirs):
         for norm in model.norms.values():
-            norm.momentum = momentum
+            cast(nn.BatchNorm2d, norm).momentum = momentum
     for _ in range(2):
         by_cache, directly = cached(ours, 4), plain(theirs)
         assert small.difference(by_cache[1], directly[1]) < 1e-7  # statistics are summed up in fp32
     for name, buffer in ours.named_buffers():
         assert torch.allclose(buffer, theirs.get_buffer(name), rtol=1e-6), name
-    assert all(int(norm.num_batches_tracked) == 2 and norm.training for norm in ours.norms.values())
+    assert all(int(cast(Any, norm).num_batches_tracked) == 2 and norm.training for norm in ours.norms.values())
 
     _, by_parts = plain(small.Small(norm=True), 4)  # what would come of parts normalised one by one
     assert small.difference(by_parts, plain(small.Small(norm=True))[1]) > 0.01
 
 
-def test_an_input_norm_behind_masks_draws_them_as_the_encoding_does():
+def test_an_input_norm_behind_masks_draws_them_as_the_encoding_does() -> None:
     ours, theirs = small.Small(norm=True), small.Small(norm=True)
     _, by_cache = cached(ours, 12, torch.Generator().manual_seed(3))
     _, directly = plain(theirs, 12, torch.Generator().manual_seed(3))
     assert small.difference(by_cache, directly) < 1e-7
 
 
-def test_a_failure_leaves_the_norm_as_it_was():
+def test_a_failure_leaves_the_norm_as_it_was() -> None:
     model = small.Small(norm=True)
     before = {name: buffer.clone() for name, buffer in model.named_buffers()}
 
-    def encode(part):
+    def encode(part: Any) -> None:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
@@ -122,7 +133,7 @@ def test_a_failure_leaves_the_norm_as_it_was():
     assert all(norm.training for norm in model.norms.values())
 
 
-def test_a_batch_norm_inside_is_refused():
+def test_a_batch_norm_inside_is_refused() -> None:
     model = small.Small(inner=True)
     with pytest.raises(UsageError) as caught:
         cached(model, 4)
@@ -130,13 +141,13 @@ def test_a_batch_norm_inside_is_refused():
     cached(model.eval(), 4)  # fixed statistics are no trouble
 
 
-def test_an_input_norm_that_is_not_told_of_is_refused():
+def test_an_input_norm_that_is_not_told_of_is_refused() -> None:
     model = small.Small(norm=True)
     with pytest.raises(UsageError, match=r"norms\.v"):
         gradcache.step(model, gradcache.split(small.batch(), 4), small.objective(), model=model)
 
 
-def test_a_tower_that_does_not_train():
+def test_a_tower_that_does_not_train() -> None:
     model = small.Small()
     model.towers["v"].requires_grad_(False)
     _, by_cache = cached(model, 4)
@@ -145,7 +156,7 @@ def test_a_tower_that_does_not_train():
     assert small.difference(by_cache, directly) < EXACT
 
 
-def test_autocast_around_the_step():
+def test_autocast_around_the_step() -> None:
     """Weights cast without gradient in the first pass must not be those of the second."""
     model = small.Small().float()
     batch = {key: x if key == "shot" else x.float() for key, x in small.batch().items()}
@@ -158,26 +169,26 @@ def test_autocast_around_the_step():
     assert small.difference(by_cache, small.gradients(model)) < 0.02
 
 
-def test_only_one_part_is_in_memory_with_its_graph():
+def test_only_one_part_is_in_memory_with_its_graph() -> None:
     alive, most = 0, 0
 
     class Held(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, x):
+        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
             nonlocal alive, most
             alive += len(x)
             most = max(most, alive)
             return x.view_as(x)
 
         @staticmethod
-        def backward(ctx, gradient):
+        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
             nonlocal alive
             alive -= len(gradient)
             return gradient
 
     model = small.Small()
 
-    def encode(part):
+    def encode(part: Any) -> dict[str, torch.Tensor]:
         embeddings = model(part)
         return {n: Held.apply(x) for n, x in embeddings.items()} if torch.is_grad_enabled() else embeddings
 

@@ -48,7 +48,7 @@ def plain(chosen: Recipe) -> tuple[Model, dict[str, torch.Tensor]]:
 
 
 @pytest.mark.parametrize(("chunk", "drop_path"), [(3, 0.0), (4, 0.5)])
-def test_mvit(chunk, drop_path):
+def test_mvit(chunk: int, drop_path: float) -> None:
     ours, by_cache = cached(recipe("mvit", drop_path), chunk)
     theirs, directly = plain(recipe("mvit", drop_path))
     assert small.difference(by_cache, directly) < 1e-4  # fp32 through 16 blocks
@@ -57,7 +57,7 @@ def test_mvit(chunk, drop_path):
         assert torch.allclose(buffer.float(), theirs.get_buffer(name).float(), rtol=1e-5), name
 
 
-def test_acoustic_resnet_is_refused():
+def test_acoustic_resnet_is_refused() -> None:
     with pytest.raises(UsageError) as caught:
         cached(recipe("acoustic_resnet50"), 2)
     assert caught.value.code == "chunked_batch_norm"

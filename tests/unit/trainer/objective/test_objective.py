@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.nn.functional import normalize
@@ -11,7 +13,7 @@ from trainer.objective import Objective, infonce, sigmoid
 from trainer.recipe import recipe_from
 
 
-def objective(**settings) -> Objective:
+def objective(**settings: Any) -> Objective:
     return Objective(recipe_from({"objective": settings}))
 
 
@@ -21,7 +23,7 @@ def embeddings(count: int = 6, size: int = 8) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("combination", ["two_cross_plus_0.2_within", "all_six"])
-def test_combined_terms_are_the_published_ones(combination):
+def test_combined_terms_are_the_published_ones(combination: str) -> None:
     expected, arrays = parity.vectors()
     weights = dict(expected["combined"][combination]["weights"])
     within = {"lambda_v": weights.pop("v_p|v_s"), "lambda_a": weights.pop("a_p|a_s")}
@@ -33,7 +35,7 @@ def test_combined_terms_are_the_published_ones(combination):
     assert (z["v_p"].grad - torch.from_numpy(arrays[f"combined_grad_raw_v_p__{combination}"])).abs().max() < 1e-12
 
 
-def test_each_term_by_its_weight():
+def test_each_term_by_its_weight() -> None:
     u = embeddings()
     losses = objective(terms={"v_p|a_p": 2.0, "v_s|a_s": 0.0}, lambda_v=0.5, lambda_a=0.25)(u, torch.arange(6))
     assert set(losses.by_term) == {"v_p|a_p", "v_p|v_s", "a_p|a_s"}
@@ -44,7 +46,7 @@ def test_each_term_by_its_weight():
     assert torch.allclose(losses.total, 2 * cross + 0.5 * v + 0.25 * a)
 
 
-def test_only_the_streams_of_the_terms_are_asked_for():
+def test_only_the_streams_of_the_terms_are_asked_for() -> None:
     u = embeddings()
     settings = {"terms": {"v_p|a_p": 1.0}}
     only = objective(**settings)({name: u[name] for name in ("v_p", "a_p")}, torch.arange(6))
@@ -52,7 +54,7 @@ def test_only_the_streams_of_the_terms_are_asked_for():
 
 
 @pytest.mark.parametrize("loss", ["infonce", "sigmoid"])
-def test_the_same_shot_twice_is_no_negative(loss):
+def test_the_same_shot_twice_is_no_negative(loss: str) -> None:
     u = embeddings()
     shot = torch.tensor([5, 9, 5, 2, 3, 9])
     masked = (shot[:, None] == shot[None]) & ~torch.eye(6, dtype=torch.bool)
@@ -65,7 +67,7 @@ def test_the_same_shot_twice_is_no_negative(loss):
     assert not torch.allclose(unmasked, plain[loss](masked))
 
 
-def test_a_learnt_temperature_has_a_gradient_and_an_upper_limit():
+def test_a_learnt_temperature_has_a_gradient_and_an_upper_limit() -> None:
     learnt = objective(learn_temperature=True)
     learnt(embeddings(), torch.arange(6)).total.backward()
     assert learnt.log_scale.grad != 0
@@ -83,7 +85,7 @@ def test_a_learnt_temperature_has_a_gradient_and_an_upper_limit():
     }
 
 
-def test_half_precision_embeddings():
+def test_half_precision_embeddings() -> None:
     u = embeddings()
     exact = objective()(u, torch.arange(6)).total
     half = {name: x.bfloat16() for name, x in u.items()}

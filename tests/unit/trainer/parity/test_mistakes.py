@@ -13,9 +13,10 @@ from torch import nn
 from torch.nn import functional
 
 from trainer.frontend import clips, windows
+from trainer.frontend.mel import mel_filters
 from trainer.objective import losses
 from trainer.parity import check, find, frontend, loss, towers
-from trainer.towers import Tower, acoustic_resnet, mvit_attention
+from trainer.towers import Tower, acoustic_resnet, build_tower, mvit_attention
 
 Patch = pytest.MonkeyPatch
 
@@ -28,7 +29,7 @@ def failed(folder: Path, name: str) -> list[str]:
 
 def changed(monkeypatch: Patch, change: Callable[[Tower], Any]) -> None:
     """Let a tower be changed after it is built."""
-    build = towers.build_tower
+    build = build_tower
 
     def built(*args: Any, **kwargs: Any) -> Tower:
         tower = build(*args, **kwargs)
@@ -100,7 +101,7 @@ def test_other_sounds(parity_dir: Path, monkeypatch: Patch) -> None:
     def narrower(rate: int, n_fft: int, mels: int) -> np.ndarray:
         return windowed(rate, n_fft, mels) * 1.001
 
-    windowed = frontend.mel_filters
+    windowed = mel_filters
     monkeypatch.setattr(frontend, "mel_filters", narrower)
     monkeypatch.setattr("trainer.frontend.mel.mel_filters", narrower)
     found = failed(parity_dir, "audio_frontend/mel")

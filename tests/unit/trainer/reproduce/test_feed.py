@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from importlib.metadata import entry_points
 from itertools import islice
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from shared.core.errors import CounterdubError
-from trainer.recipe import load_recipe
+from trainer.recipe import Recipe, load_recipe
 from trainer.reproduce.feed import GAIN_DB, make_feed
 from trainer.reproduce.scale import FULL
 from trainer.reproduce.variants import MAIN, RECIPES, trainings
@@ -19,19 +21,19 @@ from trainer.training.loop import train
 EVERY = {one.label: one for one in trainings(FULL) if one.group == MAIN}
 
 
-def small(label: str, **changes):
+def small(label: str, **changes: Any) -> Recipe:
     recipe = EVERY[label]._replace(steps=4).loaded()
     return recipe.model_copy(
         update={"data": recipe.data.model_copy(update={"batch_size": 16, "same_title": 4, **changes})}
     )
 
 
-def test_it_is_an_entry_point():
+def test_it_is_an_entry_point() -> None:
     assert entry_points(group="counterdub.feed")["cinema"].load() is make_feed
 
 
 @pytest.mark.parametrize("label", RECIPES)
-def test_streams_are_the_recipes(made_world, label):
+def test_streams_are_the_recipes(made_world: Path, label: str) -> None:
     recipe = small(label)
     feed = make_feed(str(made_world), recipe)
     batches = list(islice(feed, 6))
@@ -49,10 +51,10 @@ def test_streams_are_the_recipes(made_world, label):
     assert heard == wanted.get(label, [single.get(label, "orig")] * 6)
 
 
-def test_picture_and_sounds_are_of_one_window(made_world):
+def test_picture_and_sounds_are_of_one_window(made_world: Path) -> None:
     mels, frames = np.load(made_world / "train.npy"), np.load(made_world / "train-frames.npy")
     feed = make_feed(str(made_world), small("ES"))
-    batch = next(iter(feed))
+    batch = cast(dict[str, torch.Tensor], next(iter(feed)))
     for row, shot in enumerate(batch["shot"].tolist()):
         start = next(s for s in range(6) if np.array_equal(frames[shot, s : s + 8], batch["video_p"][row].numpy()))
         for name, track in (("mel_p", "track_p"), ("mel_s", "track_s")):
@@ -61,7 +63,7 @@ def test_picture_and_sounds_are_of_one_window(made_world):
             assert np.ptp(gain) < 1e-3 and abs(gain.mean()) <= GAIN_DB
 
 
-def test_it_goes_on_exactly(made_world):
+def test_it_goes_on_exactly(made_world: Path) -> None:
     recipe = small("EFJ")
     whole = list(islice(make_feed(str(made_world), recipe), 9))
     first = make_feed(str(made_world), recipe)
@@ -69,13 +71,14 @@ def test_it_goes_on_exactly(made_world):
     later = make_feed(str(made_world), recipe)
     later.load_state_dict(first.state_dict())
     for one, other in zip(whole[5:], islice(later, 4), strict=True):
-        assert all(torch.equal(one[name], other[name]) for name in one)
+        first_of, second_of = cast(dict[str, torch.Tensor], one), cast(dict[str, torch.Tensor], other)
+        assert all(torch.equal(first_of[name], second_of[name]) for name in first_of)
     with pytest.raises(CounterdubError, match="not the one") as error:
         make_feed(str(made_world), small("EFJ", seed=1)).load_state_dict(first.state_dict())
     assert error.value.code == "other_data"
 
 
-def test_other_recipes_and_folders_are_refused(made_world, tmp_path):
+def test_other_recipes_and_folders_are_refused(made_world: Path, tmp_path: Path) -> None:
     with pytest.raises(CounterdubError) as error:
         make_feed(str(made_world), load_recipe("tiny-en"))
     assert error.value.code == "bad_setting"
@@ -85,6 +88,6 @@ def test_other_recipes_and_folders_are_refused(made_world, tmp_path):
 
 
 @pytest.mark.parametrize("label", ["SEP", "AUD"])
-def test_it_trains_through_the_loop(made_world, tmp_path, label):
+def test_it_trains_through_the_loop(made_world: Path, tmp_path: Path, label: str) -> None:
     summary = train(small(label), str(made_world), tmp_path / "run")
     assert summary.step == 4 and summary.checkpoint.exists()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.unit.trainer.reproduce.made import SCALE, WORLD, bank, clips
 from trainer.reproduce.pictures import draw, fit_looks, latent
-from trainer.reproduce.plot import draw_shots
+from trainer.reproduce.plot import PlotShot, draw_shots
 from trainer.reproduce.processes import front_end
 from trainer.reproduce.scale import LANGUAGE_OF, SHOT_SECONDS
 from trainer.reproduce.speech import SLOTS, VOICES
@@ -22,18 +23,18 @@ TRAINED = np.flatnonzero(CLIPS.fold != WORLD.fold)
 
 
 @pytest.fixture(scope="module")
-def shots():
+def shots() -> list[PlotShot]:
     return draw_shots(BANK, CLIPS, TRAINED, WORLD, "train", 20, 12)
 
 
-def test_words_are_parallel():
+def test_words_are_parallel() -> None:
     for table in (SUBJECTS, OBJECTS, PLACES):
         assert {len(table[language].split("|")) for language in LANGUAGES} == {14}
         assert all(len(set(table[language].split("|"))) == 14 for language in LANGUAGES)
     assert sentence("en", 0, 1, 2) == "the doctor carries the basket to the church"
 
 
-def test_a_shots_tracks_have_the_same_times_and_other_voices(shots):
+def test_a_shots_tracks_have_the_same_times_and_other_voices(shots: list[PlotShot]) -> None:
     spoken = [line for shot in shots for line in shot.lines]
     assert 0.15 < np.mean([not shot.lines for shot in shots]) < 0.45
     for line in spoken:
@@ -51,8 +52,8 @@ def test_a_shots_tracks_have_the_same_times_and_other_voices(shots):
         assert all(one[1] <= later[0] + 1e-6 for one, later in pairwise(ends))
 
 
-def test_a_role_keeps_its_voice_through_a_title(shots):
-    used = {}
+def test_a_role_keeps_its_voice_through_a_title(shots: list[PlotShot]) -> None:
+    used: dict[tuple[int, int, str], set[int]] = {}
     for shot in shots:
         for line in shot.lines:
             for track, number in line.sentences.items():
@@ -61,11 +62,11 @@ def test_a_role_keeps_its_voice_through_a_title(shots):
     assert {shot.voice_by for shot in shots} == {"espeak", "kokoro"}
 
 
-def test_tests_have_other_voices_and_sounds(shots):
+def test_tests_have_other_voices_and_sounds(shots: list[PlotShot]) -> None:
     held = np.flatnonzero(CLIPS.fold == WORLD.fold)
     tested = draw_shots(BANK, CLIPS, held, WORLD, "test", 8, 8)
 
-    def voices(some):
+    def voices(some: list[PlotShot]) -> set[int]:
         return {int(BANK.voice[n]) for shot in some for line in shot.lines for n in line.sentences.values()}
 
     assert not voices(shots) & voices(tested)
@@ -73,7 +74,7 @@ def test_tests_have_other_voices_and_sounds(shots):
     assert not {CLIPS.source[shot.clip] for shot in shots} & {CLIPS.source[shot.clip] for shot in tested}
 
 
-def test_tracks_differ_in_speech_alone(shots):
+def test_tracks_differ_in_speech_alone(shots: list[PlotShot]) -> None:
     shot = next(shot for shot in shots if shot.lines)
     tracks = sounds_of(shot, BANK, CLIPS, ["orig", "en2", "es", "fr", "ja", "background"], None)
     outside = np.ones(tracks.shape[1], bool)
@@ -86,7 +87,7 @@ def test_tracks_differ_in_speech_alone(shots):
     assert np.ptp(sounds_of(quiet, BANK, CLIPS, ["orig", "en2", "es"], None), axis=0).max() == 0
 
 
-def test_looks_are_fitted_without_held_out_sounds():
+def test_looks_are_fitted_without_held_out_sounds() -> None:
     random = np.random.default_rng(1)
     statistics = random.normal(size=(50, 128))
     looks = fit_looks(statistics, 3)
@@ -97,7 +98,7 @@ def test_looks_are_fitted_without_held_out_sounds():
     assert np.allclose(shared, 0.6, atol=0.08)
 
 
-def test_only_training_has_a_track_without_speech(made_world):
+def test_only_training_has_a_track_without_speech(made_world: Path) -> None:
     facts = json.loads((made_world / "world.json").read_text())
     assert facts["tracks"] == {
         "train": ["orig", "en2", "es", "fr", "ja", "background"],
@@ -106,7 +107,7 @@ def test_only_training_has_a_track_without_speech(made_world):
     }
 
 
-def test_the_face_has_a_mouth_or_there_is_none():
+def test_the_face_has_a_mouth_or_there_is_none() -> None:
     shot = draw_shots(BANK, CLIPS, TRAINED, WORLD, "train", SCALE.titles, SCALE.shots)[0]
     factors, loud = np.zeros(18), np.full(13, 0.5)
     shut = draw(shot, factors, loud, np.zeros(13), face=True)
@@ -116,7 +117,7 @@ def test_the_face_has_a_mouth_or_there_is_none():
     assert np.array_equal(none, draw(shot, factors, loud, np.ones(13), face=False))
 
 
-def test_the_mouth_follows_english(shots):
+def test_the_mouth_follows_english(shots: list[PlotShot]) -> None:
     shot = next(shot for shot in shots if len(shot.lines) == 1)
     opening = opening_of(shot, BANK)
     line = shot.lines[0]
@@ -125,10 +126,12 @@ def test_the_mouth_follows_english(shots):
     assert opening[middle].max() > 0.2 and opening[outside].max(initial=0) < 0.05
 
 
-def test_pictures_follow_the_sound_and_no_class(tmp_path):
+def test_pictures_follow_the_sound_and_no_class(tmp_path: Path) -> None:
     """Titles choose among classes; apart from that choice, other classes for the same sounds give the same pictures."""
     other = CLIPS._replace(label=np.random.default_rng(2).permutation(CLIPS.label))
     # Every shot's clip and lines are given, so that only the pictures' own inputs are at work.
     front, shots = front_end(), draw_shots(BANK, CLIPS, TRAINED, WORLD, "train", 2, 6)
-    drawn = [frames_of(shots, BANK, some, *looks_of(some, WORLD, TRAINED, front), face=True) for some in (CLIPS, other)]
-    assert np.array_equal(*drawn)
+    one, two = (
+        frames_of(shots, BANK, some, *looks_of(some, WORLD, TRAINED, front), face=True) for some in (CLIPS, other)
+    )
+    assert np.array_equal(one, two)

@@ -41,7 +41,7 @@ def espeak() -> None:
 
 
 @pytest.mark.slow
-def test_from_nothing_to_a_report_and_again(material, espeak, tmp_path):
+def test_from_nothing_to_a_report_and_again(material: Path, espeak: None, tmp_path: Path) -> None:
     heard = []
     summary = summarise(run_comparison(SMALLEST, tmp_path, material, 2, lambda *what: heard.append(what)), tmp_path)
     columns = summary["values"][MAIN]
@@ -66,14 +66,14 @@ def test_from_nothing_to_a_report_and_again(material, espeak, tmp_path):
     assert table.exit_code == 0 and set(json.loads(table.stdout)["labels"]) == set(columns)
 
 
-def test_without_material_it_says_what_belongs_where(tmp_path):
+def test_without_material_it_says_what_belongs_where(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ["reproduce", "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--json"])
     error = json.loads(told.stdout)["error"]
     assert told.exit_code == 3 and error["code"] == "no_material"
     assert "esc10/<class>" in error["message"] and "COUNTERDUB_DATA" in error["message"]
 
 
-def test_two_do_not_share_a_folder(tmp_path):
+def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
     with alone(tmp_path), pytest.raises(CounterdubError) as error, alone(tmp_path):
         pass
     assert error.value.code == "run_in_use"
@@ -81,7 +81,7 @@ def test_two_do_not_share_a_folder(tmp_path):
         pass
 
 
-def test_what_was_made_is_whole(tmp_path):
+def test_what_was_made_is_whole(tmp_path: Path) -> None:
     def fails(part: Path) -> None:
         (part / "half").write_text("")
         raise ValueError
@@ -89,16 +89,16 @@ def test_what_was_made_is_whole(tmp_path):
     with pytest.raises(ValueError):
         made(tmp_path / "thing", fails)
     assert not (tmp_path / "thing").exists()
-    made(tmp_path / "thing", lambda part: (part / "whole").write_text(""))
+    made(tmp_path / "thing", lambda part: (part / "whole").touch())
     assert [path.name for path in made(tmp_path / "thing", fails).iterdir()] == ["whole"]
 
 
-def test_keys_depend_on_values_and_code():
+def test_keys_depend_on_values_and_code() -> None:
     assert key_of(1, "a") == key_of(1, "a") != key_of(2, "a")
     assert key_of(1, code=("model.py",)) != key_of(1, code=("feed.py",))
 
 
-def test_espeak_speaks_every_language_in_every_voice(espeak, tmp_path):
+def test_espeak_speaks_every_language_in_every_voice(espeak: None, tmp_path: Path) -> None:
     """In processes of its own, as always: the library can be set up only once in each."""
     parts = {language: Speak(tmp_path / language, "espeak", language, 3) for language in ("en", "ja")}
     everyone(list(parts.values()), 1, "speech", lambda what, done, of: None)

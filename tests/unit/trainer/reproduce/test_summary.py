@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,10 +22,10 @@ BETTER = {"EFJ": 0.62, "AUD": 0.4}
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory):
+def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """Every training of the full scale; EFJ is better than the others and AUD worse, whatever is asked."""
     folder = tmp_path_factory.mktemp("report")
-    measured: dict = {}
+    measured: dict[str, dict[str, dict[int, Path]]] = {}
     labels = [(one.group, one.label) for one in trainings(FULL) if one.world.fold == 1] + [(MAIN, n) for n in BASELINES]
     for number, (group, label) in enumerate(labels):
         for fold, found in column(BETTER.get(label, 0.5), number).items():
@@ -35,7 +37,7 @@ def told(tmp_path_factory):
     return folder, summarise(outcome, folder, draws=1000)
 
 
-def test_budgets_are_equal():
+def test_budgets_are_equal() -> None:
     every = trainings(FULL)
     assert {one.steps for one in every if one.group == MAIN} == {FULL.steps}
     assert {one.loaded().data.batch_size for one in every} == {64}
@@ -45,7 +47,7 @@ def test_budgets_are_equal():
     assert "a_p|a_s" not in without.weights() and "a_p|a_s" in every[4].loaded().weights()
 
 
-def test_the_report_says_what_was_measured(told):
+def test_the_report_says_what_was_measured(told: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = told
     said = {row["name"]: row["verdict"] for row in summary["claims"]}
     assert list(said) == [claim.name for claim in CLAIMS]
@@ -62,7 +64,7 @@ def test_the_report_says_what_was_measured(told):
     assert whole.open == []
 
 
-def test_results_are_read_by_the_evaluations(told):
+def test_results_are_read_by_the_evaluations(told: tuple[Path, dict[str, Any]]) -> None:
     found = read_all([told[0] / "results"])
     main = [one for one in found if one["name"] == MAIN]
     assert len(main) == len(RECIPES) + 2 + len(BASELINES) and len(found) == len(main) + 6
@@ -76,12 +78,12 @@ class Balance(HTMLParser):
         super().__init__()
         self.open: list[str] = []
 
-    def handle_starttag(self, tag, attributes) -> None:
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
         if tag not in {"meta", "br", "line", "circle", "html", "body"}:
             self.open.append(tag)
 
-    def handle_endtag(self, tag) -> None:
+    def handle_endtag(self, tag: str) -> None:
         if tag not in {"html", "body"}:
             assert self.open.pop() == tag
 
-    def handle_startendtag(self, tag, attributes) -> None: ...
+    def handle_startendtag(self, tag: str, attributes: Any) -> None: ...

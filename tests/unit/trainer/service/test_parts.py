@@ -38,7 +38,7 @@ def test_the_command_names_no_path_and_all_settings(tmp_path: Path, monkeypatch:
     assert str(tmp_path) not in " ".join(command)
     said = {command[at + 1] for at, part in enumerate(command) if part == "--set"}
     assert {"optimiser.steps=5", 'model.initial="initial.pt"'} <= said
-    monkeypatch.setattr(commands.shutil, "which", lambda _name: None)
+    monkeypatch.setattr("shutil.which", lambda _name: None)
     assert "running.compile=false" in commands.training(training, Folders(tmp_path), 2)
 
 

@@ -100,7 +100,7 @@ def test_films_with_several_sounds(sample: Path, tmp_path: Path) -> None:
             sound, _ = sf.read(io.BytesIO(found[f"{track}.flac"]))
             wanted = noise(facts.duration, seed)[0, round(start * 48_000) : round(end * 48_000)]
             assert len(sound) == len(wanted) and abs(lag(sound, wanted)) <= 1
-        with av.open(io.BytesIO(found["mp4"])) as ours, av.open(str(sample)) as source:
+        with av.open(io.BytesIO(found["mp4"]), "r") as ours, av.open(str(sample)) as source:
             frames = [frame.to_ndarray(format="gray") for frame in ours.decode(video=0)]
             shown = [(frame.time, frame.to_ndarray(format="gray")) for frame in source.decode(video=0)]
         assert len(frames) == int((end - start) * 25 + 1e-4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 
@@ -24,7 +26,7 @@ def test_drop_path_leaves_samples_out_in_training_only() -> None:
 
 def test_drop_path_grows_with_depth() -> None:
     tower = Mvit("audio", "S", "nonoverlap", 1, (32, 64), drop_path=0.3)
-    shares = [block.drop_path for block in tower.blocks]
+    shares = [cast(Block, block).drop_path for block in tower.blocks]
     assert shares[0] == 0 and abs(shares[-1] - 0.3) < 1e-12
     assert shares == sorted(shares)
 

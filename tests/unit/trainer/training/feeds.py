@@ -32,7 +32,7 @@ class SmallFeed:
         held_out_batches: How often the held-out shots are given, so that processes can differ.
     """
 
-    tracks = ("orig", "es", "fr")
+    tracks: tuple[str, ...] = ("orig", "es", "fr")
 
     def __init__(
         self, recipe: Recipe, rank: int, world: int, *, ends: int = 0, nan: int = -1, held_out_batches: int = 1
@@ -42,7 +42,7 @@ class SmallFeed:
         self.shots = np.array([shot for shot in range(24) if shot % 4])
         self.left = np.arange(0, 24, 4)
         self.steps_per_epoch = max(1, len(self.shots) // (recipe.data.batch_size * world))
-        self.counts: dict[str, int] = {"broken": 0}
+        self.counts: Mapping[str, int] = {"broken": 0}
         self.taken = 0
         self.closed = False
 

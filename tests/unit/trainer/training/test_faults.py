@@ -56,7 +56,7 @@ def test_a_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_begun_is_nothing_to_refuse(tmp_path: Path) -> None:
-    def empty(*_: Any) -> Any:
+    def empty(data: str, recipe: Any, rank: int, world: int) -> SmallFeed:
         raise InputError("No shots.", code="empty_dataset")
 
     with pytest.raises(InputError):
@@ -73,7 +73,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, damage
     data = bytearray(newest.read_bytes())
     if damage == "byte":
         data[len(data) // 2] ^= 0xFF
-    newest.write_bytes({"cut": data[: len(data) // 3], "byte": data, "empty": b""}[damage])
+    damaged: dict[str, bytes] = {"cut": bytes(data[: len(data) // 3]), "byte": bytes(data), "empty": b""}
+    newest.write_bytes(damaged[damage])
     with pytest.raises(InputError) as caught:
         checkpoints.load(newest)
     assert caught.value.code == "checkpoint_damaged"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import spawn
 
 from shared.core.errors import CounterdubError
 from tests.unit.trainer.training.curve import curve
@@ -61,7 +61,7 @@ def two(folder: Path, case: str = "none", *options: str) -> dict[int, str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = mp.spawn(one, (port, str(folder), case, options), nprocs=2, join=False)
+    context = spawn(one, (port, str(folder), case, options), nprocs=2, join=False)
     assert context is not None
     try:
         end = time.monotonic() + 600

@@ -28,7 +28,7 @@ def tone(hertz: float, seconds: float, size: float = 0.5) -> np.ndarray:
 
 
 def decoded(content: bytes) -> np.ndarray:
-    with av.open(io.BytesIO(content)) as container:
+    with av.open(io.BytesIO(content), "r") as container:
         return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
 
 

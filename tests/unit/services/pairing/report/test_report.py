@@ -8,6 +8,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, cast
 
 import pyarrow.parquet as pq
 import pytest
@@ -58,20 +59,24 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.elements if name == tag]
 
 
+Made = tuple[str, dict[str, Any], dict[str, Path]]
+"""The page, the numbers, all outputs."""
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     return RunFolder(tmp_path / "in")
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory):
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("report")
     run = RunFolder(folder / "in")
     add_title(run)
     return run.make(folder / "out")
 
 
-def test_page_is_self_contained(made) -> None:
+def test_page_is_self_contained(made: Made) -> None:
     html, _, _ = made
     page = Page(html)
     for tag, attrs in page.elements:
@@ -82,7 +87,7 @@ def test_page_is_self_contained(made) -> None:
     assert "@import" not in html and "url(" not in html
 
 
-def test_policy_lets_only_this_script_and_style_run(made) -> None:
+def test_policy_lets_only_this_script_and_style_run(made: Made) -> None:
     html, _, _ = made
     page = Page(html)
     policy = next(m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
@@ -106,7 +111,7 @@ def test_hostile_titles_and_lines_are_shown_as_text(run: RunFolder, tmp_path: Pa
     assert "&lt;img src=x onerror=alert(1)&gt;" in html
 
 
-def test_every_measure_has_its_histogram_and_thresholds(made) -> None:
+def test_every_measure_has_its_histogram_and_thresholds(made: Made) -> None:
     html, numbers, _ = made
     for measure in MEASURES:
         (figure,) = re.findall(rf'<figure class="measure" id="measure-{measure.name}">(.*?)</figure>', html, re.DOTALL)
@@ -124,7 +129,7 @@ def test_every_measure_has_its_histogram_and_thresholds(made) -> None:
     assert rejecting == {f"pairing.{name}" for name in numbers["thresholds"] if name not in shots}
 
 
-def test_every_track_of_a_shot_has_spectrogram_and_player(made) -> None:
+def test_every_track_of_a_shot_has_spectrogram_and_player(made: Made) -> None:
     html, numbers, _ = made
     page = Page(html)
     strips = 3 * (2 + len(LANGUAGES))
@@ -136,7 +141,7 @@ def test_every_track_of_a_shot_has_spectrogram_and_player(made) -> None:
     assert len(labels) == 3 and all(button["aria-label"] for button in labels)
 
 
-def test_tables_are_accessible(made) -> None:
+def test_tables_are_accessible(made: Made) -> None:
     html, _, _ = made
     page = Page(html)
     assert html.count("<caption") == len(page.all("table"))
@@ -147,7 +152,7 @@ def test_tables_are_accessible(made) -> None:
     assert targets <= set(ids)
 
 
-def test_numbers_agree_with_the_tables(made) -> None:
+def test_numbers_agree_with_the_tables(made: Made) -> None:
     html, numbers, outputs = made
     report = RunReport.model_validate(numbers)
     assert report.schema_version == 1
@@ -247,7 +252,7 @@ def test_redub_command_is_safe_to_paste() -> None:
     )
 
 
-def test_foreign_voices_are_pointed_out(made) -> None:
+def test_foreign_voices_are_pointed_out(made: Made) -> None:
     html, _, _ = made
     assert html.count("no: foreign accent") == 1
     assert CastMember.model_fields["native"].is_required()
@@ -261,7 +266,7 @@ def test_texts_stand_on_the_page_as_they_are(run: RunFolder, tmp_path: Path, tex
     page, _, _ = run.make(tmp_path / "out")
     read = HTMLParser(convert_charrefs=True)
     seen: list[str] = []
-    read.handle_data = seen.append  # type: ignore[method-assign]
+    cast(Any, read).handle_data = seen.append
     read.feed(page)
     assert text in "".join(seen)
 
