@@ -21,7 +21,7 @@ from shared.core.store import Blob, Store
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, plan, task_language
 from shared.pipeline.readiness import Readiness
-from shared.pipeline.reconcile import Entry, reconcile
+from shared.pipeline.reconcile import LedgerEntry, reconcile
 from shared.pipeline.stage import stage
 from shared.pipeline.task_runner import Done, Performer, failures
 from shared.pipeline.task_work import EnginePool
@@ -191,7 +191,9 @@ class Executor:
 
     def _redo(self, title: TitleRun, fresh: Plan) -> None:
         """Forget what was made of other inputs than the plan now names, and all that hangs on it."""
-        ledger = {task.id: Entry(task, "done" if task.id in title.done else "waiting") for task in title.plan.tasks}
+        ledger = {
+            task.id: LedgerEntry(task, "done" if task.id in title.done else "waiting") for task in title.plan.tasks
+        }
         for task_id in reconcile(fresh, ledger, lambda task: task).redone:
             title.done.pop(task_id, None)
             if task_id in title.running:

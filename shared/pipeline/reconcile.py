@@ -21,7 +21,7 @@ UNDONE = frozenset({"skipped", "cancelled"})
 
 
 @dataclass(frozen=True)
-class Entry(Generic[T]):
+class LedgerEntry(Generic[T]):
     """A task in the ledger.
 
     Attributes:
@@ -48,7 +48,7 @@ class Changes:
     new: tuple[Task, ...]
 
 
-def reconcile(plan: Plan, ledger: Mapping[str, Entry[T]], asked: Callable[[Task], T]) -> Changes:
+def reconcile(plan: Plan, ledger: Mapping[str, LedgerEntry[T]], asked: Callable[[Task], T]) -> Changes:
     """Compare a plan with a ledger, task by task.
 
     Args:

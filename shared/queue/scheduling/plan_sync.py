@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from shared.core.edits import LineEdit, stored_edits
 from shared.core.store import Blob, Store, fetched
 from shared.pipeline.planner import Known, Plan, Ref, Task, TitleRequest, plan, task_language
-from shared.pipeline.reconcile import Entry, reconcile
+from shared.pipeline.reconcile import LedgerEntry, reconcile
 from shared.pipeline.stage import Scope, queue_of
 from shared.queue.database import tell
 from shared.queue.scheduling.completion import settle_title
@@ -49,7 +49,7 @@ def sync_plan(session: Session, job: Job, titles: Iterable[Title], store: Store)
         rows = title_rows(session, title)
         planned = planned_tasks(session, job, title, settings, store, rows)
         before = len(rows)
-        ledger = {task: Entry((row.scope, row.inputs), row.state) for task, row in rows.items()}
+        ledger = {task: LedgerEntry((row.scope, row.inputs), row.state) for task, row in rows.items()}
         changes = reconcile(planned, ledger, spec)
         drop_unplanned(session, job, title, [rows[task].id for task in changes.dropped])
         wakes += redo_changed(session, job, title, rows, planned, changes.redone)

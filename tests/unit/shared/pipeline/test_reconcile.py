@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.pipeline.planner import Plan, Ref, Task
-from shared.pipeline.reconcile import Changes, Entry, reconcile
+from shared.pipeline.reconcile import Changes, LedgerEntry, reconcile
 from shared.pipeline.stage import Scope
 
 
@@ -17,7 +17,7 @@ def task(name: str, *needs: str, seed: int = 0) -> Task:
 
 
 def compare(plan: list[Task], ledger: Mapping[str, tuple[Task, str]]) -> Changes:
-    return reconcile(Plan(plan), {name: Entry(*entry) for name, entry in ledger.items()}, lambda one: one)
+    return reconcile(Plan(plan), {name: LedgerEntry(*entry) for name, entry in ledger.items()}, lambda one: one)
 
 
 A, B, C = task("a"), task("b", "a"), task("c", "b")
