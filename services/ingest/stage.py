@@ -117,4 +117,4 @@ def engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     }
 
 
-STAGE = Stage(name="ingest", version=2, run=run, settings=options, engines=engines, queue="ingest")
+STAGE = Stage(name="ingest", version=3, run=run, settings=options, engines=engines, queue="ingest")

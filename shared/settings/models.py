@@ -38,7 +38,7 @@ class LimitSettings(Section):
 
 
 class IngestSettings(Section):
-    detector: str = Field("adaptive", description="Shot detection engine: adaptive or transnetv2.")
+    detector: str = Field("transnetv2", description="Shot detection engine: transnetv2, or adaptive for cuts alone.")
     min_shot_frames: int = Field(6, description="Shorter runs of frames are flashes, not shots.")
     chunk_seconds: float = Field(300, description="Aim for the length of a chunk.")
     vad: str = "silero"

