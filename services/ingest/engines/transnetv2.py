@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.ingest.engines.decoding import BLACK, DIM, limits_of, small_frames, streams_of
-from services.ingest.engines.transnetv2_network import HEIGHT, WIDTH, WINDOW, Network
+from services.ingest.engines.transnetv2_network import HEIGHT, WIDTH, WINDOW, ShotNetwork
 from shared.core.records import Probe
 from shared.engines.protocols import EngineOptions, Licence, WeightFiles, missing
 from shared.media import child
@@ -76,7 +76,7 @@ def find_cuts(
     progress: Callable[[float], None] = child.ignore,
 ) -> list[float]:
     """The child's part of :meth:`TransNet.cuts`."""
-    facts, network = Probe.model_validate(found), Network(Path(checkpoint), threads)
+    facts, network = Probe.model_validate(found), ShotNetwork(Path(checkpoint), threads)
     times: list[float] = []
     levels: list[float] = []
 

