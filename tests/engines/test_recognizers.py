@@ -131,7 +131,7 @@ def test_it_stops_when_told(recognizer: Any, speech: np.ndarray) -> None:
     before = recognizer.transcribe(line, "en")
     with pytest.raises(Cancelled):
         listen(ChunkSound(mix, mix, spans, spans), "en", TranscriptionSettings(), {"recognizer": Counting()}, progress)
-    assert heard[:2] == [mix.size, mix.size] and len(heard) == 3, "the whole mix and voice, and the first of two windows"
+    assert heard[:2] == [mix.size, mix.size] and len(heard) == 3, "mix and voice, and the first of two windows"
     assert recognizer.transcribe(line, "en") == before
 
 
