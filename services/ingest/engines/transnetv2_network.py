@@ -16,7 +16,7 @@ from shared.engines.checkpoints import read_checkpoint
 
 HEIGHT, WIDTH = 27, 48
 WINDOW = 150
-"""Frames that the network sees at once; each costs 11 ms of one core, with what is seen twice (100: 17 ms, 300: 10)."""
+"""Frames that the network sees at once, with those at the edges that it is not asked about."""
 BINS = 512
 """Colours of the histograms: eight steps of red, green and blue."""
 BLOCKS = tuple(f"SDDCNN.{stage}.DDCNN.{block}" for stage in range(3) for block in range(2))
