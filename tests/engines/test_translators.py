@@ -90,9 +90,7 @@ def test_firefox_keeps_it(weights: CheckedWeights, tmp_path: Path) -> None:
 def test_llama_keeps_it(weights: CheckedWeights) -> None:
     if find_spec("xllamacpp") is None:
         pytest.skip("xllamacpp is not installed")
-    # Its cache of what was read before changes the last digits: a fresh one says the same.
-    first, second = LlamaTranslator(EngineOptions(), weights), LlamaTranslator(EngineOptions(), weights)
-    contract_translator.check(first, "en", "es", long=0, again=second)
+    contract_translator.check(LlamaTranslator(EngineOptions(), weights), "en", "es", long=0)
 
 
 def test_an_endpoint_keeps_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

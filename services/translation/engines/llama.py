@@ -10,9 +10,10 @@ import threading
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from services.translation.ranking import used
 from services.translation.sentences import sentences
@@ -23,7 +24,8 @@ from shared.core.text import UNSPACED, spoken_characters
 from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 
 WEIGHTS = "qwen2.5-coder-1.5b-instruct-q4"
-CONTEXT_TOKENS = 4096
+CONTEXT_TOKENS = 2048
+"""Of one slot: the examples take about 500, a line and its translation the rest."""
 MAX_CANDIDATES = 4
 WAIT_POLICY = "OMP_WAIT_POLICY"
 TEMPERATURE, TOP_P = 0.7, 0.9
@@ -61,11 +63,33 @@ PROMPT = (
 )
 
 
+FILLER = "~"
+"""Stands after the examples in a slot that holds no line."""
+
+
+class Examples(NamedTuple):
+    """What comes before every line of a pair of languages, as a list or as a conversation."""
+
+    source: str
+    target: str
+    as_list: bool
+
+
+@dataclass
+class Slot:
+    """A place in the model's memory, and the text that stands there behind the examples (UTF-8; empty: nothing yet)."""
+
+    number: int
+    last: bytes = b""
+
+
 class LlamaTranslator:
     """See :class:`shared.engines.protocols.Translator`.
 
-    The same questions in the same order give the same candidates. In another order near ties may fall otherwise: what
-    the model keeps of earlier prompts changes the last digits of its sums.
+    A question has the same candidates whatever was asked before it. The model's sums differ in their last digits with
+    how many tokens are read at once, and so small a model has many near ties. So one question is asked at a time, and
+    it always goes on from the same state: the examples of its pair of languages, read once in a slot of their own, and
+    nothing of an earlier line.
 
     The first candidate is the likeliest, sentence by sentence: whole lines of several sentences come out worse. Others
     are drawn only where they can help (the first is too long for its room, or the model was unsure of it), or are asked
@@ -87,6 +111,7 @@ class LlamaTranslator:
         self._runtime = xllamacpp
         self._server: Any = None
         self._lock = threading.Lock()
+        self._slots: dict[Examples, Slot] = {}
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -134,22 +159,20 @@ class LlamaTranslator:
             EngineError: ``line_failed``.
         """
         as_list = listed(source, target) and not tight(line) and not line.terms
+        examples = Examples(source, target, as_list)
         request = {
             "max_tokens": max_tokens(line.text),
             "stop": ["\n"],
             "logprobs": 1 if as_list else True,
+            **({} if as_list else {"top_logprobs": 1}),
             **sampling,
         }
-        if as_list:
-            prompt = listing(source, target) + f"{languages.name(source)}: {line.text}\n{languages.name(target)}:"
-            answer = self._loaded().handle_completions({**request, "prompt": prompt})
-        else:
-            messages = [*conversation(source, target), {"role": "user", "content": question(line, target)}]
-            answer = self._loaded().handle_chat_completions({**request, "messages": messages, "top_logprobs": 1})
-        answer = json.loads(answer) if isinstance(answer, str) else answer
-        if "choices" not in answer:
-            said = answer.get("error", {}).get("message", "no answer")
-            raise EngineError(f"The language model gave no answer: {said}.", code="line_failed", retryable=True)
+        with self._lock:
+            slot = self._slot_for(examples, line.text)
+            answer = self._complete(examples, line.text if as_list else question(line, target), slot, **request)
+            if sampling.get("n", 1) > 1:
+                # The candidates were written side by side, each in a slot: whatever that held is gone.
+                self._slots.clear()
         return [
             Hypothesis(
                 text=tidy(choice["text"] if "text" in choice else choice["message"]["content"], target),
@@ -158,20 +181,60 @@ class LlamaTranslator:
             for choice in answer["choices"]
         ]
 
+    def _slot_for(self, examples: Examples, text: str) -> Slot:
+        """The slot that holds the examples and, after them, nothing that ``text`` begins with.
+
+        What two prompts have in common is not read again: a beginning that the last line shares with this one would
+        be taken over from it, so it is overwritten first.
+        """
+        slot = self._slots.pop(examples, None)
+        read = slot is not None
+        if slot is None:
+            free = set(range(MAX_CANDIDATES)) - {taken.number for taken in self._slots.values()}
+            slot = Slot(min(free) if free else self._slots.pop(next(iter(self._slots))).number)
+        if not slot.last or slot.last[:1] == text.encode()[:1]:
+            self._complete(examples, FILLER, slot, max_tokens=1, cache_prompt=read)
+        slot.last = text.encode()
+        self._slots[examples] = slot
+        return slot
+
+    def _complete(self, examples: Examples, text: str, slot: Slot, **request: Any) -> dict[str, Any]:
+        """What the model goes on with after the examples and ``text``.
+
+        Raises:
+            EngineError: ``line_failed``.
+        """
+        source, target, as_list = examples
+        request = {"id_slot": slot.number, "cache_prompt": True, **request}
+        if as_list:
+            prompt = listing(source, target) + f"{languages.name(source)}: {text}\n{languages.name(target)}:"
+            answer = self._loaded().handle_completions({**request, "prompt": prompt})
+        else:
+            messages = [*conversation(source, target), {"role": "user", "content": text}]
+            answer = self._loaded().handle_chat_completions({**request, "messages": messages})
+        answer = json.loads(answer) if isinstance(answer, str) else answer
+        if "choices" not in answer:
+            self._slots.clear()
+            said = answer.get("error", {}).get("message", "no answer")
+            raise EngineError(f"The language model gave no answer: {said}.", code="line_failed", retryable=True)
+        return answer
+
     def _loaded(self) -> Any:
-        with self._lock:
-            if self._server is None:
-                params = self._runtime.CommonParams()
-                params.model.path = str(self._model)
-                params.n_ctx = CONTEXT_TOKENS
-                params.n_parallel = MAX_CANDIDATES
-                params.kv_unified = True
-                params.cpuparams.n_threads = self._options.threads
-                params.cpuparams_batch.n_threads = self._options.threads
-                params.warmup = False
-                params.verbosity = 0
-                self._server = self._runtime.Server(params)
-            return self._server
+        if self._server is None:
+            params = self._runtime.CommonParams()
+            params.model.path = str(self._model)
+            # Slots apart, each with room of its own: where another's tokens lie must not change the order of a sum.
+            params.n_ctx = CONTEXT_TOKENS * MAX_CANDIDATES
+            params.n_parallel = MAX_CANDIDATES
+            params.kv_unified = False
+            params.cache_idle_slots = False
+            params.cache_ram_mib = 0
+            params.cpuparams.n_threads = self._options.threads
+            params.cpuparams_batch.n_threads = self._options.threads
+            params.warmup = False
+            params.verbosity = 0
+            self._server = self._runtime.Server(params)
+        return self._server
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
 import pytest
@@ -54,14 +55,23 @@ def test_two_sentences_stay_two(embedded: EmbeddedTranslator) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_questions_give_the_same_candidates(weights: CheckedWeights) -> None:
+def test_a_question_has_the_same_answer_whatever_was_asked_before_it(weights: CheckedWeights) -> None:
     needs_llama()
+    engine = LlamaTranslator(EngineOptions(threads=2), weights)
+    # The first two begin alike; two pairs of languages, as a list and as a conversation; a tight line has candidates.
+    lines = [*(Line(text) for text in (LINES[1], "My brother sleeps.", LINES[0])), Line(LINES[1], max_chars=10)]
+    questions = [(line, target, 2 if line.max_chars else 1) for line in lines for target in ("es", "ja")]
 
-    def ask() -> list[list[list[Hypothesis]]]:
-        engine = LlamaTranslator(EngineOptions(threads=2), weights)
-        return [engine.translate([Line(LINES[1], max_chars=room)], "en", "es", 3, seed=5) for room in (40, 10)]
+    def ask(question: tuple[Line, str, int]) -> list[Hypothesis]:
+        line, target, count = question
+        return engine.translate([line], "en", target, count, seed=5)[0]
 
-    assert ask() == ask()
+    in_order = {question: ask(question) for question in questions}
+    backwards = {question: ask(question) for question in reversed(questions)}
+    with ThreadPoolExecutor(2) as threads:
+        at_once = dict(zip(questions, threads.map(ask, questions), strict=True))
+    assert in_order == backwards == at_once
+    assert len(in_order[questions[-1]]) > 1
 
 
 def test_french_has_several_candidates_best_first(embedded: EmbeddedTranslator) -> None:
