@@ -21,10 +21,7 @@ LINES = [Line("Good evening, Tom. Please come in."), Line("Go!"), Line("I know t
 
 
 def check(engine: Any, source: str, target: str, long: int = 120) -> None:
-    """Shapes, scores, order, repeatability, empty and very long lines.
-
-    Args:
-    """
+    """Shapes, scores, order, repeatability, empty and very long lines."""
     pairs = engine.languages()
     assert pairs is None or (source, target) in pairs
     found = engine.translate(LINES, source, target, 2)

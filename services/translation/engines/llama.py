@@ -212,12 +212,12 @@ class LlamaTranslator:
         else:
             messages = [*conversation(source, target), {"role": "user", "content": text}]
             answer = self._loaded().handle_chat_completions({**request, "messages": messages})
-        answer = json.loads(answer) if isinstance(answer, str) else answer
-        if "choices" not in answer:
+        reply: dict[str, Any] = json.loads(answer) if isinstance(answer, str) else answer
+        if "choices" not in reply:
             self._slots.clear()
-            said = answer.get("error", {}).get("message", "no answer")
+            said = reply.get("error", {}).get("message", "no answer")
             raise EngineError(f"The language model gave no answer: {said}.", code="line_failed", retryable=True)
-        return answer
+        return reply
 
     def _loaded(self) -> Any:
         if self._server is None:
