@@ -45,7 +45,7 @@ from services.api.schemas.jobs import EventPage, NewJob
 from services.api.webhooks import deliverer
 from services.api.write_probe import WriteProbe
 from shared.core.errors import StorageError
-from shared.queue.database import Database
+from shared.ledger.database import Database
 from shared.queue.service_settings import ServiceSettings
 
 TIDY_S = 600.0

@@ -13,9 +13,9 @@ from services.api.http.ranges import BlobFiles
 from services.api.live.broadcast import Broadcast
 from services.api.write_probe import WriteProbe
 from shared.core.store import Store
+from shared.ledger.database import Database
 from shared.queue.celery_app import wake
 from shared.queue.commands import Wakes
-from shared.queue.database import Database
 from shared.queue.service_settings import ServiceSettings
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from shared.queue.database import Database
-from shared.queue.tables import FINAL, Delivery, Job, StageRun, Title, Worker
+from shared.ledger.database import Database
+from shared.ledger.tables import FINAL, Delivery, Job, StageRun, Title, Worker
 
 KEPT_S = 5.0
 

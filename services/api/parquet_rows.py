@@ -7,7 +7,7 @@ from typing import Any
 
 from services.api.http.problems import not_found
 from shared.core.store import Blob, Store
-from shared.queue.tables import Artifact
+from shared.ledger.tables import Artifact
 
 PARQUET = "application/vnd.apache.parquet"
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from services.api.http.ranges import BlobFiles
 from shared.core.store import Blob
-from shared.queue.tables import Artifact
+from shared.ledger.tables import Artifact
 
 HEAD_BYTES = 4096
 POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="([^"]{1,2000})">')

@@ -21,9 +21,9 @@ from standardwebhooks.webhooks import Webhook
 
 from shared.core.errors import CounterdubError, UsageError
 from shared.core.public_http import check_url, client
-from shared.queue.database import Database
+from shared.ledger.database import Database
+from shared.ledger.tables import Delivery, Job, now
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Delivery, Job, now
 
 log = logging.getLogger(__name__)
 

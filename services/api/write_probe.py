@@ -6,8 +6,8 @@ import threading
 import time
 
 from shared.core.errors import CounterdubError
-from shared.queue.database import Database
-from shared.queue.tables import Idempotency, now
+from shared.ledger.database import Database
+from shared.ledger.tables import Idempotency, now
 
 PROBE = "readyz"
 """Owner and key of the row that is written: no API key has such an id."""

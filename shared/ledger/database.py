@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from shared.core.errors import CounterdubError, StorageError, UsageError
-from shared.queue import training_tables  # noqa: F401 - whoever opens a database knows all its tables
-from shared.queue.tables import Event, Job
+from shared.ledger import training_tables  # noqa: F401 - whoever opens a database knows all its tables
+from shared.ledger.tables import Event, Job
 
 DATABASE = "database"
 """What an error of the database names as its ``part``."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from shared.core.errors import StorageError
-from shared.queue.database import Database
+from shared.ledger.database import Database
 
 LOCK = 0x636F756E746572
 """Advisory lock of PostgreSQL that whoever upgrades holds."""
@@ -24,7 +24,7 @@ def upgrade(url: str) -> None:
     """Apply all steps that are missing. Any number of processes may do so at once: one works, the others wait.
 
     Args:
-        url: SQLAlchemy URL of the database, as for :class:`shared.queue.database.Database`.
+        url: SQLAlchemy URL of the database, as for :class:`shared.ledger.database.Database`.
 
     Raises:
         StorageError: ``schema_new``: a newer program made this database; ``database_away``.

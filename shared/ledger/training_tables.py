@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from shared.queue.tables import Base
+from shared.ledger.tables import Base
 
 
 class Training(Base):

@@ -16,11 +16,11 @@ from shared.core.edits import LineEdit, check_line, edit_of, resolve, wanted_tex
 from shared.core.errors import UsageError
 from shared.core.records import Utterance, read_jsonl
 from shared.core.store import Blob, Store, fetched
+from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
 from shared.pipeline.title_names import unique_names
-from shared.queue.database import Database, locked_job, tell
 from shared.queue.scheduling.completion import end_if_cancelled, job_ended, settle_job
 from shared.queue.scheduling.plan_sync import sync_plan
-from shared.queue.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
 from shared.settings.models import Settings
 
 Wakes = Mapping[str, int]

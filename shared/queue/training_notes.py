@@ -10,11 +10,11 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from shared.core.store import Blob
-from shared.queue.database import Database, tell
+from shared.ledger.database import Database, tell
+from shared.ledger.tables import FINAL, Artifact, Job, now
+from shared.ledger.training_tables import Training, TrainingPoint
 from shared.queue.scheduling.claims import close, owned, owned_and_wanted, told
 from shared.queue.scheduling.completion import job_ended
-from shared.queue.tables import FINAL, Artifact, Job, now
-from shared.queue.training_tables import Training, TrainingPoint
 from shared.queue.worker.delivery import keep
 
 CHECKPOINT = "checkpoint.pt"

@@ -14,11 +14,11 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from shared.core.errors import UsageError
+from shared.ledger.database import Database, tell
+from shared.ledger.tables import Job, StageRun, new_id
+from shared.ledger.training_tables import Training
 from shared.queue.commands import Wakes, ended
-from shared.queue.database import Database, tell
 from shared.queue.scheduling.completion import add_internal
-from shared.queue.tables import Job, StageRun, new_id
-from shared.queue.training_tables import Training
 
 KIND, TASK, QUEUE = "training", "train", "trainer"
 LOCK = 0x7472

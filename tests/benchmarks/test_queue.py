@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from shared.queue.tables import StageRun
+from shared.ledger.tables import StageRun
 from tests.benchmarks.running import write_result
 from tests.integration.queue.conftest import KINDS, database_url, null_stages, nursery, postgres, valkey_server  # noqa: F401
 from tests.integration.queue.nursery import Nursery

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from shared.core.errors import EngineError
+from shared.ledger.training_tables import Training
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.training_tables import Training
 from trainer.service import recipe_orders
 from trainer.service.folders import Folders
 

@@ -12,9 +12,9 @@ from typing import Any
 from shared.core.errors import Cancelled, CounterdubError, InputError
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob
+from shared.ledger.training_tables import Training
 from shared.queue import training_notes as notes
 from shared.queue.scheduling.claims import Claimed
-from shared.queue.training_tables import Training
 from shared.queue.worker.task_execution import TaskContext, patiently
 from trainer.service import artifacts, child_process, commands, pair_collection
 from trainer.service.folders import Folders, sweep

@@ -25,8 +25,8 @@ from starlette.requests import Request
 from services.api.dependencies import Here
 from services.api.http.problems import Refused
 from shared.core.errors import UsageError
-from shared.queue.database import Database
-from shared.queue.tables import ApiKey, now
+from shared.ledger.database import Database
+from shared.ledger.tables import ApiKey, now
 
 PREFIX = "cdk_"
 FORM = re.compile(r"cdk_[A-Za-z0-9_-]{43}")

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from services.api.auth.keys import Caller
 from services.api.http.problems import Refused, not_found
-from shared.queue.tables import FINAL, Artifact, Job, Title
-from shared.queue.training_tables import Training
+from shared.ledger.tables import FINAL, Artifact, Job, Title
+from shared.ledger.training_tables import Training
 
 JOB_ID = r"^job_[0-9a-f]{32}$"
 JobId = Annotated[str, Path(pattern=JOB_ID, description="Id of a job.", examples=["job_" + "0" * 32])]

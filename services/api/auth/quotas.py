@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from services.api.auth.keys import Caller
 from services.api.http.problems import Refused
+from shared.ledger.tables import ApiKey, Job, Upload, Usage, now
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import ApiKey, Job, Upload, Usage, now
 from shared.settings.models import Settings
 
 OPEN = ("running", "cancelling")

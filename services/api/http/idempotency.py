@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from services.api.http.problems import Refused
 from shared.core.errors import StorageError
 from shared.core.store import digest
-from shared.queue.database import Database
-from shared.queue.tables import Idempotency, now
+from shared.ledger.database import Database
+from shared.ledger.tables import Idempotency, now
 
 ABANDONED = timedelta(seconds=60)
 """What is between beginning and end of a request is short (its files are here already): a process that needs longer

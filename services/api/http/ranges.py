@@ -16,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from services.api.http.problems import Refused
 from shared.core.errors import StorageError
 from shared.core.store import Blob
-from shared.queue.tables import Artifact
+from shared.ledger.tables import Artifact
 
 BLOCK = 2**15
 """Bytes sent at once. What a client does not take stays in memory, about four of these and a piece as it was read."""

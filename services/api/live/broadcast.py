@@ -21,8 +21,8 @@ from starlette.concurrency import run_in_threadpool
 from services.api.http.problems import Refused
 from services.api.live.shared_reads import SharedReads
 from shared.core.errors import StorageError
-from shared.queue.database import Database
-from shared.queue.tables import Event, Job
+from shared.ledger.database import Database
+from shared.ledger.tables import Event, Job
 
 TICK_S = 0.25
 KEPT = 256

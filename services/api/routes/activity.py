@@ -21,7 +21,7 @@ from services.api.http.problems import documented
 from services.api.routes.events import KEEP_ALIVE_S, VALID_S, EventStream, still_valid
 from services.api.routes.jobs import shown
 from services.api.schemas.jobs import ErrorOut
-from shared.queue.tables import Job, StageRun, Worker
+from shared.ledger.tables import Job, StageRun, Worker
 
 TICK_S = 1.0
 NEWEST = 50

@@ -17,7 +17,7 @@ from services.api.dependencies import Here
 from services.api.http.problems import documented
 from services.api.http.ranges import BLOCK, BlobFiles, begun, disposition
 from shared.core.store import Blob
-from shared.queue.tables import Artifact
+from shared.ledger.tables import Artifact
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer

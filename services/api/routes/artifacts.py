@@ -20,7 +20,7 @@ from services.api.http.problems import documented, not_found
 from services.api.http.ranges import send
 from services.api.schemas.jobs import ErrorOut, FileOut, ShotOut, TitleOut
 from shared.core.store import Blob
-from shared.queue.tables import Artifact, Title
+from shared.ledger.tables import Artifact, Title
 from shared.schemas import layout
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["results"])

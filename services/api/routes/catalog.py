@@ -17,7 +17,7 @@ from services.api.schemas.jobs import EngineOut, LanguageOut, Stats
 from shared.core import languages
 from shared.core.errors import CounterdubError
 from shared.engines.protocols import KINDS, engine_class, registered
-from shared.queue.tables import Job, StageRun, Title
+from shared.ledger.tables import Job, StageRun, Title
 
 router = APIRouter(tags=["catalog"])
 

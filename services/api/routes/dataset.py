@@ -21,7 +21,7 @@ from services.api.dependencies import Here, Services
 from services.api.http.problems import documented, not_found
 from services.api.routes.artifacts import TitleName
 from shared.core.store import Blob
-from shared.queue.tables import Artifact, Job
+from shared.ledger.tables import Artifact, Job
 from shared.settings.models import Settings, stored_settings
 
 MAX_ROWS = 50_000

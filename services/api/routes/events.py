@@ -22,8 +22,8 @@ from services.api.http.problems import Refused, documented
 from services.api.live import broadcast
 from services.api.live.broadcast import Broadcast, Stretch
 from services.api.schemas.jobs import EventPage
-from shared.queue.database import Database
-from shared.queue.tables import FINAL, Event, Job
+from shared.ledger.database import Database
+from shared.ledger.tables import FINAL, Event, Job
 
 KEEP_ALIVE_S = 15.0
 VALID_S = 15.0

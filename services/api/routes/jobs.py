@@ -28,9 +28,9 @@ from services.api.schemas.jobs import JobOut, Links, NewJob, Progress, UploadSou
 from services.api.schemas.submission import Submission
 from services.api.uploads.storage import stored
 from services.api.webhooks import check_webhook_url, signing_key
+from shared.ledger.tables import Job
 from shared.observability import tracing
 from shared.queue import commands
-from shared.queue.tables import Job
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["jobs"])

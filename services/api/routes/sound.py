@@ -27,7 +27,7 @@ from shared.audio.files import read_audio
 from shared.audio.mel import hertz_to_mel, mel_power
 from shared.core.records import SAMPLE_RATE
 from shared.core.store import Blob
-from shared.queue.tables import Artifact, Title
+from shared.ledger.tables import Artifact, Title
 from shared.schemas import layout
 
 STEMS = ("vocals", "background")

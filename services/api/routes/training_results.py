@@ -19,8 +19,8 @@ from services.api.routes.artifacts import USUAL, media
 from services.api.routes.trainings import Reader
 from services.api.schemas.jobs import FileOut
 from services.api.schemas.trainings import MetricsPoint
-from shared.queue.tables import Artifact
-from shared.queue.training_tables import TrainingPoint
+from shared.ledger.tables import Artifact
+from shared.ledger.training_tables import TrainingPoint
 
 LINES = "application/x-ndjson"
 MOST = 5000

@@ -25,11 +25,11 @@ from services.api.schemas.jobs import ErrorOut
 from services.api.schemas.submission import clean
 from services.api.schemas.trainings import CheckpointOut, NewTraining, RecipeOut, TrainingLinks, TrainingOut, When
 from shared.core import languages as codes
+from shared.ledger.tables import Job, StageRun
+from shared.ledger.training_tables import Training
 from shared.observability import tracing
 from shared.queue import commands, trainings
-from shared.queue.tables import Job, StageRun
 from shared.queue.training_notes import CHECKPOINT
-from shared.queue.training_tables import Training
 from trainer import recipe
 from trainer.service import recipe_orders
 

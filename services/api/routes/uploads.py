@@ -31,7 +31,7 @@ from services.api.uploads import tus
 from services.api.uploads.storage import Writing, drop, finish, folder, known_offset, sweep_uploads
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob
-from shared.queue.tables import Upload, new_id, now
+from shared.ledger.tables import Upload, new_id, now
 
 __all__ = ["router", "sweep_uploads", "take_upload"]
 

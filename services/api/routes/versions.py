@@ -18,7 +18,7 @@ from services.api.http.problems import documented, not_found
 from services.api.routes.artifacts import Code, TitleName, content, media
 from services.api.routes.sound import flac, fresh, piece
 from shared.core.store import Blob
-from shared.queue.tables import Artifact, Event, Job
+from shared.ledger.tables import Artifact, Event, Job
 from shared.schemas import layout
 
 EDITED = "line_edited"

@@ -18,9 +18,9 @@ from services.api.http.problems import Refused
 from services.api.uploads import tus
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, file_digest
-from shared.queue.database import Database
+from shared.ledger.database import Database
+from shared.ledger.tables import Upload, now
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Upload, now
 
 LEFT = timedelta(hours=1)
 """An expired upload that somebody is still sending is not swept away under their hands."""

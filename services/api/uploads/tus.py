@@ -17,8 +17,8 @@ from starlette.datastructures import Headers
 
 from services.api.http.problems import Refused
 from shared.core.errors import StorageError
+from shared.ledger.tables import now
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import now
 
 VERSION = "1.0.0"
 VERSION_HEADER = {"Tus-Resumable": VERSION}

@@ -20,10 +20,10 @@ def api(
         from services.api.app import create_app
         from services.api.server import create_server
         from services.cli.serve.listen_address import keys_required, listen
+        from shared.ledger import migrate
+        from shared.ledger.database import Database
         from shared.observability.logging import set_up_logging
         from shared.observability.tracing import set_up_tracing
-        from shared.queue import migrate
-        from shared.queue.database import Database
         from shared.queue.service_settings import service_settings
 
         set_up_logging("api")

@@ -11,7 +11,7 @@ from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, say_json
 
 if TYPE_CHECKING:
-    from shared.queue.database import Database
+    from shared.ledger.database import Database
 
 app = typer.Typer(help="Bring the services' database up to date, or check that it is.", no_args_is_help=True)
 
@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 def upgrade(data: Data = None, json: Json = False) -> None:
     """Create the tables, or bring those of an older version up to date. Does nothing when they are."""
     with with_extra("queue", json):
-        from shared.queue import migrate
+        from shared.ledger import migrate
 
         migrate.upgrade(database_url(data))
         say_json({"database": "current"}) if json else console.print("the database is up to date")
@@ -49,8 +49,8 @@ def opened(data: Path | None) -> Database:
     Raises:
         StorageError: ``schema_old``, ``schema_new``, ``database_away``.
     """
-    from shared.queue import migrate
-    from shared.queue.database import Database
+    from shared.ledger import migrate
+    from shared.ledger.database import Database
 
     database = Database(database_url(data))
     migrate.check_schema(database)

@@ -46,8 +46,8 @@ def serve(
     with with_extra("serve", json):
         from services.cli.serve.machine import engine_processes, media_processes, this_machine
         from services.cli.serve.supervisor import Supervisor
+        from shared.ledger import migrate
         from shared.observability.logging import set_up_logging
-        from shared.queue import migrate
         from shared.queue.service_settings import ServiceSettings
 
         set_up_logging("serve")
@@ -154,8 +154,8 @@ def listening_on(
 def has_keys(settings: ServiceSettings) -> bool:
     from sqlalchemy import select
 
-    from shared.queue.database import Database
-    from shared.queue.tables import ApiKey
+    from shared.ledger.database import Database
+    from shared.ledger.tables import ApiKey
 
     database = Database(settings.sqlalchemy_url())
     with database.read() as session:

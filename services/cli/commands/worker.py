@@ -34,9 +34,9 @@ def worker(
                 f"No such queue: {', '.join(unknown) or '(none named)'}. There are: {', '.join((*QUEUES, FETCH))}.",
                 code="unknown_queue",
             )
+        from shared.ledger import migrate
+        from shared.ledger.database import Database
         from shared.observability.logging import set_up_logging
-        from shared.queue import migrate
-        from shared.queue.database import Database
         from shared.queue.worker.supervisor import run_worker
 
         set_up_logging("worker")

@@ -76,7 +76,7 @@ class Examples(NamedTuple):
 
 
 @dataclass
-class Slot:
+class PromptSlot:
     """A place in the model's memory, and the text that stands there behind the examples (UTF-8; empty: nothing yet)."""
 
     number: int
@@ -111,7 +111,7 @@ class LlamaTranslator:
         self._runtime = xllamacpp
         self._server: Any = None
         self._lock = threading.Lock()
-        self._slots: dict[Examples, Slot] = {}
+        self._slots: dict[Examples, PromptSlot] = {}
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -181,7 +181,7 @@ class LlamaTranslator:
             for choice in answer["choices"]
         ]
 
-    def _slot_for(self, examples: Examples, text: str) -> Slot:
+    def _slot_for(self, examples: Examples, text: str) -> PromptSlot:
         """The slot that holds the examples and, after them, nothing that ``text`` begins with.
 
         What two prompts have in common is not read again: a beginning that the last line shares with this one would
@@ -191,14 +191,14 @@ class LlamaTranslator:
         read = slot is not None
         if slot is None:
             free = set(range(MAX_CANDIDATES)) - {taken.number for taken in self._slots.values()}
-            slot = Slot(min(free) if free else self._slots.pop(next(iter(self._slots))).number)
+            slot = PromptSlot(min(free) if free else self._slots.pop(next(iter(self._slots))).number)
         if not slot.last or slot.last[:1] == text.encode()[:1]:
             self._complete(examples, FILLER, slot, max_tokens=1, cache_prompt=read)
         slot.last = text.encode()
         self._slots[examples] = slot
         return slot
 
-    def _complete(self, examples: Examples, text: str, slot: Slot, **request: Any) -> dict[str, Any]:
+    def _complete(self, examples: Examples, text: str, slot: PromptSlot, **request: Any) -> dict[str, Any]:
         """What the model goes on with after the examples and ``text``.
 
         Raises:

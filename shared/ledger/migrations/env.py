@@ -1,4 +1,4 @@
-"""Run by alembic: applies the steps on the connection of :func:`shared.queue.migrate.upgrade`."""
+"""Run by alembic: applies the steps on the connection of :func:`shared.ledger.migrate.upgrade`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Any, Literal
 
 from alembic import context
 
-from shared.queue.migrate import connected
-from shared.queue.service_settings import service_settings
-from shared.queue.tables import Base, Utc
+from shared.ledger.migrate import connected
+from shared.ledger.tables import Base, Utc
 
 
 def render(kind: str, value: Any, _context: Any) -> str | Literal[False]:
@@ -32,6 +31,6 @@ given = context.config.attributes.get("connection")
 if given is not None:
     run(given)
 else:
-    # `alembic revision --autogenerate` and the like, by a developer.
-    with connected(service_settings().sqlalchemy_url()) as connection:
+    # `alembic -x url=sqlite:///some.db revision --autogenerate` and the like, by a developer.
+    with connected(context.get_x_argument(as_dictionary=True)["url"]) as connection:
         run(connection)

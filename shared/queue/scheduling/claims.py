@@ -19,15 +19,15 @@ from sqlalchemy.orm import Session
 
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob, Store, fetched
+from shared.ledger.database import Database, is_away, locked_job, tell
+from shared.ledger.tables import Job, StageRun, Title, Usage, now
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import Done
-from shared.queue.database import Database, is_away, locked_job, tell
 from shared.queue.scheduling.completion import abandon, end_if_cancelled, job_ended, settle_title, title_ended
 from shared.queue.scheduling.disclosure import as_told
 from shared.queue.scheduling.plan_sync import sync_plan
 from shared.queue.scheduling.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
-from shared.queue.tables import Job, StageRun, Title, Usage, now
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from shared.core.errors import CounterdubError
-from shared.queue.database import tell
-from shared.queue.tables import FINAL, Delivery, Job, StageRun, Title, now
+from shared.ledger.database import tell
+from shared.ledger.tables import FINAL, Delivery, Job, StageRun, Title, now
 
 DELIVERY = "pairing"
 """Queue of what lays files out and makes the job's tables and report."""

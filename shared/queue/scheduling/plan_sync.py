@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 
 from shared.core.edits import LineEdit, stored_edits
 from shared.core.store import Blob, Store, fetched
+from shared.ledger.database import tell
+from shared.ledger.tables import FINAL, Edit, Event, Job, Need, StageRun, Title
 from shared.pipeline.planner import Known, Plan, Ref, Task, TitleRequest, plan, task_language
 from shared.pipeline.reconcile import LedgerEntry, reconcile
 from shared.pipeline.stage import Scope, queue_of
-from shared.queue.database import tell
 from shared.queue.scheduling.completion import settle_title
 from shared.queue.service_settings import FETCH
-from shared.queue.tables import FINAL, Edit, Event, Job, Need, StageRun, Title
 from shared.settings.models import Settings, stored_settings
 
 Rows = dict[str, Any]

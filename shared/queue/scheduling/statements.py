@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.orm import Session
 
-from shared.queue.tables import FINAL, Base
+from shared.ledger.tables import FINAL, Base
 
 RUN, JOB, TITLE, NEED, EVENT = (Base.metadata.tables[name] for name in ("stage_run", "job", "title", "need", "event"))
 OF_RUN = (
@@ -129,7 +129,7 @@ NOTED = (
 
 
 def note(session: Session, job_id: str, seq: int, kind: str, data: Mapping[str, Any], ended: int = 0) -> None:
-    """:func:`shared.queue.database.tell` for where the job is not at hand as an object.
+    """:func:`shared.ledger.database.tell` for where the job is not at hand as an object.
 
     Args:
         seq: The event's number, one more than the job's latest.

@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import select
 
 from shared.core.store import Blob, Store
-from shared.queue.database import Database
-from shared.queue.tables import FINAL, Artifact, Event, Job, StageRun, Title, Upload
-from shared.queue.training_tables import Training
+from shared.ledger.database import Database
+from shared.ledger.tables import FINAL, Artifact, Event, Job, StageRun, Title, Upload
+from shared.ledger.training_tables import Training
 
 log = logging.getLogger(__name__)
 

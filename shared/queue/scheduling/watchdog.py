@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, func, select, update
 
 from shared.core.errors import CounterdubError
 from shared.core.store import Store
-from shared.queue.database import Database, is_away, locked_job
+from shared.ledger.database import Database, is_away, locked_job
+from shared.ledger.tables import StageRun, Worker
 from shared.queue.scheduling.claims import abandoned, at_fault, failed, requeue
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import StageRun, Worker
 
 log = logging.getLogger(__name__)
 

@@ -20,18 +20,18 @@ from shared.core.edits import unspoken
 from shared.core.errors import CounterdubError
 from shared.core.records import SCHEMA_VERSION
 from shared.core.store import Blob, Store, fetched
+from shared.ledger.database import Database, tell
+from shared.ledger.tables import FINAL, Artifact, Edit, Job, StageRun, Title
 from shared.pipeline import publish
 from shared.pipeline.local_executor import TitleRun
 from shared.pipeline.planner import Task, task_language
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import Done, Performer
 from shared.queue import commands, trainings
-from shared.queue.database import Database, tell
 from shared.queue.scheduling.claims import close, following, owned_and_wanted, told
 from shared.queue.scheduling.completion import job_ended, title_ended
 from shared.queue.scheduling.disclosure import as_told
 from shared.queue.scheduling.plan_sync import batches, planned_tasks, previous, sync_plan, title_request, title_rows
-from shared.queue.tables import FINAL, Artifact, Edit, Job, StageRun, Title
 from shared.settings.models import stored_settings
 
 INTERNAL, STAGED = ".internal/", ".staged/"

@@ -16,10 +16,10 @@ from pathlib import Path
 from sqlalchemy import select, update
 
 from shared.core.errors import CounterdubError, EngineError
-from shared.queue.database import Database
+from shared.ledger.database import Database
+from shared.ledger.tables import Job, StageRun, Worker, new_id
 from shared.queue.scheduling.claims import Claimed, fail
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Job, StageRun, Worker, new_id
 
 log = logging.getLogger(__name__)
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from sqlalchemy import select
 
 from shared.core.store import Store
-from shared.queue.database import Database
+from shared.ledger.database import Database
+from shared.ledger.tables import Job, StageRun
 from shared.queue.scheduling.claims import fail
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Job, StageRun
 from shared.queue.trainings import TASK
 from shared.queue.worker.heartbeat import overtime
 

@@ -20,12 +20,12 @@ from sqlalchemy import select, update
 
 from shared.core.errors import CounterdubError
 from shared.core.store import Store
+from shared.ledger.database import Database
+from shared.ledger.tables import Worker, new_id
 from shared.queue.celery_app import Waker
-from shared.queue.database import Database
 from shared.queue.scheduling.store_sweep import sweep
 from shared.queue.scheduling.watchdog import Watchdog
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Worker, new_id
 from shared.queue.worker.liveness import LivenessCheck
 
 log = logging.getLogger(__name__)

@@ -14,13 +14,13 @@ from typing import TypeVar
 from shared.core.errors import Cancelled, CounterdubError, StorageError
 from shared.core.storage_errors import for_service
 from shared.core.store import Store
+from shared.ledger.database import Database, is_away
 from shared.observability import tracing
 from shared.observability.logging import bound
 from shared.pipeline.task_runner import Performer, failures
 from shared.pipeline.task_work import EnginePool
 from shared.queue import trainings
 from shared.queue.celery_app import Waker
-from shared.queue.database import Database, is_away
 from shared.queue.scheduling.claims import Claimed, claim, fail, finish, give_up_claim
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.worker import delivery

@@ -8,7 +8,7 @@ import httpx2
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
-from shared.queue.tables import Job
+from shared.ledger.tables import Job
 from tests.integration.api.harness import Api
 
 

@@ -18,9 +18,9 @@ from services.api.auth.keys import create_key
 from services.api.dependencies import Services
 from services.api.server import create_server
 from shared.core.store import Store
-from shared.queue.database import Database, locked_job, tell
+from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.tables import Artifact, Base, Job, Title, now
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Artifact, Base, Job, Title, now
 
 
 @dataclass

@@ -21,7 +21,7 @@ import pytest
 import soundfile as sf
 
 from services.api.live import broadcast
-from shared.queue import migrate
+from shared.ledger import migrate
 from shared.queue.service_settings import ServiceSettings
 from tests.conftest import ROOT
 from tests.integration.api.harness import Api, make_api, serving

@@ -20,7 +20,7 @@ from services.api.auth import keys
 from services.api.live import broadcast
 from services.api.live.broadcast import Broadcast, Listener, Told
 from services.api.routes import events
-from shared.queue.tables import Job
+from shared.ledger.tables import Job
 from tests.integration.api.harness import Api, make_api, serving
 
 

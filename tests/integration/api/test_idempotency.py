@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from services.api.http import idempotency
 from services.api.routes import jobs
-from shared.queue.tables import Idempotency, now
+from shared.ledger.tables import Idempotency, now
 from tests.integration.api.asking import ask, count, video
 from tests.integration.api.harness import Api
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from shared.queue.tables import Event, Job
+from shared.ledger.tables import Event, Job
 from tests.integration.api.asking import ask, count
 from tests.integration.api.harness import Api, make_api
 

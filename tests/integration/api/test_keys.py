@@ -13,7 +13,7 @@ from sqlalchemy import text
 from services.api.auth.keys import FORM, create_key, list_keys, revoke_key
 from services.api.auth.quotas import check_new_job, minutes_used
 from shared.core.errors import CounterdubError, UsageError
-from shared.queue.tables import Job, Usage
+from shared.ledger.tables import Job, Usage
 from tests.integration.security.installation import READER, WRITER, Installation, install, problem
 
 

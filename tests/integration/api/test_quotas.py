@@ -13,7 +13,7 @@ from services.api.auth.keys import Limits, create_key
 from services.ingest.fetching import fetch
 from shared.core.errors import CounterdubError
 from shared.core.records import Utterance, write_jsonl
-from shared.queue.tables import Edit, Job, StageRun, Title
+from shared.ledger.tables import Edit, Job, StageRun, Title
 from shared.settings.models import stored_settings
 from tests.integration.api.harness import make_api
 from tests.integration.security.installation import install, problem

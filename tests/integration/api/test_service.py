@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from services.api.http.problems import PHRASES, STATUS
 from shared.core.errors import StorageError
 from shared.core.records import Utterance, write_jsonl
-from shared.queue.tables import Edit, Job, StageRun, Title, Worker
+from shared.ledger.tables import Edit, Job, StageRun, Title, Worker
 from tests.integration.api.harness import Api, make_api, serving
 from tests.integration.queue.conftest import valkey_server
 

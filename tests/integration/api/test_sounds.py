@@ -14,7 +14,7 @@ import pytest
 import soundfile as sf
 
 from shared.audio.files import read_audio, write
-from shared.queue.database import locked_job, tell
+from shared.ledger.database import locked_job, tell
 from tests.integration.api.harness import Api
 
 SECONDS = 6.0
@@ -133,7 +133,7 @@ def test_other_callers_hear_nothing(tmp_path: Path, finished: str, api: Api, sou
 
 def test_an_earlier_version_is_kept_and_heard(api: Api, finished: str, sounds: dict[str, Path]) -> None:
     from services.api.routes.versions import before
-    from shared.queue.tables import Job
+    from shared.ledger.tables import Job
 
     with api.database.write() as session:
         job = session.get_one(Job, finished)

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from shared.core.store import Blob
-from shared.queue.tables import Idempotency, Job, Title
+from shared.ledger.tables import Idempotency, Job, Title
 from tests.integration.api.asking import count, video
 from tests.integration.api.harness import Api, make_api, serving
 

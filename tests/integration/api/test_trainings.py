@@ -10,9 +10,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from services.api.auth.keys import Limits, create_key
-from shared.queue.tables import Artifact, Event, Job, StageRun
+from shared.ledger.tables import Artifact, Event, Job, StageRun
+from shared.ledger.training_tables import Training, TrainingPoint
 from shared.queue.training_notes import MetricPoint, note_files, note_points
-from shared.queue.training_tables import Training, TrainingPoint
 from tests.integration.api.harness import Api, make_api
 from tests.integration.api.trained import at_work, begin, count, done, stored
 from trainer import recipe

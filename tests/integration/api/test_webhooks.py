@@ -21,9 +21,9 @@ from services.api import webhooks
 from services.api.auth.keys import create_key
 from services.api.webhooks import DELAYS_S, check_webhook_url, claim, deliverer, settle, signing_key
 from shared.core.errors import UsageError
-from shared.queue.database import Database
+from shared.ledger.database import Database
+from shared.ledger.tables import Base, Delivery, Job, now
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Base, Delivery, Job, now
 from tests.integration.security.conftest import internet  # noqa: F401 - a fixture
 from tests.integration.security.origin import PUBLIC, Internet, Origin, redirect, respond, serving
 

@@ -8,9 +8,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
 from shared.core.store import Blob
+from shared.ledger.tables import Job
+from shared.ledger.training_tables import Training
 from shared.queue.scheduling.claims import claim
-from shared.queue.tables import Job
-from shared.queue.training_tables import Training
 from tests.integration.api.harness import Api
 
 

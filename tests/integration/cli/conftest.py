@@ -21,11 +21,11 @@ from services.api.server import create_server
 from services.cli.main import app
 from services.cli.serve.listen_address import listen
 from shared.core.store import Store
-from shared.queue import migrate
-from shared.queue.database import Database, locked_job, tell
+from shared.ledger import migrate
+from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.tables import Artifact, Job, Title, Upload
 from shared.queue.scheduling.completion import job_ended
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Artifact, Job, Title, Upload
 
 
 @dataclass

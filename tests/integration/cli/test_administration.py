@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from services.api.auth.keys import caller_of
-from shared.queue.database import Database
+from shared.ledger.database import Database
+from shared.ledger.tables import Artifact, Job
 from shared.queue.service_settings import ServiceSettings, service_settings
-from shared.queue.tables import Artifact, Job
 from tests.integration.cli.conftest import counterdub, said
 
 

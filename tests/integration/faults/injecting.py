@@ -14,9 +14,9 @@ from typing import Any
 import redis
 from sqlalchemy import update
 
+from shared.ledger.tables import Job, StageRun
 from shared.queue import commands
 from shared.queue.scheduling.watchdog import Watchdog
-from shared.queue.tables import Job, StageRun
 from tests.integration.queue.rig import HEARTBEAT, Rig
 from tests.integration.queue.test_faults import EACH_STAGE, restart
 from tests.integration.queue.test_poison import read_only

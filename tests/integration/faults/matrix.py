@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from shared.queue.tables import Title
+from shared.ledger.tables import Title
 from tests.integration.faults.injecting import FAULTS, WORKERS, Fault
 from tests.integration.queue.conftest import database_url, postgres_server, valkey_server
 from tests.integration.queue.nursery import Nursery

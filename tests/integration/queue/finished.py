@@ -9,8 +9,8 @@ import numpy as np
 
 from shared.audio.files import write
 from shared.core.store import Store
-from shared.queue.database import Database, tell
-from shared.queue.tables import Artifact, Job, Title, now
+from shared.ledger.database import Database, tell
+from shared.ledger.tables import Artifact, Job, Title, now
 from shared.schemas import layout
 from shared.schemas.pairs import PairRow, to_table
 from tests.unit.trainer.material import FPS, SAMPLE_RATE, heard, pictures

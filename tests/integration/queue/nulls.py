@@ -27,9 +27,9 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from shared.core.errors import InputError
+from shared.ledger import tables
 from shared.pipeline import local_executor, task_runner
 from shared.pipeline.stage import Scope, Stage, Work
-from shared.queue import tables
 from tests.unit.shared.pipeline.fakes import FakeStages
 
 FROZEN_S = 60

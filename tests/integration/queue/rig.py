@@ -15,11 +15,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from shared.core.store import Blob, Store
+from shared.ledger.database import Database
+from shared.ledger.tables import FINAL, Artifact, Base, Event, Job, StageRun, Worker
 from shared.queue import commands
 from shared.queue.celery_app import Waker
-from shared.queue.database import Database
 from shared.queue.service_settings import QUEUES, ServiceSettings
-from shared.queue.tables import FINAL, Artifact, Base, Event, Job, StageRun, Worker
 from shared.settings.models import Settings
 from tests.integration.queue.nursery import Nursery
 

@@ -17,9 +17,9 @@ import s3fs
 
 from shared.core.errors import StorageError
 from shared.core.store import Blob, Store
-from shared.queue.database import Database
+from shared.ledger.database import Database
+from shared.ledger.tables import Artifact, Base, Job
 from shared.queue.scheduling.store_sweep import sweep
-from shared.queue.tables import Artifact, Base, Job
 from tests.integration.queue.conftest import database_url, valkey_server
 from tests.integration.queue.nursery import Nursery
 from tests.integration.queue.rig import Rig

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import make_url, select, text, update
 
 from shared.core.store import Blob
+from shared.ledger.tables import Job, StageRun
 from shared.queue import commands
-from shared.queue.tables import Job, StageRun
 from tests.integration.queue.rig import Rig, is_running
 from tests.integration.queue.undisturbed import undisturbed
 

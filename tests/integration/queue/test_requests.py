@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select
 
 from shared.core.errors import UsageError
+from shared.ledger.tables import Base, Edit, Title
 from shared.pipeline import publish
 from shared.queue import commands
-from shared.queue.tables import Base, Edit, Title
 from shared.queue.worker.task_execution import Runner
 from tests.integration.queue.rig import ALL, Rig
 from tests.integration.queue.undisturbed import undisturbed

@@ -15,7 +15,7 @@ from schemathesis.checks import not_a_server_error
 from sqlalchemy import select
 
 from services.api.app import create_app
-from shared.queue.tables import Worker
+from shared.ledger.tables import Worker
 from tests.integration.queue.rig import Rig
 
 EXAMPLES, STEPS, ROUNDS = 8, 15, 3

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select, update
 
 from shared.core.store import Blob
-from shared.queue.database import Database
+from shared.ledger.database import Database
+from shared.ledger.tables import Artifact, Base, Worker
 from shared.queue.scheduling.watchdog import LOST_AFTER, Watchdog
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Artifact, Base, Worker
 from tests.integration.queue.rig import Rig
 
 HEARTBEAT = 10.0

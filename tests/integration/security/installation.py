@@ -13,8 +13,8 @@ from sqlalchemy import select
 from services.api.app import create_app
 from services.api.auth.keys import Limits, create_key
 from services.api.dependencies import Services
+from shared.ledger.tables import Base, Job
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Base, Job
 
 READER, WRITER = ("jobs:read",), ("jobs:read", "jobs:write")
 HERE = "http://localhost:8000"

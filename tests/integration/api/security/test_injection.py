@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from shared.ledger.tables import Title
 from shared.observability.logging import set_up_logging
-from shared.queue.tables import Title
 from tests.integration.security.installation import Installation, problem
 
 EVIL = 'a\r\nSet-Cookie: stolen=1\r\n\r\n{"level": "forged"}\x1b[2J\u2028.mp4'

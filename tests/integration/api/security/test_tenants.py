@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from services.api.auth.keys import create_key
-from shared.queue.tables import Artifact, Event, Job, Title
+from shared.ledger.tables import Artifact, Event, Job, Title
 from tests.integration.security.installation import WRITER, Installation, problem
 
 BODIES: dict[str, Any] = {"patch": {"text": "x"}}

@@ -12,7 +12,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from shared.core.store import Blob
-from shared.queue.tables import Upload
+from shared.ledger.tables import Upload
 from tests.integration.security.installation import Installation
 
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -13,7 +13,7 @@ from services.api.routes.uploads import take_upload
 from services.api.uploads.storage import sweep_uploads
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob
-from shared.queue.tables import Upload, now
+from shared.ledger.tables import Upload, now
 from tests.integration.api.uploads.sending import (
     DATA,
     OCTETS,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from shared.queue.tables import Upload, now
+from shared.ledger.tables import Upload, now
 from tests.integration.api.uploads.sending import DATA, TUS, URL, created, named, offset, parts, row, sent
 from tests.integration.security.installation import Installation, install, problem
 

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import select
 
 from shared.core.store import Blob
+from shared.ledger.tables import Artifact
+from shared.ledger.training_tables import Training, TrainingPoint
 from shared.queue import training_notes, trainings
-from shared.queue.tables import Artifact
-from shared.queue.training_tables import Training, TrainingPoint
 from shared.queue.trainings import TrainingOrder
 from tests.conftest import ROOT
 from tests.integration.queue.finished import finished_job

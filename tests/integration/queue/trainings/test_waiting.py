@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from shared.ledger.database import locked_job
+from shared.ledger.tables import Job
+from shared.ledger.training_tables import Training
 from shared.queue import commands, trainings
-from shared.queue.database import locked_job
-from shared.queue.tables import Job
-from shared.queue.training_tables import Training
 from shared.queue.trainings import TrainingOrder
 from tests.integration.queue.rig import Rig
 from tests.integration.queue.trainings.begun import job, row

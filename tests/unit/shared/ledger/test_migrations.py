@@ -14,9 +14,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from shared.core.errors import StorageError
-from shared.queue import migrate
-from shared.queue.database import Database
-from shared.queue.tables import Base, Job
+from shared.ledger import migrate
+from shared.ledger.database import Database
+from shared.ledger.tables import Base, Job
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_again_changes_nothing(url: str) -> None:
 
 
 def test_many_processes_at_once(url: str) -> None:
-    program = "import sys; from shared.queue.migrate import upgrade; upgrade(sys.argv[1])"
+    program = "import sys; from shared.ledger.migrate import upgrade; upgrade(sys.argv[1])"
     processes = [
         subprocess.Popen([sys.executable, "-c", program, url], stderr=subprocess.PIPE, text=True) for _ in range(4)
     ]

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from shared.engines.protocols import EngineOptions, engine_class
+from shared.ledger.tables import Base
 from shared.pipeline import task_work
 from shared.pipeline.stage import EngineUse
 from shared.pipeline.task_work import EnginePool
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Base
 from shared.queue.worker.task_execution import Runner
 from shared.weights import WeightFolder
 

@@ -8,10 +8,10 @@ import pytest
 
 from shared.core.edits import edit_of
 from shared.core.records import Utterance
+from shared.ledger.database import Database
+from shared.ledger.tables import Base, Edit, Job, Title
 from shared.queue.commands import keep_edit, take_back_edits
-from shared.queue.database import Database
 from shared.queue.service_settings import ServiceSettings
-from shared.queue.tables import Base, Edit, Job, Title
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 
 from shared.core.errors import CounterdubError, StorageError
 from shared.core.store import Store
+from shared.ledger.training_tables import Training
 from shared.observability.internal_errors import without_folders
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.training_notes import MetricPoint
-from shared.queue.training_tables import Training
 from trainer.service import artifacts, child_process, commands
 from trainer.service.folders import Folders, sweep
 from trainer.service.progress import Follower

@@ -1,0 +1,1 @@
+"""The ledger: what is asked, planned, running, done and failed, on SQLite or PostgreSQL."""
