@@ -27,7 +27,7 @@ from shared.pipeline.task_runner import Done
 from shared.queue.scheduling.completion import abandon, end_if_cancelled, job_ended, settle_title, title_ended
 from shared.queue.scheduling.disclosure import as_told
 from shared.queue.scheduling.plan_sync import sync_plan
-from shared.queue.scheduling.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
+from shared.ledger.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy.orm import Session
 
 from shared.pipeline.task_runner import Done
-from shared.queue.scheduling.statements import COMPUTED
+from shared.ledger.statements import COMPUTED
 
 
 def as_told(session: Session, done: Done, key_id: str | None) -> Done:
