@@ -2,18 +2,18 @@
 
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get, whenLocked } from "./api";
-import type { Session } from "./api";
-import { DatasetView } from "./dataset";
-import { Gate } from "./gate";
-import { JobView } from "./job";
-import { JobsView } from "./jobs";
+import { get, whenLocked } from "./client/requests";
+import type { Session } from "./client/requests";
+import { DatasetView } from "./views/dataset";
+import { Gate } from "./views/api-key";
+import { JobView } from "./views/job";
+import { JobsView } from "./views/jobs";
 import { address, usePlace } from "./route";
 import "./style.css";
-import { SubmitView } from "./submit";
-import { TitleView } from "./title";
-import { TrainingsView, TrainingView } from "./training";
-import { Keys, Trouble } from "./ui";
+import { SubmitView } from "./views/submit";
+import { TitleView } from "./views/title/title";
+import { TrainingsView, TrainingView } from "./views/training";
+import { Keys, Trouble } from "./components/ui";
 
 const PLACES: [string, string[]][] = [
   ["Jobs", []],

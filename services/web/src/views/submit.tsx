@@ -2,11 +2,11 @@
 
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import * as tus from "tus-js-client";
-import type { Job, Language, Profile } from "./api";
-import { get, send } from "./api";
-import { remember } from "./live";
-import { go } from "./route";
-import { Bar, Curl, Keys, languageName, size, Trouble } from "./ui";
+import type { Job, Language, Profile } from "../client/requests";
+import { get, send } from "../client/requests";
+import { remember } from "../client/activity";
+import { go } from "../route";
+import { Bar, Curl, Keys, languageName, size, Trouble } from "../components/ui";
 
 interface Sending {
   key: number;

@@ -1,8 +1,8 @@
 // The API key is given once; the server keeps it in a cookie that no script can read.
 
 import { useState } from "preact/hooks";
-import { send } from "./api";
-import { Trouble } from "./ui";
+import { send } from "../client/requests";
+import { Trouble } from "../components/ui";
 
 function Enter({ entered }: { entered: () => void }) {
   const [key, setKey] = useState("");

@@ -1,9 +1,9 @@
 // The picture, what is heard with it, and what is said.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Line, Sound } from "./api";
+import type { Line, Sound } from "../client/requests";
 import type { Player } from "./player";
-import { clock, Curl, Icon, languageName, soundName } from "./ui";
+import { clock, Curl, Icon, languageName, soundName } from "../components/ui";
 
 export function Stage(props: {
   job: string;

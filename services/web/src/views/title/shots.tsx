@@ -1,9 +1,9 @@
 // The shots of a title in a row: what they look like, whether they were kept, and if not, why.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Dataset, Shot } from "./api";
-import { Thumbs } from "./thumbs";
-import { clock, soundName } from "./ui";
+import type { Dataset, Shot } from "../../client/requests";
+import { Thumbs } from "../../player/thumbnails";
+import { clock, soundName } from "../../components/ui";
 
 const WIDTH = 124;
 

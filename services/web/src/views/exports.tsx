@@ -1,8 +1,8 @@
 // What can be taken away: the container, clips in the layout of LVU-M, tables, shards; each as a link and as a command.
 
 import { useContext } from "preact/hooks";
-import type { Job, Title } from "./api";
-import { Curl, Keys } from "./ui";
+import type { Job, Title } from "../client/requests";
+import { Curl, Keys } from "../components/ui";
 
 const SHOWN = 50;
 

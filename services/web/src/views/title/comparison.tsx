@@ -1,8 +1,8 @@
 // Two sounds under one another and what is between them: waveforms, spectrograms, and where lines are.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, get, type Line, type Sound } from "./api";
-import { soundName } from "./ui";
+import { ask, get, type Line, type Sound } from "../../client/requests";
+import { soundName } from "../../components/ui";
 
 const POINTS = 1000;
 const HEIGHT = 96;

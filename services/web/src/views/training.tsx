@@ -1,11 +1,11 @@
 // Trainings: begin one from a recipe, see its curves grow, stop it, go on with it, take its checkpoint.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Failure, Job, Page, StoredFile } from "./api";
-import { get, send } from "./api";
+import type { Failure, Job, Page, StoredFile } from "../client/requests";
+import { get, send } from "../client/requests";
 import { Curves, type Point } from "./curves";
-import { address, go, here } from "./route";
-import { about, ago, Bar, Curl, figure, size, State, Trouble } from "./ui";
+import { address, go, here } from "../route";
+import { about, ago, Bar, Curl, figure, size, State, Trouble } from "../components/ui";
 
 interface Recipe {
   name: string;

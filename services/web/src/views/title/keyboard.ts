@@ -1,9 +1,9 @@
 // Keys of the title view; docs/page.md lists them.
 
 import { useLayoutEffect } from "preact/hooks";
-import type { Line, Sound } from "./api";
+import type { Line, Sound } from "../../client/requests";
 import type { Hearing } from "./lines";
-import type { Player } from "./player";
+import type { Player } from "../../player/player";
 
 interface Hands {
   player: Player | null;

@@ -1,11 +1,11 @@
 // The list of jobs, live.
 
 import { useEffect, useState } from "preact/hooks";
-import type { Job, Page } from "./api";
-import { get } from "./api";
-import { remember, useJobs } from "./live";
-import { address, useNoted } from "./route";
-import { ago, Bar, Curl, State, Trouble } from "./ui";
+import type { Job, Page } from "../client/requests";
+import { get } from "../client/requests";
+import { remember, useJobs } from "../client/activity";
+import { address, useNoted } from "../route";
+import { ago, Bar, Curl, State, Trouble } from "../components/ui";
 
 const STATES = ["", "running", "done", "failed", "cancelled"];
 

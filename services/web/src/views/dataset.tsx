@@ -1,12 +1,12 @@
 // All rows of some jobs: how every measure is spread, and what other thresholds would accept.
 
 import { useEffect, useMemo, useState } from "preact/hooks";
-import type { Dataset, Job, Page } from "./api";
-import { get } from "./api";
-import type { Columns, Limit } from "./judge";
-import { columns, judge, LIMITS, OTHERS } from "./judge";
-import { here, note, useNoted } from "./route";
-import { Curl, figure, languageName, soundName, Trouble } from "./ui";
+import type { Dataset, Job, Page } from "../client/requests";
+import { get } from "../client/requests";
+import type { Columns, Limit } from "./criteria";
+import { columns, judge, LIMITS, OTHERS } from "./criteria";
+import { here, note, useNoted } from "../route";
+import { Curl, figure, languageName, soundName, Trouble } from "../components/ui";
 
 const BINS = 40;
 

@@ -1,17 +1,17 @@
 // One title: watch it in every language, compare two of its sounds, read and change its lines.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Dataset, Line, Sound, TitleRecord } from "./api";
-import { all, ask, get, Refused } from "./api";
+import type { Dataset, Line, Sound, TitleRecord } from "../../client/requests";
+import { all, ask, get, Refused } from "../../client/requests";
 import { useKeyboard } from "./keyboard";
 import { Lines } from "./lines";
-import { useJobs } from "./live";
-import { Player } from "./player";
-import { address, here, note, useNoted } from "./route";
-import { Stage } from "./stage";
-import { Strip, verdicts } from "./strip";
-import { languageName, State, Trouble } from "./ui";
-import { Waves } from "./waves";
+import { useJobs } from "../../client/activity";
+import { Player } from "../../player/player";
+import { address, here, note, useNoted } from "../../route";
+import { Stage } from "../../player/player-view";
+import { Strip, verdicts } from "./shots";
+import { languageName, State, Trouble } from "../../components/ui";
+import { Waves } from "./comparison";
 
 export function TitleView({ job, title }: { job: string; title: string }) {
   const base = `/v1/jobs/${job}`;

@@ -1,13 +1,13 @@
 // One job: stages × languages as they go, its titles, what went wrong and what to do about it, what can be taken away.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Cell, Job, Tasks, Title } from "./api";
-import { all, get, send } from "./api";
+import type { Cell, Job, Tasks, Title } from "../client/requests";
+import { all, get, send } from "../client/requests";
 import { Exports } from "./exports";
 import { share } from "./jobs";
-import { forget, remember, useJobs } from "./live";
-import { address, go } from "./route";
-import { about, ago, Bar, Curl, languageName, State, Trouble } from "./ui";
+import { forget, remember, useJobs } from "../client/activity";
+import { address, go } from "../route";
+import { about, ago, Bar, Curl, languageName, State, Trouble } from "../components/ui";
 
 export function JobView({ id }: { id: string }) {
   const live = useJobs(id);
