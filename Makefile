@@ -12,7 +12,7 @@ SAMPLE ?= tests/sample/sample.mp4
 OUT ?= out
 comma := ,
 
-.PHONY: faults demo test test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer models lock page test-page
+.PHONY: faults demo test test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer models lock page types check-page test-page
 
 demo: models
 	$(BIN)/counterdub dub $(SAMPLE) $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -142,11 +142,19 @@ lock-engines:
 # The web page; needs Node.js. What it builds is kept in the repository.
 PAGE := services/web
 page: $(PAGE)/node_modules/.package-lock.json
+	npm --prefix $(PAGE) run check
 	npm --prefix $(PAGE) run build
 
-test-page: page models $(VENV)/test
-	git diff --exit-code --stat -- services/api/static
-	test -z "$$(git status --porcelain -- services/api/static)"
+# The page's types of the API, from the OpenAPI document; kept in the repository too.
+types: $(VENV)/run $(PAGE)/node_modules/.package-lock.json
+	PYTHON="$(abspath $(BIN))/python" npm --prefix $(PAGE) run types
+
+PAGE_MADE := services/api/static $(PAGE)/src/client/schema.d.ts
+check-page: types page
+	git diff --exit-code --stat -- $(PAGE_MADE)
+	test -z "$$(git status --porcelain -- $(PAGE_MADE))"
+
+test-page: check-page models $(VENV)/test
 	$(BIN)/python -m pytest tests/browser tests/integration/api/test_page.py
 
 $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package-lock.json

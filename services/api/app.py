@@ -42,6 +42,7 @@ from services.api.routes import (
     versions,
 )
 from services.api.schemas.jobs import EventPage, NewJob
+from services.api.schemas.trainings import MetricsPage
 from services.api.webhooks import deliverer
 from services.api.write_probe import WriteProbe
 from shared.core.errors import StorageError
@@ -146,14 +147,14 @@ async def tidy(here: Services) -> None:
 
 
 def described(app: FastAPI) -> dict[str, Any]:
-    """OpenAPI: what FastAPI finds, with our errors in place of its own and the bodies that are read by hand."""
+    """OpenAPI: what FastAPI finds, with our errors in place of its own, and what is read or written by hand."""
     if app.openapi_schema:
         return app.openapi_schema
     found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     parts = found.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         parts.pop(name, None)
-    for model in (problems.Problem, NewJob, EventPage):
+    for model in (problems.Problem, NewJob, EventPage, MetricsPage):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         parts.update(schema.pop("$defs", {}))
         parts[model.__name__] = schema

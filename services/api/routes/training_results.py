@@ -12,13 +12,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from services.api.auth.ownership import TrainingId, artifact, own_training
 from services.api.dependencies import Here, Services
-from services.api.http.pagination import Cursor, Page, cut, decode, encode
+from services.api.http.pagination import Cursor, cut, decode, encode
 from services.api.http.problems import documented
 from services.api.http.ranges import send
 from services.api.routes.artifacts import USUAL, media
 from services.api.routes.trainings import Reader
 from services.api.schemas.jobs import FileOut
-from services.api.schemas.trainings import MetricsPoint
+from services.api.schemas.trainings import MetricsPage, MetricsPoint
 from shared.ledger.tables import Artifact
 from shared.ledger.training_tables import TrainingPoint
 
@@ -39,7 +39,7 @@ router = APIRouter(prefix="/trainings/{training_id}", tags=["trainings"])
             "description": "A page, or a line for each line of metrics.",
             "content": {
                 LINES: {"schema": {"type": "string"}},
-                "application/json": {"schema": Page[MetricsPoint].model_json_schema()},
+                "application/json": {"schema": {"$ref": "#/components/schemas/MetricsPage"}},
             },
         },
         **documented(*USUAL),
@@ -68,7 +68,7 @@ def list_metrics(
     reached = tuple(decode(cursor, int, str)) if cursor is not None else None
     found, more = cut(points(here, training_id, since, kind, reached, limit + 1), limit)
     following = encode(found[-1].step, found[-1].kind) if more else None
-    return JSONResponse(Page(items=found, next=following).model_dump(mode="json"))
+    return JSONResponse(MetricsPage(items=found, next=following).model_dump(mode="json"))
 
 
 def points(

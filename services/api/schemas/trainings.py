@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, model_validator
 
 from services.api.auth.ownership import JOB_ID, TRAINING_ID
+from services.api.http.pagination import Page
 from services.api.schemas.jobs import ErrorOut, Name, Strict, Text
 
 
@@ -92,6 +93,10 @@ class MetricsPoint(BaseModel):
     step: int
     kind: str = Field(description="train or validation.")
     values: dict[str, Any]
+
+
+class MetricsPage(Page[MetricsPoint]):
+    """A part of a training's curves."""
 
 
 class RecipeOut(BaseModel):

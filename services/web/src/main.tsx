@@ -3,7 +3,7 @@
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, whenLocked } from "./client/requests";
-import type { Session } from "./client/requests";
+import type { Session } from "./client/resources";
 import { DatasetView } from "./views/dataset";
 import { Gate } from "./views/api-key";
 import { JobView } from "./views/job";

@@ -1,7 +1,7 @@
 // What happens to jobs, as it happens: one stream for the whole page, closed while nobody looks at it.
 
 import { useEffect, useState } from "preact/hooks";
-import type { Job } from "./requests";
+import type { Job } from "./resources";
 
 const jobs = new Map<string, Job>();
 const listeners = new Set<() => void>();

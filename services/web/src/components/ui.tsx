@@ -3,7 +3,8 @@
 import type { ComponentChildren, JSX } from "preact";
 import { createContext } from "preact";
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
-import { curl, Refused } from "../client/requests";
+import { curl } from "../client/curl";
+import { Refused } from "../client/requests";
 
 export const Keys = createContext(false);
 

@@ -1,7 +1,7 @@
 // The picture, what is heard with it, and what is said.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Line, Sound } from "../client/requests";
+import type { Line, Sound } from "../client/resources";
 import type { Player } from "./player";
 import { clock, Curl, Icon, languageName, soundName } from "../components/ui";
 

@@ -1,6 +1,6 @@
 // The pipeline's rules for rows (services/pairing/acceptance/criteria.py), so that thresholds can be tried out without asking.
 
-import type { Dataset } from "../client/requests";
+import type { Dataset } from "../client/resources";
 
 export interface Limit {
   setting: string;

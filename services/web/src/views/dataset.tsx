@@ -1,7 +1,7 @@
 // All rows of some jobs: how every measure is spread, and what other thresholds would accept.
 
 import { useEffect, useMemo, useState } from "preact/hooks";
-import type { Dataset, Job, Page } from "../client/requests";
+import type { Dataset, Job, Page } from "../client/resources";
 import { get } from "../client/requests";
 import type { Columns, Limit } from "./criteria";
 import { columns, judge, LIMITS, OTHERS } from "./criteria";

@@ -1,7 +1,7 @@
 // What can be taken away: the container, clips in the layout of LVU-M, tables, shards; each as a link and as a command.
 
 import { useContext } from "preact/hooks";
-import type { Job, Title } from "../client/requests";
+import type { Job, Title } from "../client/resources";
 import { Curl, Keys } from "../components/ui";
 
 const SHOWN = 50;

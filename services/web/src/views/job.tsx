@@ -1,7 +1,7 @@
 // One job: stages × languages as they go, its titles, what went wrong and what to do about it, what can be taken away.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Cell, Job, Tasks, Title } from "../client/requests";
+import type { Cell, Job, Tasks, Title } from "../client/resources";
 import { all, get, send } from "../client/requests";
 import { Exports } from "./exports";
 import { share } from "./jobs";

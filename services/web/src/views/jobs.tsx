@@ -1,7 +1,7 @@
 // The list of jobs, live.
 
 import { useEffect, useState } from "preact/hooks";
-import type { Job, Page } from "../client/requests";
+import type { Job, Page } from "../client/resources";
 import { get } from "../client/requests";
 import { remember, useJobs } from "../client/activity";
 import { address, useNoted } from "../route";
@@ -24,7 +24,7 @@ export function JobsView() {
         page.items.forEach(remember);
         const ids = page.items.map((job) => job.id);
         setListed((before) => (cursor && before ? [...before, ...ids] : ids));
-        setNext(page.next);
+        setNext(page.next ?? null);
         setError(null);
       },
       (problem: Error) => problem.name === "AbortError" || setError(problem),

@@ -2,7 +2,7 @@
 
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import * as tus from "tus-js-client";
-import type { Job, Language, Profile } from "../client/requests";
+import type { Job, Language, NewJob, Profile } from "../client/resources";
 import { get, send } from "../client/requests";
 import { remember } from "../client/activity";
 import { go } from "../route";
@@ -96,7 +96,7 @@ export function SubmitView() {
   const missing = (profile?.to_accept ?? []).filter((licence) => !wish.accepted.includes(licence));
   const urls = wish.urls.split(/\s+/).filter(Boolean);
   const waiting = files.some((one) => !one.id);
-  const body = {
+  const body: NewJob = {
     sources: [...files.map((one) => ({ upload: one.id ?? "upl_…" })), ...urls.map((url) => ({ url }))],
     languages: wish.languages,
     profile: wish.profile,

@@ -1,40 +1,11 @@
 // Trainings: begin one from a recipe, see its curves grow, stop it, go on with it, take its checkpoint.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Failure, Job, Page, StoredFile } from "../client/requests";
+import type { Job, MetricsPoint, NewTraining, Page, Recipe, StoredFile, Training } from "../client/resources";
 import { get, send } from "../client/requests";
 import { Curves, type Point } from "./curves";
 import { address, go, here } from "../route";
 import { about, ago, Bar, Curl, figure, size, State, Trouble } from "../components/ui";
-
-interface Recipe {
-  name: string;
-  description: string;
-}
-
-interface Training {
-  id: string;
-  name: string;
-  recipe: string;
-  state: string;
-  phase: string;
-  step: number;
-  progress: number;
-  jobs: string[];
-  when: { accepted_pairs: number; languages?: string[] } | null;
-  latest: Record<string, number>;
-  checkpoint: { step: number } | null;
-  created: string;
-  started: string | null;
-  finished: string | null;
-  error: Failure | null;
-}
-
-interface Told {
-  step: number;
-  kind: string;
-  values: Record<string, unknown>;
-}
 
 const OPEN = ["waiting", "running", "cancelling"];
 
@@ -54,7 +25,7 @@ export function TrainingsView() {
   }, []);
   usePolling(true, () => get<Page<Training>>("/v1/trainings?limit=50").then((page) => setTrainings(page.items), setError));
   const set = parsed(settings);
-  const body = { recipe, jobs: chosen, ...(Object.keys(set).length && { set }) };
+  const body: NewTraining = { recipe, jobs: chosen, ...(Object.keys(set).length && { set }) };
   const begin = (event: Event): void => {
     event.preventDefault();
     send<Training>("POST", "/v1/trainings", body).then((made) => go(["trainings", made.id]), setError);
@@ -148,12 +119,12 @@ export function TrainingView({ id }: { id: string }) {
       do {
         // A step may be told of twice, of validation later: it is asked for again, and known lines are passed over.
         const more: string = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-        const page: Page<Told> = await get<Page<Told>>(`${base}/metrics?since=${reached.current}&limit=5000${more}`);
+        const page: Page<MetricsPoint> = await get<Page<MetricsPoint>>(`${base}/metrics?since=${reached.current}&limit=5000${more}`);
         const fresh = page.items.filter((one) => !known.current.has(`${one.step}/${one.kind}`));
         for (const one of fresh) known.current.add(`${one.step}/${one.kind}`);
         if (fresh.length) setPoints((before) => [...before, ...fresh.map((one) => ({ ...one.values, step: one.step }))]);
         reached.current = Math.max(reached.current, ...page.items.map((one) => one.step));
-        cursor = page.next;
+        cursor = page.next ?? null;
       } while (cursor);
       setFiles(await get<StoredFile[]>(`${base}/files`));
       setError(null);

@@ -1,7 +1,8 @@
 // Two sounds under one another and what is between them: waveforms, spectrograms, and where lines are.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { ask, get, type Line, type Sound } from "../../client/requests";
+import { ask, get } from "../../client/requests";
+import type { Line, Peaks, Sound } from "../../client/resources";
 import { soundName } from "../../components/ui";
 
 const POINTS = 1000;
@@ -19,12 +20,6 @@ const PALETTE = ((): Uint8ClampedArray => {
   }
   return colours;
 })();
-
-interface Peaks {
-  seconds: number;
-  low: number[];
-  high: number[];
-}
 
 export function Waves(props: {
   base: string;

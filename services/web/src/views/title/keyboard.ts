@@ -1,7 +1,7 @@
 // Keys of the title view; docs/page.md lists them.
 
 import { useLayoutEffect } from "preact/hooks";
-import type { Line, Sound } from "../../client/requests";
+import type { Line, Sound } from "../../client/resources";
 import type { Hearing } from "./lines";
 import type { Player } from "../../player/player";
 

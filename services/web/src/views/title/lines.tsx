@@ -1,7 +1,7 @@
 // The lines of a title: source, translation, who speaks, how it fits, what was heard again; each can be changed.
 
 import { useEffect, useState } from "preact/hooks";
-import type { Job, Line, Version } from "../../client/requests";
+import type { Job, Line, Version } from "../../client/resources";
 import { get, send } from "../../client/requests";
 import { remember } from "../../client/activity";
 import { clock, Curl, figure, languageName, Rows, Trouble } from "../../components/ui";

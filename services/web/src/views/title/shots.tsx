@@ -1,7 +1,7 @@
 // The shots of a title in a row: what they look like, whether they were kept, and if not, why.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Dataset, Shot } from "../../client/requests";
+import type { Dataset, Shot } from "../../client/resources";
 import { Thumbs } from "../../player/thumbnails";
 import { clock, soundName } from "../../components/ui";
 

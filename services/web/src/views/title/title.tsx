@@ -1,7 +1,7 @@
 // One title: watch it in every language, compare two of its sounds, read and change its lines.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Dataset, Line, Sound, TitleRecord } from "../../client/requests";
+import type { Dataset, Line, Sound, TitleRecord } from "../../client/resources";
 import { all, ask, get, Refused } from "../../client/requests";
 import { useKeyboard } from "./keyboard";
 import { Lines } from "./lines";
