@@ -4,16 +4,16 @@ import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, whenLocked } from "./client/requests";
 import type { Session } from "./client/resources";
-import { DatasetView } from "./views/dataset";
+import { address, usePlace } from "./route";
 import { Gate } from "./views/api-key";
+import { DatasetView } from "./views/dataset";
 import { JobView } from "./views/job";
 import { JobsView } from "./views/jobs";
-import { address, usePlace } from "./route";
 import "./style.css";
+import { Keys, Trouble } from "./components/ui";
 import { SubmitView } from "./views/submit";
 import { TitleView } from "./views/title/title";
 import { TrainingsView, TrainingView } from "./views/training";
-import { Keys, Trouble } from "./components/ui";
 
 const PLACES: [string, string[]][] = [
   ["Jobs", []],
@@ -70,23 +70,45 @@ function Page() {
   }, [where]);
   return (
     <Keys.Provider value={session?.keys_required ?? false}>
-      <a class="skip" href="#content" onClick={(event) => { event.preventDefault(); document.getElementById("content")?.focus(); }}>
+      <a
+        class="skip"
+        href="#content"
+        onClick={(event) => {
+          event.preventDefault();
+          document.getElementById("content")?.focus();
+        }}
+      >
         To the content
       </a>
       <header class="top">
-        <a class="brand" href="#/">Counterdub</a>
+        <a class="brand" href="#/">
+          Counterdub
+        </a>
         <nav aria-label="Sections">
           {PLACES.map(([name, parts]) => (
-            <a key={name} href={address(parts)} aria-current={(parts[0] ?? "") === (section === "jobs" ? "" : section) ? "page" : undefined}>
+            <a
+              key={name}
+              href={address(parts)}
+              aria-current={(parts[0] ?? "") === (section === "jobs" ? "" : section) ? "page" : undefined}
+            >
               {name}
             </a>
           ))}
         </nav>
-        {session?.keys_required && !locked && <Gate.Leave left={() => { setSession(null); setLocked(true); }} />}
+        {session?.keys_required && !locked && (
+          <Gate.Leave
+            left={() => {
+              setSession(null);
+              setLocked(true);
+            }}
+          />
+        )}
       </header>
       <main id="content" tabIndex={-1}>
         <Trouble error={error}>
-          <button type="button" onClick={look}>Try again</button>
+          <button type="button" onClick={look}>
+            Try again
+          </button>
         </Trouble>
         {locked ? <Gate.Enter entered={look} /> : <View />}
       </main>

@@ -12,7 +12,9 @@ export function clock(seconds: number, digits = 0): string {
   const whole = Math.max(0, seconds);
   const minutes = Math.floor(whole / 60);
   const rest = (whole - minutes * 60).toFixed(digits).padStart(digits ? digits + 3 : 2, "0");
-  return minutes < 60 ? `${minutes}:${rest}` : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
+  return minutes < 60
+    ? `${minutes}:${rest}`
+    : `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}:${rest}`;
 }
 
 export function about(seconds: number): string {
@@ -28,7 +30,11 @@ export function ago(time: string): string {
 }
 
 export const size = (bytes: number): string =>
-  bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
+  bytes < 1e6
+    ? `${Math.ceil(bytes / 1e3)} kB`
+    : bytes < 1e9
+      ? `${(bytes / 1e6).toFixed(1)} MB`
+      : `${(bytes / 1e9).toFixed(2)} GB`;
 
 export const figure = (value: number | null | undefined, digits = 2): string =>
   value === null || value === undefined ? "–" : value.toFixed(digits);
@@ -73,16 +79,31 @@ export function Trouble({ error, children }: { error: unknown; children?: Compon
   );
 }
 
-const ICONS = { play: "M3 1.5v11l9-5.5z", pause: "M3 2h3v10H3zM8 2h3v10H8z", full: "M1 1h5v2H3v3H1zM8 1h5v5h-2V3H8zM1 8h2v3h3v2H1zM11 8h2v5H8v-2h3z" };
+const ICONS = {
+  play: "M3 1.5v11l9-5.5z",
+  pause: "M3 2h3v10H3zM8 2h3v10H8z",
+  full: "M1 1h5v2H3v3H1zM8 1h5v5h-2V3H8zM1 8h2v3h3v2H1zM11 8h2v5H8v-2h3z",
+};
 
 export function Icon({ name }: { name: keyof typeof ICONS }) {
-  return <svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true"><path d={ICONS[name]} /></svg>;
+  return (
+    <svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">
+      <path d={ICONS[name]} />
+    </svg>
+  );
 }
 
 export function Bar({ value, label }: { value: number; label: string }) {
   const percent = Math.round(100 * Math.min(1, Math.max(0, value)));
   return (
-    <div class="bar" role="progressbar" aria-label={label} aria-valuemin={0} aria-valuemax={100} aria-valuenow={percent}>
+    <div
+      class="bar"
+      role="progressbar"
+      aria-label={label}
+      aria-valuemin={0}
+      aria-valuemax={100}
+      aria-valuenow={percent}
+    >
       <div class="bar-fill" style={{ width: `${percent}%` }} />
     </div>
   );
@@ -104,7 +125,13 @@ export function Curl(props: { method?: string; path: string; body?: unknown; com
     }
   };
   return (
-    <button type="button" class="curl" title={text} aria-label={`${word} command for ${props.label ?? props.path}`} onClick={() => void copy()}>
+    <button
+      type="button"
+      class="curl"
+      title={text}
+      aria-label={`${word} command for ${props.label ?? props.path}`}
+      onClick={() => void copy()}
+    >
       {word}
     </button>
   );

@@ -64,7 +64,7 @@ export class Player {
 
   /** The same of what is heard: the sound card is a little behind. */
   heard(): number {
-    const late = this.playing && this.context.state === "running" ? (this.context.outputLatency || 0) : 0;
+    const late = this.playing && this.context.state === "running" ? this.context.outputLatency || 0 : 0;
     return Math.max(0, this.position() - late);
   }
 
@@ -215,7 +215,8 @@ export class Player {
       const [from, since] = [this.from, this.since];
       const buffer = await this.piece(voice.sound, number);
       // Somebody may have jumped, paused or changed the sound meanwhile.
-      if (!this.playing || from !== this.from || since !== this.since || (voice !== this.voice && voice !== this.next)) return;
+      if (!this.playing || from !== this.from || since !== this.since || (voice !== this.voice && voice !== this.next))
+        return;
       if (voice.laid.has(number)) continue;
       const begins = this.since + number * PIECE - this.from;
       // A start that is over when it is rendered would happen at once, with what should have been heard before it.

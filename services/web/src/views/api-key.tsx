@@ -19,9 +19,17 @@ function Enter({ entered }: { entered: () => void }) {
       </p>
       <label>
         Key
-        <input type="password" autocomplete="current-password" required value={key} onInput={(event) => setKey(event.currentTarget.value)} />
+        <input
+          type="password"
+          autocomplete="current-password"
+          required
+          value={key}
+          onInput={(event) => setKey(event.currentTarget.value)}
+        />
       </label>
-      <button class="primary" type="submit">Enter</button>
+      <button class="primary" type="submit">
+        Enter
+      </button>
       <Trouble error={error} />
     </form>
   );

@@ -13,15 +13,71 @@ export interface Limit {
 
 /** Every threshold that rows are judged by. `least`: values below it are rejected, else values above it. */
 export const LIMITS: Limit[] = [
-  { setting: "min_shot_seconds", metric: "seconds", name: "Shot, shortest", unit: "s", reason: "too_short", least: true },
-  { setting: "max_shot_seconds", metric: "seconds", name: "Shot, longest", unit: "s", reason: "too_long", least: false },
-  { setting: "max_round_trip_cer", metric: "round_trip_cer", name: "Round-trip error rate", unit: "", reason: "round_trip", least: false },
-  { setting: "min_isochrony_iou", metric: "isochrony_iou", name: "Isochrony IoU", unit: "", reason: "isochrony", least: true },
-  { setting: "max_loudness_difference_lu", metric: "loudness", name: "Loudness difference", unit: "LU", reason: "loudness", least: false },
+  {
+    setting: "min_shot_seconds",
+    metric: "seconds",
+    name: "Shot, shortest",
+    unit: "s",
+    reason: "too_short",
+    least: true,
+  },
+  {
+    setting: "max_shot_seconds",
+    metric: "seconds",
+    name: "Shot, longest",
+    unit: "s",
+    reason: "too_long",
+    least: false,
+  },
+  {
+    setting: "max_round_trip_cer",
+    metric: "round_trip_cer",
+    name: "Round-trip error rate",
+    unit: "",
+    reason: "round_trip",
+    least: false,
+  },
+  {
+    setting: "min_isochrony_iou",
+    metric: "isochrony_iou",
+    name: "Isochrony IoU",
+    unit: "",
+    reason: "isochrony",
+    least: true,
+  },
+  {
+    setting: "max_loudness_difference_lu",
+    metric: "loudness",
+    name: "Loudness difference",
+    unit: "LU",
+    reason: "loudness",
+    least: false,
+  },
   { setting: "max_overflow_ms", metric: "overflow_ms", name: "Overflow", unit: "ms", reason: "overflow", least: false },
-  { setting: "min_language_confidence", metric: "language_confidence", name: "Confidence in a wrong language", unit: "", reason: "wrong_language", least: false },
-  { setting: "max_null_residual_db", metric: "null_residual_db", name: "Null residual", unit: "dBFS", reason: "null_residual", least: false },
-  { setting: "max_residual_speech", metric: "residual_speech", name: "Speech in the background", unit: "", reason: "speech_in_background", least: false },
+  {
+    setting: "min_language_confidence",
+    metric: "language_confidence",
+    name: "Confidence in a wrong language",
+    unit: "",
+    reason: "wrong_language",
+    least: false,
+  },
+  {
+    setting: "max_null_residual_db",
+    metric: "null_residual_db",
+    name: "Null residual",
+    unit: "dBFS",
+    reason: "null_residual",
+    least: false,
+  },
+  {
+    setting: "max_residual_speech",
+    metric: "residual_speech",
+    name: "Speech in the background",
+    unit: "",
+    reason: "speech_in_background",
+    least: false,
+  },
 ];
 
 /** Measures that nothing is rejected by. */
@@ -47,7 +103,8 @@ export interface Columns {
 }
 
 export function columns(data: Dataset): Columns {
-  const words = (name: string): string[] => data.labels[name]!.codes.map((code) => data.labels[name]!.names[code] ?? "");
+  const words = (name: string): string[] =>
+    data.labels[name]!.codes.map((code) => data.labels[name]!.names[code] ?? "");
   const metric = (name: string): (number | null)[] => data.metrics[name] ?? [];
   const title = words("title");
   const [start, end] = [metric("start"), metric("end")];

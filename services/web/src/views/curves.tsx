@@ -17,10 +17,20 @@ const GROUPS: [string, (name: string) => boolean][] = [
 ];
 
 export function Curves({ points }: { points: Point[] }) {
-  const names = [...new Set(points.flatMap((point) => Object.keys(point).filter((name) => typeof point[name] === "number")))];
-  const groups = GROUPS.map(([title, belongs]) => [title, names.filter(belongs)] as const).filter(([, some]) => some.length);
+  const names = [
+    ...new Set(points.flatMap((point) => Object.keys(point).filter((name) => typeof point[name] === "number"))),
+  ];
+  const groups = GROUPS.map(([title, belongs]) => [title, names.filter(belongs)] as const).filter(
+    ([, some]) => some.length,
+  );
   if (!groups.length) return <p class="empty">Curves appear with the first steps.</p>;
-  return <div class="plots">{groups.map(([title, some]) => <Curve key={title} title={title} names={some} points={points} />)}</div>;
+  return (
+    <div class="plots">
+      {groups.map(([title, some]) => (
+        <Curve key={title} title={title} names={some} points={points} />
+      ))}
+    </div>
+  );
 }
 
 function Curve({ title, names, points }: { title: string; names: string[]; points: Point[] }) {
@@ -38,7 +48,16 @@ function Curve({ title, names, points }: { title: string; names: string[]; point
         height: 180,
         scales: { x: { time: false } },
         axes: [axis, { ...axis, size: 56 }],
-        series: [{ label: "step" }, ...names.map((name, at) => ({ label: name.replace(/^(loss|r1)\//, ""), ...(name === "chance" ? { stroke: ink, dash: [4, 4] } : { stroke: COLOURS[at % COLOURS.length]! }), width: 1.5, spanGaps: true, points: { show: data[0]!.length < 3 } }))],
+        series: [
+          { label: "step" },
+          ...names.map((name, at) => ({
+            label: name.replace(/^(loss|r1)\//, ""),
+            ...(name === "chance" ? { stroke: ink, dash: [4, 4] } : { stroke: COLOURS[at % COLOURS.length]! }),
+            width: 1.5,
+            spanGaps: true,
+            points: { show: data[0]!.length < 3 },
+          })),
+        ],
       },
       data,
       at,
@@ -56,7 +75,12 @@ function Curve({ title, names, points }: { title: string; names: string[]; point
   return (
     <figure class="card plot">
       <figcaption>{title}</figcaption>
-      <div ref={box} role="img" data-points={data[0]!.length} aria-label={`${title}, steps ${first?.step ?? 0} to ${last?.step ?? 0}`} />
+      <div
+        ref={box}
+        role="img"
+        data-points={data[0]!.length}
+        aria-label={`${title}, steps ${first?.step ?? 0} to ${last?.step ?? 0}`}
+      />
     </figure>
   );
 }
@@ -65,9 +89,10 @@ function table(names: string[], points: Point[]): uPlot.AlignedData {
   const steps = [...new Set(points.map((point) => point.step))].sort((one, other) => one - other);
   const row = new Map(steps.map((step, at) => [step, at]));
   const columns = names.map(() => new Array<number | null>(steps.length).fill(null));
-  for (const point of points) names.forEach((name, at) => {
-    const value = point[name];
-    if (typeof value === "number" && Number.isFinite(value)) columns[at]![row.get(point.step)!] = value;
-  });
+  for (const point of points)
+    names.forEach((name, at) => {
+      const value = point[name];
+      if (typeof value === "number" && Number.isFinite(value)) columns[at]![row.get(point.step)!] = value;
+    });
   return [steps, ...columns];
 }

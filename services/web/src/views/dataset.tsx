@@ -1,12 +1,12 @@
 // All rows of some jobs: how every measure is spread, and what other thresholds would accept.
 
 import { useEffect, useMemo, useState } from "preact/hooks";
-import type { Dataset, Job, Page } from "../client/resources";
 import { get } from "../client/requests";
+import type { Dataset, Job, Page } from "../client/resources";
+import { Curl, figure, languageName, soundName, Trouble } from "../components/ui";
+import { here, note, useNoted } from "../route";
 import type { Columns, Limit } from "./criteria";
 import { columns, judge, LIMITS, OTHERS } from "./criteria";
-import { here, note, useNoted } from "../route";
-import { Curl, figure, languageName, soundName, Trouble } from "../components/ui";
 
 const BINS = 40;
 
@@ -16,7 +16,14 @@ export function DatasetView() {
   const [data, setData] = useState<Dataset | null>(null);
   const [error, setError] = useState<unknown>(null);
   const [limits, setLimits] = useState<Record<string, number>>({});
-  const path = `/v1/dataset${named ? `?${named.split(",").map((id) => `job=${id}`).join("&")}` : ""}`;
+  const path = `/v1/dataset${
+    named
+      ? `?${named
+          .split(",")
+          .map((id) => `job=${id}`)
+          .join("&")}`
+      : ""
+  }`;
   useEffect(() => {
     get<Page<Job>>("/v1/jobs?state=done&limit=100").then((page) => setJobs(page.items), setError);
   }, []);
@@ -26,7 +33,11 @@ export function DatasetView() {
       (found) => {
         setData(found);
         setError(null);
-        const noted = Object.fromEntries(LIMITS.map((one) => [one.setting, here().query.get(one.setting)]).filter(([, value]) => value).map(([name, value]) => [name, Number(value)]));
+        const noted = Object.fromEntries(
+          LIMITS.map((one) => [one.setting, here().query.get(one.setting)])
+            .filter(([, value]) => value)
+            .map(([name, value]) => [name, Number(value)]),
+        );
         setLimits({ ...found.thresholds, ...noted });
       },
       (problem: Error) => problem.name !== "AbortError" && setError(problem),
@@ -50,7 +61,11 @@ export function DatasetView() {
         <div class="tools">
           <select aria-label="Job" value={named} onChange={(event) => setNamed(event.currentTarget.value)}>
             <option value="">all finished jobs</option>
-            {jobs.map((job) => <option key={job.id} value={job.id}>{job.name || job.id.slice(0, 12)}</option>)}
+            {jobs.map((job) => (
+              <option key={job.id} value={job.id}>
+                {job.name || job.id.slice(0, 12)}
+              </option>
+            ))}
           </select>
           <Curl path={path} label="these rows" />
         </div>
@@ -60,27 +75,63 @@ export function DatasetView() {
       {data && table && data.rows > 0 && (
         <>
           <div class="card counts">
-            <p class="count"><b data-count={count}>{count}</b> of {data.rows} rows accepted <span class="quiet">({before} as they were judged)</span></p>
-            {data.total > data.rows && <p class="warn">{data.total} rows are there; the first {data.rows} are shown.</p>}
+            <p class="count">
+              <b data-count={count}>{count}</b> of {data.rows} rows accepted{" "}
+              <span class="quiet">({before} as they were judged)</span>
+            </p>
+            {data.total > data.rows && (
+              <p class="warn">
+                {data.total} rows are there; the first {data.rows} are shown.
+              </p>
+            )}
             <Languages table={table} accepted={accepted} />
             <div class="tools">
               {moved.length > 0 && (
                 <>
                   <span class="quiet">To keep these thresholds, submit again with</span>
-                  <Curl path="" label="these thresholds" command={`--set ${moved.map((one) => `pairing.${one.setting}=${limits[one.setting]}`).join(" --set ")}`} />
-                  <span class="quiet">or as <code>settings</code></span>
+                  <Curl
+                    path=""
+                    label="these thresholds"
+                    command={`--set ${moved.map((one) => `pairing.${one.setting}=${limits[one.setting]}`).join(" --set ")}`}
+                  />
+                  <span class="quiet">
+                    or as <code>settings</code>
+                  </span>
                   <Curl path="" label="these thresholds as settings" command={JSON.stringify(settings)} />
-                  <button type="button" onClick={() => LIMITS.forEach((one) => set(one.setting, data.thresholds[one.setting]!))}>As they were</button>
+                  <button
+                    type="button"
+                    onClick={() => LIMITS.forEach((one) => set(one.setting, data.thresholds[one.setting]!))}
+                  >
+                    As they were
+                  </button>
                 </>
               )}
             </div>
           </div>
           <div class="plots">
             {LIMITS.map((limit) => (
-              <Plot key={limit.setting} name={limit.name} unit={limit.unit} values={table.metrics[limit.metric] ?? []} table={table} accepted={accepted}
-                limit={limit} value={limits[limit.setting]} set={(value) => set(limit.setting, value)} />
+              <Plot
+                key={limit.setting}
+                name={limit.name}
+                unit={limit.unit}
+                values={table.metrics[limit.metric] ?? []}
+                table={table}
+                accepted={accepted}
+                limit={limit}
+                value={limits[limit.setting]}
+                set={(value) => set(limit.setting, value)}
+              />
             ))}
-            {OTHERS.map((one) => <Plot key={one.metric} name={one.name} unit={one.unit} values={table.metrics[one.metric] ?? []} table={table} accepted={accepted} />)}
+            {OTHERS.map((one) => (
+              <Plot
+                key={one.metric}
+                name={one.name}
+                unit={one.unit}
+                values={table.metrics[one.metric] ?? []}
+                table={table}
+                accepted={accepted}
+              />
+            ))}
           </div>
         </>
       )}
@@ -96,13 +147,19 @@ function Languages({ table, accepted }: { table: Columns; accepted: boolean[] })
   });
   return (
     <ul class="by-language" aria-label="Accepted by track">
-      {[...counts].filter(([track]) => track).map(([track, [some, all]]) => (
-        <li key={track}>
-          <span>{["orig", "control"].includes(track) ? soundName(track) : languageName(track)}</span>
-          <span class="bar" aria-hidden="true"><span class="bar-fill" style={{ width: `${(100 * some) / all}%` }} /></span>
-          <span class="quiet">{some} of {all}</span>
-        </li>
-      ))}
+      {[...counts]
+        .filter(([track]) => track)
+        .map(([track, [some, all]]) => (
+          <li key={track}>
+            <span>{["orig", "control"].includes(track) ? soundName(track) : languageName(track)}</span>
+            <span class="bar" aria-hidden="true">
+              <span class="bar-fill" style={{ width: `${(100 * some) / all}%` }} />
+            </span>
+            <span class="quiet">
+              {some} of {all}
+            </span>
+          </li>
+        ))}
     </ul>
   );
 }
@@ -119,7 +176,10 @@ function Plot(props: {
 }) {
   const { values, accepted, limit, value } = props;
   // Shot lengths are the shot's, so one track speaks for all; the others are measured on synthetic tracks.
-  const counted = limit?.metric === "seconds" ? (row: number) => props.table.track[row] === "orig" : (row: number) => props.table.track[row] !== "orig";
+  const counted =
+    limit?.metric === "seconds"
+      ? (row: number) => props.table.track[row] === "orig"
+      : (row: number) => props.table.track[row] !== "orig";
   const [low, high] = useMemo(() => spread(values, limit?.metric), [values]);
   const bins = useMemo(() => {
     const found = Array.from({ length: BINS }, () => [0, 0] as [number, number]);
@@ -138,24 +198,55 @@ function Plot(props: {
     <figure class="card plot" data-setting={limit?.setting}>
       <figcaption>
         {props.name}
-        {limit && value !== undefined && <output>{limit.least ? "≥" : "≤"} {figure(value, step < 0.1 ? 2 : 1)} {props.unit}</output>}
+        {limit && value !== undefined && (
+          <output>
+            {limit.least ? "≥" : "≤"} {figure(value, step < 0.1 ? 2 : 1)} {props.unit}
+          </output>
+        )}
       </figcaption>
       <div class="plot-box">
-        <svg viewBox={`0 0 ${BINS * 5} 60`} preserveAspectRatio="none" role="img" aria-label={`${props.name}: ${total} values from ${figure(low)} to ${figure(high)} ${props.unit}`}>
+        <svg
+          viewBox={`0 0 ${BINS * 5} 60`}
+          preserveAspectRatio="none"
+          role="img"
+          aria-label={`${props.name}: ${total} values from ${figure(low)} to ${figure(high)} ${props.unit}`}
+        >
           {bins.map(([yes, no], bin) => (
             <g key={bin}>
               <rect class="yes" x={bin * 5 + 0.5} width={4} y={60 - (58 * yes) / most} height={(58 * yes) / most} />
-              <rect class="no" x={bin * 5 + 0.5} width={4} y={60 - (58 * (yes + no)) / most} height={(58 * no) / most} />
+              <rect
+                class="no"
+                x={bin * 5 + 0.5}
+                width={4}
+                y={60 - (58 * (yes + no)) / most}
+                height={(58 * no) / most}
+              />
             </g>
           ))}
         </svg>
-        {limit && value !== undefined && <span class="plot-limit" style={{ left: `${100 * at}%` }} aria-hidden="true" />}
         {limit && value !== undefined && (
-          <input class="plot-drag" type="range" min={low} max={high} step={step} value={value} aria-label={`Threshold: ${props.name}`}
-            onInput={(event) => props.set?.(Number(Number(event.currentTarget.value).toPrecision(4)))} />
+          <span class="plot-limit" style={{ left: `${100 * at}%` }} aria-hidden="true" />
+        )}
+        {limit && value !== undefined && (
+          <input
+            class="plot-drag"
+            type="range"
+            min={low}
+            max={high}
+            step={step}
+            value={value}
+            aria-label={`Threshold: ${props.name}`}
+            onInput={(event) => props.set?.(Number(Number(event.currentTarget.value).toPrecision(4)))}
+          />
         )}
       </div>
-      <p class="plot-ends quiet"><span>{figure(low, 1)}</span><span>{total ? "" : "not measured"}</span><span>{figure(high, 1)} {props.unit}</span></p>
+      <p class="plot-ends quiet">
+        <span>{figure(low, 1)}</span>
+        <span>{total ? "" : "not measured"}</span>
+        <span>
+          {figure(high, 1)} {props.unit}
+        </span>
+      </p>
     </figure>
   );
 }

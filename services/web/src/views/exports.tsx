@@ -27,13 +27,17 @@ export function Exports({ job, titles }: { job: Job; titles: Title[] }) {
       <h2>Take away</h2>
       <ul class="exports">
         <li>
-          <a class="button" href={`${base}/report`} target="_blank" rel="noopener">Report</a>
+          <a class="button" href={`${base}/report`} target="_blank" rel="noopener">
+            Report
+          </a>
           <Curl path={`${base}/report`} label="the report" />
           <span class="quiet">one HTML file</span>
         </li>
         {links.map(([path, label, said]) => (
           <li key={path}>
-            <a class="button" href={path} download>{label}</a>
+            <a class="button" href={path} download>
+              {label}
+            </a>
             <Curl path={path} label={label} />
             <span class="quiet">{said}</span>
           </li>

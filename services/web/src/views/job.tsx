@@ -1,13 +1,13 @@
 // One job: stages × languages as they go, its titles, what went wrong and what to do about it, what can be taken away.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Cell, Job, Tasks, Title } from "../client/resources";
+import { forget, remember, useJobs } from "../client/activity";
 import { all, get, send } from "../client/requests";
+import type { Cell, Job, Tasks, Title } from "../client/resources";
+import { about, ago, Bar, Curl, languageName, State, Trouble } from "../components/ui";
+import { address, go } from "../route";
 import { Exports } from "./exports";
 import { share } from "./jobs";
-import { forget, remember, useJobs } from "../client/activity";
-import { address, go } from "../route";
-import { about, ago, Bar, Curl, languageName, State, Trouble } from "../components/ui";
 
 export function JobView({ id }: { id: string }) {
   const live = useJobs(id);
@@ -25,8 +25,13 @@ export function JobView({ id }: { id: string }) {
     if (!job || asking.current) return;
     asking.current = true;
     Promise.all([get<Tasks>(`/v1/jobs/${id}/tasks`), all<Title>(`/v1/jobs/${id}/titles`, () => undefined)])
-      .then(([found, some]) => { setTasks(found); setTitles(some); }, setError)
-      .finally(() => { asking.current = false; });
+      .then(([found, some]) => {
+        setTasks(found);
+        setTitles(some);
+      }, setError)
+      .finally(() => {
+        asking.current = false;
+      });
   }, [job]);
   const ended = job !== undefined && !["running", "cancelling"].includes(job.state);
 
@@ -41,22 +46,41 @@ export function JobView({ id }: { id: string }) {
   const base = `/v1/jobs/${id}`;
   return (
     <section>
-      <p class="crumbs"><a href="#/">Jobs</a></p>
+      <p class="crumbs">
+        <a href="#/">Jobs</a>
+      </p>
       <div class="heading">
         <h1>{job.name || id.slice(0, 12)}</h1>
         <State state={job.state} />
-        <span class="quiet">{job.languages.map(languageName).join(", ")} · {job.profile} · {ago(job.created)}</span>
+        <span class="quiet">
+          {job.languages.map(languageName).join(", ")} · {job.profile} · {ago(job.created)}
+        </span>
         <div class="tools">
-          {!ended && <button type="button" disabled={job.state === "cancelling"} onClick={() => act("POST", `${base}:cancel`)}>Cancel</button>}
+          {!ended && (
+            <button type="button" disabled={job.state === "cancelling"} onClick={() => act("POST", `${base}:cancel`)}>
+              Cancel
+            </button>
+          )}
           {!ended && <Curl method="POST" path={`${base}:cancel`} label="cancelling" />}
           {ended && (job.state !== "done" || job.progress.titles_failed > 0 || (tasks?.errors.length ?? 0) > 0) && (
             <>
-              <button type="button" onClick={() => act("POST", `${base}:retry`)}>Retry failed parts</button>
+              <button type="button" onClick={() => act("POST", `${base}:retry`)}>
+                Retry failed parts
+              </button>
               <Curl method="POST" path={`${base}:retry`} label="retrying" />
             </>
           )}
           {ended && (
-            <button type="button" onClick={() => confirm("Forget this job, its results and its events?") && act("DELETE", base, () => { forget(id); go([]); })}>
+            <button
+              type="button"
+              onClick={() =>
+                confirm("Forget this job, its results and its events?") &&
+                act("DELETE", base, () => {
+                  forget(id);
+                  go([]);
+                })
+              }
+            >
               Delete
             </button>
           )}
@@ -69,7 +93,9 @@ export function JobView({ id }: { id: string }) {
         <span class="quiet" aria-live="polite">
           {job.progress.tasks_ended} of {job.progress.tasks} tasks
           {!ended && tasks?.seconds_left != null && ` · about ${about(tasks.seconds_left)} left of what is planned`}
-          {ended && job.summary.accepted !== undefined && ` · ${job.summary.accepted} rows accepted, ${job.summary.rejected} rejected`}
+          {ended &&
+            job.summary.accepted !== undefined &&
+            ` · ${job.summary.accepted} rows accepted, ${job.summary.rejected} rejected`}
         </span>
       </div>
       {tasks && <Grid tasks={tasks} ended={ended} />}
@@ -92,13 +118,24 @@ function Grid({ tasks, ended }: { tasks: Tasks; ended: boolean }) {
       <div class="wide" tabIndex={0} role="region" aria-label="Stages by language">
         <table class="grid">
           <thead>
-            <tr><td />{stages.map((stage) => <th scope="col" key={stage}>{stage}</th>)}</tr>
+            <tr>
+              <td />
+              {stages.map((stage) => (
+                <th scope="col" key={stage}>
+                  {stage}
+                </th>
+              ))}
+            </tr>
           </thead>
           <tbody>
             {languages.map((code) => (
               <tr key={code}>
                 <th scope="row">{code ? languageName(code) : "title"}</th>
-                {stages.map((stage) => <td key={stage}><CellView cell={at(stage, code)} /></td>)}
+                {stages.map((stage) => (
+                  <td key={stage}>
+                    <CellView cell={at(stage, code)} />
+                  </td>
+                ))}
               </tr>
             ))}
           </tbody>
@@ -107,7 +144,9 @@ function Grid({ tasks, ended }: { tasks: Tasks; ended: boolean }) {
       {!ended && (
         <p class="quiet">
           Queues of this server:{" "}
-          {queues.length ? queues.map(([name, depth]) => `${name} ${depth.running} running, ${depth.ready} waiting`).join(" · ") : "nothing waits"}
+          {queues.length
+            ? queues.map(([name, depth]) => `${name} ${depth.running} running, ${depth.ready} waiting`).join(" · ")
+            : "nothing waits"}
         </p>
       )}
     </div>
@@ -118,10 +157,23 @@ function CellView({ cell }: { cell: Cell | undefined }) {
   if (!cell) return null;
   const total = Object.values(cell.states).reduce((sum, one) => sum + one, 0);
   const done = cell.states.done ?? 0;
-  const worst = cell.states.failed ? "failed" : cell.states.running ? "running" : done === total ? "done" : cell.states.resting ? "resting" : "waiting";
-  const said = Object.entries(cell.states).map(([state, number]) => `${number} ${state}`).join(", ");
+  const worst = cell.states.failed
+    ? "failed"
+    : cell.states.running
+      ? "running"
+      : done === total
+        ? "done"
+        : cell.states.resting
+          ? "resting"
+          : "waiting";
+  const said = Object.entries(cell.states)
+    .map(([state, number]) => `${number} ${state}`)
+    .join(", ");
   return (
-    <span class={`cell cell-${worst}`} title={`${said}${cell.cached ? `, ${cell.cached} found` : ""}, ${cell.seconds.toFixed(1)} s`}>
+    <span
+      class={`cell cell-${worst}`}
+      title={`${said}${cell.cached ? `, ${cell.cached} found` : ""}, ${cell.seconds.toFixed(1)} s`}
+    >
       <span class="cell-fill" style={{ width: `${(100 * (done + cell.progress)) / total}%` }} />
       <span class="cell-text">{worst === "failed" ? `${cell.states.failed} failed` : `${done}/${total}`}</span>
     </span>
@@ -135,9 +187,16 @@ function Errors({ tasks }: { tasks: Tasks }) {
       <ul class="errors">
         {tasks.errors.map((one) => (
           <li key={one.title + one.task}>
-            <b>{one.title || "whole job"}</b> · {one.stage}{one.language ? ` · ${languageName(one.language)}` : ""}
-            <p>{one.error.message} <code>{one.error.code}</code></p>
-            <p class="quiet">{one.error.retryable ? "May go away by itself: retry the failed parts." : "Will not go away by itself: change what the message names, then submit or retry."}</p>
+            <b>{one.title || "whole job"}</b> · {one.stage}
+            {one.language ? ` · ${languageName(one.language)}` : ""}
+            <p>
+              {one.error.message} <code>{one.error.code}</code>
+            </p>
+            <p class="quiet">
+              {one.error.retryable
+                ? "May go away by itself: retry the failed parts."
+                : "Will not go away by itself: change what the message names, then submit or retry."}
+            </p>
           </li>
         ))}
       </ul>
@@ -156,7 +215,11 @@ function Titles({ job, titles }: { job: string; titles: Title[] }) {
             <span class="quiet">{title.source_name}</span>
             <State state={title.state} />
             {title.tasks_open > 0 && <span class="quiet">{title.tasks_open} tasks to do</span>}
-            {title.error && <span class="bad">{title.error.message} <code>{title.error.code}</code></span>}
+            {title.error && (
+              <span class="bad">
+                {title.error.message} <code>{title.error.code}</code>
+              </span>
+            )}
           </li>
         ))}
       </ul>

@@ -1,11 +1,11 @@
 // The list of jobs, live.
 
 import { useEffect, useState } from "preact/hooks";
-import type { Job, Page } from "../client/resources";
-import { get } from "../client/requests";
 import { remember, useJobs } from "../client/activity";
-import { address, useNoted } from "../route";
+import { get } from "../client/requests";
+import type { Job, Page } from "../client/resources";
 import { ago, Bar, Curl, State, Trouble } from "../components/ui";
+import { address, useNoted } from "../route";
 
 const STATES = ["", "running", "done", "failed", "cancelled"];
 
@@ -42,7 +42,8 @@ export function JobsView() {
   const fits = (job: Job): boolean =>
     (!state || job.state === state) && job.name.toLowerCase().includes(name.toLowerCase());
   const shown = new Map<string, Job>();
-  for (const job of live.values()) if (listed && (listed.includes(job.id) || !listed.length || newer(job, listed, live))) shown.set(job.id, job);
+  for (const job of live.values())
+    if (listed && (listed.includes(job.id) || !listed.length || newer(job, listed, live))) shown.set(job.id, job);
   const rows = [...shown.values()].filter(fits).sort((a, b) => b.created.localeCompare(a.created));
 
   return (
@@ -50,24 +51,44 @@ export function JobsView() {
       <div class="heading">
         <h1>Jobs</h1>
         <div class="tools">
-          <input type="search" placeholder="Name" aria-label="Part of the name" value={name} onInput={(event) => setName(event.currentTarget.value)} />
+          <input
+            type="search"
+            placeholder="Name"
+            aria-label="Part of the name"
+            value={name}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
           <select aria-label="State" value={state} onChange={(event) => setState(event.currentTarget.value)}>
-            {STATES.map((one) => <option key={one} value={one}>{one || "any state"}</option>)}
+            {STATES.map((one) => (
+              <option key={one} value={one}>
+                {one || "any state"}
+              </option>
+            ))}
           </select>
-          <a class="button primary" href={address(["submit"])}>Submit video</a>
+          <a class="button primary" href={address(["submit"])}>
+            Submit video
+          </a>
           <Curl path={asked} label="this list" />
         </div>
       </div>
       <Trouble error={error} />
       {listed && !rows.length && (
         <div class="empty">
-          <p>{state || name ? "No job is like that." : "No jobs yet. Submit a video, and its dubs will appear here."}</p>
+          <p>
+            {state || name ? "No job is like that." : "No jobs yet. Submit a video, and its dubs will appear here."}
+          </p>
         </div>
       )}
       <ul class="jobs" aria-label="Jobs">
-        {rows.map((job) => <JobRow key={job.id} job={job} />)}
+        {rows.map((job) => (
+          <JobRow key={job.id} job={job} />
+        ))}
       </ul>
-      {next && <button type="button" onClick={() => load(next)}>Older jobs</button>}
+      {next && (
+        <button type="button" onClick={() => load(next)}>
+          Older jobs
+        </button>
+      )}
     </section>
   );
 }
@@ -89,13 +110,21 @@ function JobRow({ job }: { job: Job }) {
     <li>
       <a class="job-row" href={address(["jobs", job.id])}>
         <span class="job-name">{job.name || job.id.slice(0, 12)}</span>
-        <span class="chips">{job.languages.map((code) => <span class="chip" key={code}>{code}</span>)}</span>
+        <span class="chips">
+          {job.languages.map((code) => (
+            <span class="chip" key={code}>
+              {code}
+            </span>
+          ))}
+        </span>
         <span class="job-count quiet">
           {progress.titles} {progress.titles === 1 ? "title" : "titles"}
           {progress.titles_failed > 0 && <b class="bad"> · {progress.titles_failed} failed</b>}
         </span>
         <span class="job-pairs quiet">
-          {summary.accepted !== undefined ? `${summary.accepted} accepted · ${summary.rejected} rejected` : `${progress.tasks_ended} of ${progress.tasks} tasks`}
+          {summary.accepted !== undefined
+            ? `${summary.accepted} accepted · ${summary.rejected} rejected`
+            : `${progress.tasks_ended} of ${progress.tasks} tasks`}
         </span>
         <Bar value={share(job)} label={`Progress of ${job.name || job.id}`} />
         <State state={job.state} />

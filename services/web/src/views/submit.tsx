@@ -2,11 +2,11 @@
 
 import { useContext, useEffect, useRef, useState } from "preact/hooks";
 import * as tus from "tus-js-client";
-import type { Job, Language, NewJob, Profile } from "../client/resources";
-import { get, send } from "../client/requests";
 import { remember } from "../client/activity";
-import { go } from "../route";
+import { get, send } from "../client/requests";
+import type { Job, Language, NewJob, Profile } from "../client/resources";
 import { Bar, Curl, Keys, languageName, size, Trouble } from "../components/ui";
+import { go } from "../route";
 
 interface Sending {
   key: number;
@@ -101,9 +101,19 @@ export function SubmitView() {
     languages: wish.languages,
     profile: wish.profile,
     ...(wish.name && { name: wish.name }),
-    ...(profile?.to_accept.length && { settings: { licences: { accepted: wish.accepted.filter((one) => profile.to_accept.includes(one)) } } }),
+    ...(profile?.to_accept.length && {
+      settings: { licences: { accepted: wish.accepted.filter((one) => profile.to_accept.includes(one)) } },
+    }),
   };
-  const wanting = !body.sources.length ? "Add a video." : !wish.languages.length ? "Choose a language." : missing.length ? "Accept the licences." : waiting ? "The upload goes on." : "";
+  const wanting = !body.sources.length
+    ? "Add a video."
+    : !wish.languages.length
+      ? "Choose a language."
+      : missing.length
+        ? "Accept the licences."
+        : waiting
+          ? "The upload goes on."
+          : "";
 
   const submit = (event: Event): void => {
     event.preventDefault();
@@ -130,33 +140,72 @@ export function SubmitView() {
           <h2>Videos</h2>
           <div
             class={`drop ${over ? "drop-over" : ""}`}
-            onDragOver={(event) => { event.preventDefault(); setOver(true); }}
+            onDragOver={(event) => {
+              event.preventDefault();
+              setOver(true);
+            }}
             onDragLeave={() => setOver(false)}
-            onDrop={(event) => { event.preventDefault(); setOver(false); add(event.dataTransfer?.files ?? []); }}
+            onDrop={(event) => {
+              event.preventDefault();
+              setOver(false);
+              add(event.dataTransfer?.files ?? []);
+            }}
           >
             <p>Drop files here, or</p>
-            <button type="button" onClick={() => picker.current?.click()}>Choose files</button>
-            <input ref={picker} class="hidden" type="file" multiple accept="video/*,.mkv,.mp4,.mov,.webm,.avi,.ts" aria-label="Video files" tabIndex={-1}
-              onChange={(event) => { add(event.currentTarget.files ?? []); event.currentTarget.value = ""; }} />
+            <button type="button" onClick={() => picker.current?.click()}>
+              Choose files
+            </button>
+            <input
+              ref={picker}
+              class="hidden"
+              type="file"
+              multiple
+              accept="video/*,.mkv,.mp4,.mov,.webm,.avi,.ts"
+              aria-label="Video files"
+              tabIndex={-1}
+              onChange={(event) => {
+                add(event.currentTarget.files ?? []);
+                event.currentTarget.value = "";
+              }}
+            />
           </div>
           <ul class="files" aria-label="Files">
             {files.map((one) => (
               <li key={one.key}>
                 <span class="file-name">{one.file.name}</span>
-                <span class="quiet">{one.id ? size(one.file.size) : `${size(one.sent)} of ${size(one.file.size)}`}</span>
-                <button type="button" aria-label={`Remove ${one.file.name}`} onClick={() => drop(one)}>Remove</button>
+                <span class="quiet">
+                  {one.id ? size(one.file.size) : `${size(one.sent)} of ${size(one.file.size)}`}
+                </span>
+                <button type="button" aria-label={`Remove ${one.file.name}`} onClick={() => drop(one)}>
+                  Remove
+                </button>
                 <Bar value={one.file.size ? one.sent / one.file.size : 0} label={`Upload of ${one.file.name}`} />
-                {one.error && <span class="bad" role="alert">{one.error} Choose the file again: it goes on where it stopped.</span>}
+                {one.error && (
+                  <span class="bad" role="alert">
+                    {one.error} Choose the file again: it goes on where it stopped.
+                  </span>
+                )}
               </li>
             ))}
           </ul>
           <label>
             Addresses, one a line
-            <textarea rows={2} placeholder="https://…" value={wish.urls} onInput={(event) => change({ urls: event.currentTarget.value })} />
+            <textarea
+              rows={2}
+              placeholder="https://…"
+              value={wish.urls}
+              onInput={(event) => change({ urls: event.currentTarget.value })}
+            />
           </label>
           <label>
             Name of the job
-            <input type="text" maxLength={200} placeholder="optional" value={wish.name} onInput={(event) => change({ name: event.currentTarget.value })} />
+            <input
+              type="text"
+              maxLength={200}
+              placeholder="optional"
+              value={wish.name}
+              onInput={(event) => change({ name: event.currentTarget.value })}
+            />
           </label>
         </section>
         <section class="card">
@@ -165,19 +214,34 @@ export function SubmitView() {
           <h2>Engines</h2>
           <label>
             Set of engines
-            <select value={wish.profile} onChange={(event) => change({ profile: event.currentTarget.value, accepted: [] })}>
-              {(profiles.length ? profiles.map((one) => one.name) : [wish.profile]).map((name) => <option key={name} value={name}>{name}</option>)}
+            <select
+              value={wish.profile}
+              onChange={(event) => change({ profile: event.currentTarget.value, accepted: [] })}
+            >
+              {(profiles.length ? profiles.map((one) => one.name) : [wish.profile]).map((name) => (
+                <option key={name} value={name}>
+                  {name}
+                </option>
+              ))}
             </select>
           </label>
-          {profile && <ProfileFacts profile={profile} accepted={wish.accepted} accept={(accepted) => change({ accepted })} />}
+          {profile && (
+            <ProfileFacts profile={profile} accepted={wish.accepted} accept={(accepted) => change({ accepted })} />
+          )}
         </section>
       </div>
       <Trouble error={error} />
       <div class="bottom">
-        <button class="primary" type="submit" disabled={busy || Boolean(wanting)}>Dub</button>
-        <span class="quiet" aria-live="polite">{wanting}</span>
+        <button class="primary" type="submit" disabled={busy || Boolean(wanting)}>
+          Dub
+        </button>
+        <span class="quiet" aria-live="polite">
+          {wanting}
+        </span>
         <Curl method="POST" path="/v1/jobs" body={body} label="this job" />
-        {files.length > 0 && <Curl path="/v1/jobs" label="uploading and submitting in one" command={multipart(wish, files, keys)} />}
+        {files.length > 0 && (
+          <Curl path="/v1/jobs" label="uploading and submitting in one" command={multipart(wish, files, keys)} />
+        )}
       </div>
     </form>
   );
@@ -192,9 +256,18 @@ function multipart(wish: Wish, files: Sending[], keys: boolean): string {
 
 const USUAL = ["es", "fr", "de", "it", "pt", "ja", "zh", "hi"];
 
-function Languages({ known, chosen, choose }: { known: Language[]; chosen: string[]; choose: (codes: string[]) => void }) {
+function Languages({
+  known,
+  chosen,
+  choose,
+}: {
+  known: Language[];
+  chosen: string[];
+  choose: (codes: string[]) => void;
+}) {
   const [more, setMore] = useState("");
-  const toggle = (code: string): void => choose(chosen.includes(code) ? chosen.filter((one) => one !== code) : [...chosen, code]);
+  const toggle = (code: string): void =>
+    choose(chosen.includes(code) ? chosen.filter((one) => one !== code) : [...chosen, code]);
   const shown = [...new Set([...USUAL, ...chosen])];
   return (
     <fieldset class="languages">
@@ -205,48 +278,83 @@ function Languages({ known, chosen, choose }: { known: Language[]; chosen: strin
           <span>{languageName(code)}</span>
         </label>
       ))}
-      <div class="another"><label>
-        Another
-        <input list="languages" value={more} placeholder="name or code"
-          onInput={(event) => {
-            const text = event.currentTarget.value;
-            const found = known.find((one) => one.code === text || one.name === text);
-            if (found && !chosen.includes(found.code)) choose([...chosen, found.code]);
-            setMore(found ? "" : text);
-          }} />
-        <datalist id="languages">
-          {known.map((one) => <option key={one.code} value={one.name}>{one.native_name}</option>)}
-        </datalist>
-      </label></div>
+      <div class="another">
+        <label>
+          Another
+          <input
+            list="languages"
+            value={more}
+            placeholder="name or code"
+            onInput={(event) => {
+              const text = event.currentTarget.value;
+              const found = known.find((one) => one.code === text || one.name === text);
+              if (found && !chosen.includes(found.code)) choose([...chosen, found.code]);
+              setMore(found ? "" : text);
+            }}
+          />
+          <datalist id="languages">
+            {known.map((one) => (
+              <option key={one.code} value={one.name}>
+                {one.native_name}
+              </option>
+            ))}
+          </datalist>
+        </label>
+      </div>
     </fieldset>
   );
 }
 
-function ProfileFacts({ profile, accepted, accept }: { profile: Profile; accepted: string[]; accept: (names: string[]) => void }) {
+function ProfileFacts({
+  profile,
+  accepted,
+  accept,
+}: {
+  profile: Profile;
+  accepted: string[];
+  accept: (names: string[]) => void;
+}) {
   return (
     <div class="profile">
       <p class="quiet">{profile.description}</p>
       {profile.unknown.length > 0 && <p class="warn">Not installed on this server: {profile.unknown.join(", ")}.</p>}
       {profile.to_accept.map((licence) => (
         <label key={licence} class="pick warn">
-          <input type="checkbox" checked={accepted.includes(licence)}
-            onChange={() => accept(accepted.includes(licence) ? accepted.filter((one) => one !== licence) : [...accepted, licence])} />
+          <input
+            type="checkbox"
+            checked={accepted.includes(licence)}
+            onChange={() =>
+              accept(accepted.includes(licence) ? accepted.filter((one) => one !== licence) : [...accepted, licence])
+            }
+          />
           <span>
             I accept <b>{licence}</b>, which forbids commercial use of what these make:{" "}
-            {profile.terms.filter((one) => one.licence === licence).map((one) => one.engine).join(", ")}
+            {profile.terms
+              .filter((one) => one.licence === licence)
+              .map((one) => one.engine)
+              .join(", ")}
           </span>
         </label>
       ))}
       <details>
         <summary>Engines and licences</summary>
         <table class="plain">
-          <thead><tr><th>stage</th><th>engine</th><th>licence</th></tr></thead>
+          <thead>
+            <tr>
+              <th>stage</th>
+              <th>engine</th>
+              <th>licence</th>
+            </tr>
+          </thead>
           <tbody>
             {profile.terms.map((one) => (
               <tr key={one.kind + one.engine} title={one.note}>
                 <td>{one.kind.replaceAll("_", " ")}</td>
                 <td>{one.engine}</td>
-                <td>{one.licence}{!one.commercial_use && <b class="bad"> non-commercial</b>}</td>
+                <td>
+                  {one.licence}
+                  {!one.commercial_use && <b class="bad"> non-commercial</b>}
+                </td>
               </tr>
             ))}
           </tbody>

@@ -1,11 +1,11 @@
 // Trainings: begin one from a recipe, see its curves grow, stop it, go on with it, take its checkpoint.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import type { Job, MetricsPoint, NewTraining, Page, Recipe, StoredFile, Training } from "../client/resources";
 import { get, send } from "../client/requests";
-import { Curves, type Point } from "./curves";
+import type { Job, MetricsPoint, NewTraining, Page, Recipe, StoredFile, Training } from "../client/resources";
+import { about, ago, Bar, Curl, figure, State, size, Trouble } from "../components/ui";
 import { address, go, here } from "../route";
-import { about, ago, Bar, Curl, figure, size, State, Trouble } from "../components/ui";
+import { Curves, type Point } from "./curves";
 
 const OPEN = ["waiting", "running", "cancelling"];
 
@@ -18,12 +18,17 @@ export function TrainingsView() {
   const [settings, setSettings] = useState("");
   const [error, setError] = useState<unknown>(null);
   useEffect(() => {
-    Promise.all([get<Recipe[]>("/v1/recipes"), get<Page<Job>>("/v1/jobs?state=done&limit=100")]).then(([found, page]) => {
-      setRecipes(found);
-      setJobs(page.items);
-    }, setError);
+    Promise.all([get<Recipe[]>("/v1/recipes"), get<Page<Job>>("/v1/jobs?state=done&limit=100")]).then(
+      ([found, page]) => {
+        setRecipes(found);
+        setJobs(page.items);
+      },
+      setError,
+    );
   }, []);
-  usePolling(true, () => get<Page<Training>>("/v1/trainings?limit=50").then((page) => setTrainings(page.items), setError));
+  usePolling(true, () =>
+    get<Page<Training>>("/v1/trainings?limit=50").then((page) => setTrainings(page.items), setError),
+  );
   const set = parsed(settings);
   const body: NewTraining = { recipe, jobs: chosen, ...(Object.keys(set).length && { set }) };
   const begin = (event: Event): void => {
@@ -33,7 +38,12 @@ export function TrainingsView() {
   const told = recipes.find((one) => one.name === recipe)?.description;
   return (
     <section>
-      <div class="heading"><h1>Training</h1><div class="tools"><Curl path="/v1/trainings" label="this list" /></div></div>
+      <div class="heading">
+        <h1>Training</h1>
+        <div class="tools">
+          <Curl path="/v1/trainings" label="this list" />
+        </div>
+      </div>
       <Trouble error={error} />
       <form class="card begin" onSubmit={begin}>
         <h2>Begin a training</h2>
@@ -42,13 +52,22 @@ export function TrainingsView() {
             <label>
               Recipe
               <select value={recipe} onChange={(event) => setRecipe(event.currentTarget.value)}>
-                {recipes.map((one) => <option key={one.name} value={one.name}>{one.name}</option>)}
+                {recipes.map((one) => (
+                  <option key={one.name} value={one.name}>
+                    {one.name}
+                  </option>
+                ))}
               </select>
             </label>
             {told && <p class="quiet">{told}</p>}
             <label>
               Settings over the recipe’s, one a line
-              <textarea rows={3} placeholder={"optimiser.steps = 200\ndata.batch_size = 8"} value={settings} onInput={(event) => setSettings(event.currentTarget.value)} />
+              <textarea
+                rows={3}
+                placeholder={"optimiser.steps = 200\ndata.batch_size = 8"}
+                value={settings}
+                onInput={(event) => setSettings(event.currentTarget.value)}
+              />
             </label>
           </div>
           <fieldset>
@@ -56,15 +75,26 @@ export function TrainingsView() {
             {jobs.length === 0 && <p class="quiet">No job is done yet.</p>}
             {jobs.map((job) => (
               <label key={job.id} class="pick">
-                <input type="checkbox" checked={chosen.includes(job.id)}
-                  onChange={() => setChosen((before) => (before.includes(job.id) ? before.filter((id) => id !== job.id) : [...before, job.id]))} />
-                <span>{job.name || job.id.slice(0, 12)} <span class="quiet">{job.summary.accepted ?? 0} accepted rows</span></span>
+                <input
+                  type="checkbox"
+                  checked={chosen.includes(job.id)}
+                  onChange={() =>
+                    setChosen((before) =>
+                      before.includes(job.id) ? before.filter((id) => id !== job.id) : [...before, job.id],
+                    )
+                  }
+                />
+                <span>
+                  {job.name || job.id.slice(0, 12)} <span class="quiet">{job.summary.accepted ?? 0} accepted rows</span>
+                </span>
               </label>
             ))}
           </fieldset>
         </div>
         <div class="bottom">
-          <button class="primary" type="submit" disabled={!chosen.length}>Train</button>
+          <button class="primary" type="submit" disabled={!chosen.length}>
+            Train
+          </button>
           <Curl method="POST" path="/v1/trainings" body={body} label="this training" />
         </div>
       </form>
@@ -74,9 +104,13 @@ export function TrainingsView() {
           <li key={one.id}>
             <a class="job-row" href={address(["trainings", one.id])}>
               <span class="job-name">{one.name || one.recipe}</span>
-              <span class="chips"><span class="chip">{one.recipe}</span></span>
+              <span class="chips">
+                <span class="chip">{one.recipe}</span>
+              </span>
               <span class="job-count quiet">{OPEN.includes(one.state) ? one.phase : ""}</span>
-              <span class="job-pairs quiet">step {one.step} · loss {figure(one.latest.loss, 3)}</span>
+              <span class="job-pairs quiet">
+                step {one.step} · loss {figure(one.latest.loss, 3)}
+              </span>
               <Bar value={one.state === "done" ? 1 : one.progress} label={`Progress of ${one.id}`} />
               <State state={one.state} />
               <span class="job-when quiet">{ago(one.created)}</span>
@@ -119,10 +153,13 @@ export function TrainingView({ id }: { id: string }) {
       do {
         // A step may be told of twice, of validation later: it is asked for again, and known lines are passed over.
         const more: string = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-        const page: Page<MetricsPoint> = await get<Page<MetricsPoint>>(`${base}/metrics?since=${reached.current}&limit=5000${more}`);
+        const page: Page<MetricsPoint> = await get<Page<MetricsPoint>>(
+          `${base}/metrics?since=${reached.current}&limit=5000${more}`,
+        );
         const fresh = page.items.filter((one) => !known.current.has(`${one.step}/${one.kind}`));
         for (const one of fresh) known.current.add(`${one.step}/${one.kind}`);
-        if (fresh.length) setPoints((before) => [...before, ...fresh.map((one) => ({ ...one.values, step: one.step }))]);
+        if (fresh.length)
+          setPoints((before) => [...before, ...fresh.map((one) => ({ ...one.values, step: one.step }))]);
         reached.current = Math.max(reached.current, ...page.items.map((one) => one.step));
         cursor = page.next ?? null;
       } while (cursor);
@@ -133,24 +170,54 @@ export function TrainingView({ id }: { id: string }) {
     }
   };
   usePolling(open, look);
-  const act = (what: string): void => void send<Training>("POST", `${base}:${what}`).then((found) => { setTraining(found); setError(null); }, setError);
+  const act = (what: string): void =>
+    void send<Training>("POST", `${base}:${what}`).then((found) => {
+      setTraining(found);
+      setError(null);
+    }, setError);
   if (!training) return <Trouble error={error} />;
   const evaluation = points.filter((point) => Object.keys(point).some((name) => name.startsWith("r1/")));
   return (
     <section class="training">
-      <p class="crumbs"><a href="#/trainings">Training</a></p>
+      <p class="crumbs">
+        <a href="#/trainings">Training</a>
+      </p>
       <div class="heading">
         <h1>{training.name || training.recipe}</h1>
         <State state={training.state} />
-        <span class="quiet">{training.recipe}{OPEN.includes(training.state) && ` · ${training.phase}`} · step {training.step}{training.started && ` · for ${about((Date.parse(training.finished ?? new Date().toISOString()) - Date.parse(training.started)) / 1000)}`}</span>
+        <span class="quiet">
+          {training.recipe}
+          {OPEN.includes(training.state) && ` · ${training.phase}`} · step {training.step}
+          {training.started &&
+            ` · for ${about((Date.parse(training.finished ?? new Date().toISOString()) - Date.parse(training.started)) / 1000)}`}
+        </span>
         <div class="tools">
-          {OPEN.includes(training.state) && <><button type="button" disabled={training.state === "cancelling"} onClick={() => act("cancel")}>Cancel</button><Curl method="POST" path={`${base}:cancel`} label="cancelling" /></>}
-          {["failed", "cancelled"].includes(training.state) && <><button type="button" onClick={() => act("resume")}>Go on</button><Curl method="POST" path={`${base}:resume`} label="going on" /></>}
+          {OPEN.includes(training.state) && (
+            <>
+              <button type="button" disabled={training.state === "cancelling"} onClick={() => act("cancel")}>
+                Cancel
+              </button>
+              <Curl method="POST" path={`${base}:cancel`} label="cancelling" />
+            </>
+          )}
+          {["failed", "cancelled"].includes(training.state) && (
+            <>
+              <button type="button" onClick={() => act("resume")}>
+                Go on
+              </button>
+              <Curl method="POST" path={`${base}:resume`} label="going on" />
+            </>
+          )}
           <Curl path={`${base}/metrics`} label="the metrics" />
         </div>
       </div>
       <Trouble error={error} />
-      {training.error && <div class="trouble" role="alert"><p>{training.error.message}</p><code>{training.error.code}</code></div>}
+      {training.error && (
+        <div class="trouble" role="alert">
+          <p>{training.error.message}</p>
+          <code>{training.error.code}</code>
+        </div>
+      )}
       <Bar value={training.state === "done" ? 1 : training.progress} label="Progress of the training" />
       <Curves points={points} />
       {evaluation.length > 0 && <Evaluation points={evaluation} />}
@@ -159,9 +226,14 @@ export function TrainingView({ id }: { id: string }) {
         <ul class="exports">
           {files.map((file) => (
             <li key={file.path}>
-              <a class="button" href={file.href} download>{file.path}</a>
+              <a class="button" href={file.href} download>
+                {file.path}
+              </a>
               <Curl path={file.href} label={file.path} />
-              <span class="quiet">{size(file.bytes)}{file.path.endsWith(".pt") && training.checkpoint ? ` · step ${training.checkpoint.step}` : ""}</span>
+              <span class="quiet">
+                {size(file.bytes)}
+                {file.path.endsWith(".pt") && training.checkpoint ? ` · step ${training.checkpoint.step}` : ""}
+              </span>
             </li>
           ))}
         </ul>
@@ -173,16 +245,43 @@ export function TrainingView({ id }: { id: string }) {
 
 function Evaluation({ points }: { points: Point[] }) {
   const last = points[points.length - 1]!;
-  const names = [...new Set(Object.keys(last).filter((name) => /^r\d+\//.test(name)).map((name) => name.split("/")[1]!))];
+  const names = [
+    ...new Set(
+      Object.keys(last)
+        .filter((name) => /^r\d+\//.test(name))
+        .map((name) => name.split("/")[1]!),
+    ),
+  ];
   return (
     <div class="card">
       <h2>Retrieval on held-out shots</h2>
       <div class="wide" tabIndex={0} role="region" aria-label="Retrieval">
         <table class="plain">
-          <thead><tr><th>step {last.step}</th>{["r1", "r5", "r10"].map((at) => <th key={at}>{at.toUpperCase().replace("R", "R@")}</th>)}</tr></thead>
+          <thead>
+            <tr>
+              <th>step {last.step}</th>
+              {["r1", "r5", "r10"].map((at) => (
+                <th key={at}>{at.toUpperCase().replace("R", "R@")}</th>
+              ))}
+            </tr>
+          </thead>
           <tbody>
-            {names.map((name) => <tr key={name}><th scope="row">{name}</th>{["r1", "r5", "r10"].map((at) => <td key={at}>{figure(last[`${at}/${name}`] as number | undefined, 3)}</td>)}</tr>)}
-            {typeof last.chance === "number" && <tr><th scope="row">chance</th><td>{figure(last.chance, 3)}</td><td /><td /></tr>}
+            {names.map((name) => (
+              <tr key={name}>
+                <th scope="row">{name}</th>
+                {["r1", "r5", "r10"].map((at) => (
+                  <td key={at}>{figure(last[`${at}/${name}`] as number | undefined, 3)}</td>
+                ))}
+              </tr>
+            ))}
+            {typeof last.chance === "number" && (
+              <tr>
+                <th scope="row">chance</th>
+                <td>{figure(last.chance, 3)}</td>
+                <td />
+                <td />
+              </tr>
+            )}
           </tbody>
         </table>
       </div>

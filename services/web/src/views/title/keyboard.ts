@@ -2,8 +2,8 @@
 
 import { useLayoutEffect } from "preact/hooks";
 import type { Line, Sound } from "../../client/resources";
-import type { Hearing } from "./lines";
 import type { Player } from "../../player/player";
+import type { Hearing } from "./lines";
 
 interface Hands {
   player: Player | null;

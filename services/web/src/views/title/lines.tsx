@@ -1,16 +1,20 @@
 // The lines of a title: source, translation, who speaks, how it fits, what was heard again; each can be changed.
 
 import { useEffect, useState } from "preact/hooks";
-import type { Job, Line, Version } from "../../client/resources";
-import { get, send } from "../../client/requests";
 import { remember } from "../../client/activity";
-import { clock, Curl, figure, languageName, Rows, Trouble } from "../../components/ui";
+import { get, send } from "../../client/requests";
+import type { Job, Line, Version } from "../../client/resources";
+import { Curl, clock, figure, languageName, Rows, Trouble } from "../../components/ui";
 
 const HEIGHT = 46;
 
 const NAMES = (
   <div class="line-row line-names" role="row">
-    {["time", "who", "source", "translation", "slot", "CER", "voice"].map((name) => <span key={name} role="columnheader">{name}</span>)}
+    {["time", "who", "source", "translation", "slot", "CER", "voice"].map((name) => (
+      <span key={name} role="columnheader">
+        {name}
+      </span>
+    ))}
   </div>
 );
 
@@ -33,31 +37,82 @@ export function Lines(props: {
   const { lines, chosen } = props;
   const [filter, setFilter] = useState("");
   const wanted = filter.toLowerCase();
-  const shown = wanted ? lines.filter((line) => `${line.id} ${line.text} ${line.source_text ?? ""}`.toLowerCase().includes(wanted)) : lines;
+  const shown = wanted
+    ? lines.filter((line) => `${line.id} ${line.text} ${line.source_text ?? ""}`.toLowerCase().includes(wanted))
+    : lines;
   const at = shown.findIndex((line) => line.id === chosen);
   const line = lines.find((one) => one.id === chosen);
   return (
     <section class="card lines" aria-label="Lines">
       <div class="heading">
         <h2>Lines</h2>
-        <span class="quiet">{languageName(props.language)} · {lines.length}</span>
+        <span class="quiet">
+          {languageName(props.language)} · {lines.length}
+        </span>
         <div class="tools">
-          <input type="search" placeholder="Find" aria-label="Find a line" value={filter} onInput={(event) => setFilter(event.currentTarget.value)} />
+          <input
+            type="search"
+            placeholder="Find"
+            aria-label="Find a line"
+            value={filter}
+            onInput={(event) => setFilter(event.currentTarget.value)}
+          />
           <Curl path={`/v1/jobs/${props.job}/utterances/${props.language}?${props.query}`} label="these lines" />
         </div>
       </div>
-      <div class="line-table" role="table" aria-label={`Lines in ${languageName(props.language)}`} aria-rowcount={shown.length}>
+      <div
+        class="line-table"
+        role="table"
+        aria-label={`Lines in ${languageName(props.language)}`}
+        aria-rowcount={shown.length}
+      >
         <Rows items={shown} height={HEIGHT} label="Lines" shown={at} head={NAMES}>
           {(one, index) => (
-            <div key={one.id} role="row" aria-rowindex={index + 1} aria-selected={one.id === chosen}
+            <div
+              key={one.id}
+              role="row"
+              aria-rowindex={index + 1}
+              aria-selected={one.id === chosen}
               class={`line-row ${one.id === chosen ? "line-chosen" : ""} ${one.start <= props.now && props.now < one.end ? "line-now" : ""} ${one.status !== "ok" ? "line-off" : ""}`}
-              style={{ top: `${index * HEIGHT}px` }} onClick={() => props.choose(one.id)}>
-              <span role="cell"><button type="button" class="link" aria-label={`${clock(one.source_start ?? one.start, 1)}, line ${one.id}`} onClick={() => props.choose(one.id)}>{clock(one.source_start ?? one.start, 1)}</button></span>
+              style={{ top: `${index * HEIGHT}px` }}
+              onClick={() => props.choose(one.id)}
+            >
+              <span role="cell">
+                <button
+                  type="button"
+                  class="link"
+                  aria-label={`${clock(one.source_start ?? one.start, 1)}, line ${one.id}`}
+                  onClick={() => props.choose(one.id)}
+                >
+                  {clock(one.source_start ?? one.start, 1)}
+                </button>
+              </span>
               <span role="cell">{one.speaker}</span>
-              <span role="cell" class="line-text">{one.source_text ?? ""}</span>
-              <span role="cell" class="line-text" lang={one.language}>{one.text}{one.edited && <i class="mark" title="written by a person"> ✎</i>}{one.status !== "ok" && <i class="bad"> {one.status}{one.reason ? `: ${one.reason.replaceAll("_", " ")}` : ""}</i>}</span>
-              <span role="cell"><Fit line={one} /></span>
-              <span role="cell" class={(one.round_trip_cer ?? 0) > 0.5 ? "bad" : ""}>{figure(one.round_trip_cer)}</span>
+              <span role="cell" class="line-text">
+                {one.source_text ?? ""}
+              </span>
+              <span role="cell" class="line-text" lang={one.language}>
+                {one.text}
+                {one.edited && (
+                  <i class="mark" title="written by a person">
+                    {" "}
+                    ✎
+                  </i>
+                )}
+                {one.status !== "ok" && (
+                  <i class="bad">
+                    {" "}
+                    {one.status}
+                    {one.reason ? `: ${one.reason.replaceAll("_", " ")}` : ""}
+                  </i>
+                )}
+              </span>
+              <span role="cell">
+                <Fit line={one} />
+              </span>
+              <span role="cell" class={(one.round_trip_cer ?? 0) > 0.5 ? "bad" : ""}>
+                {figure(one.round_trip_cer)}
+              </span>
               <span role="cell">{figure(one.speaker_similarity)}</span>
             </div>
           )}
@@ -75,9 +130,14 @@ function Fit({ line }: { line: Line }) {
   const share = slot > 0 ? (line.end - line.start) / slot : 0;
   const over = (line.overflow_ms ?? 0) > 0;
   return (
-    <span class="fit" title={`slot ${slot.toFixed(2)} s, speech ${(line.end - line.start).toFixed(2)} s${line.stretch ? `, tempo × ${line.stretch.toFixed(2)}` : ""}${over ? `, runs over by ${line.overflow_ms!.toFixed(0)} ms` : ""}`}>
+    <span
+      class="fit"
+      title={`slot ${slot.toFixed(2)} s, speech ${(line.end - line.start).toFixed(2)} s${line.stretch ? `, tempo × ${line.stretch.toFixed(2)}` : ""}${over ? `, runs over by ${line.overflow_ms!.toFixed(0)} ms` : ""}`}
+    >
       <span class={`fit-fill ${over ? "fit-over" : ""}`} style={{ width: `${Math.min(100, 100 * share)}%` }} />
-      <span class="fit-text">{(line.end - line.start).toFixed(1)} / {slot.toFixed(1)} s</span>
+      <span class="fit-text">
+        {(line.end - line.start).toFixed(1)} / {slot.toFixed(1)} s
+      </span>
     </span>
   );
 }
@@ -89,7 +149,9 @@ function Editor(props: { job: string; query: string; language: string; line: Lin
   const [versions, setVersions] = useState<Version[]>([]);
   const [error, setError] = useState<unknown>(null);
   useEffect(() => {
-    get<Version[]>(`/v1/jobs/${job}/utterances/${language}/${line.id}/versions?${props.query}`).then(setVersions, () => setVersions([]));
+    get<Version[]>(`/v1/jobs/${job}/utterances/${language}/${line.id}/versions?${props.query}`).then(setVersions, () =>
+      setVersions([]),
+    );
   }, [job, language, line.id, line.text]);
   const write = (next: string): void => {
     setText(next);
@@ -103,40 +165,80 @@ function Editor(props: { job: string; query: string; language: string; line: Lin
       remember(found);
     }, setError);
   };
-  const around = (one: Line): [number, number] => [Math.max(0, Math.min(one.start, one.slot_start ?? one.start) - 0.25), Math.max(one.end, one.slot_end ?? one.end) + 0.25];
+  const around = (one: Line): [number, number] => [
+    Math.max(0, Math.min(one.start, one.slot_start ?? one.start) - 0.25),
+    Math.max(one.end, one.slot_end ?? one.end) + 0.25,
+  ];
   return (
     <div class="editor" aria-label={`Line ${line.id}`}>
       <p class="quiet">
-        {line.id} · {line.speaker}{line.voice ? ` · ${line.voice}` : ""} · {clock(line.start, 1)}–{clock(line.end, 1)}
+        {line.id} · {line.speaker}
+        {line.voice ? ` · ${line.voice}` : ""} · {clock(line.start, 1)}–{clock(line.end, 1)}
         {line.loudness_difference_lu != null && ` · ${line.loudness_difference_lu.toFixed(1)} LU`}
         {line.round_trip_text && <> · heard again as “{line.round_trip_text}”</>}
       </p>
       <p class="editor-source">{line.source_text}</p>
-      <form onSubmit={(event) => { event.preventDefault(); give(text.trim()); }}>
-        <textarea id="line-text" rows={2} lang={language} maxLength={2000} aria-label="Translation" value={text}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          give(text.trim());
+        }}
+      >
+        <textarea
+          id="line-text"
+          rows={2}
+          lang={language}
+          maxLength={2000}
+          aria-label="Translation"
+          value={text}
           onInput={(event) => write(event.currentTarget.value)}
           onKeyDown={(event) => {
             if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) give(text.trim());
             if (event.key === "Escape") event.currentTarget.blur();
-          }} />
+          }}
+        />
         <div class="bottom">
-          <button class="primary" type="submit" disabled={props.busy || !text.trim() || text.trim() === line.text}>Dub again</button>
-          <button type="button" onClick={() => props.hear.range(...around(line))}>Hear this line</button>
+          <button class="primary" type="submit" disabled={props.busy || !text.trim() || text.trim() === line.text}>
+            Dub again
+          </button>
+          <button type="button" onClick={() => props.hear.range(...around(line))}>
+            Hear this line
+          </button>
           <Curl method="PATCH" path={line.href} body={{ text: text.trim() || line.text }} label="changing this line" />
-          <span class="quiet" role="status">{props.busy ? "The line is being made…" : ""}</span>
+          <span class="quiet" role="status">
+            {props.busy ? "The line is being made…" : ""}
+          </span>
         </div>
       </form>
       <Trouble error={error} />
       {versions.length > 0 && (
         <ol class="versions" aria-label="Earlier versions" reversed>
-          {versions.slice().reverse().map((version) => (
-            <li key={version.seq}>
-              <span lang={language}>{version.line.text}</span>
-              <button type="button" onClick={() => props.hear.old(version.href)}>Hear as it was</button>
-              {version.line.text !== line.text && <button type="button" disabled={props.busy} onClick={() => { write(version.line.text); give(version.line.text); }}>Bring back</button>}
-              <span class="quiet">{new Date(version.replaced).toLocaleString()} · CER {figure(version.line.round_trip_cer)}</span>
-            </li>
-          ))}
+          {versions
+            .slice()
+            .reverse()
+            .map((version) => (
+              <li key={version.seq}>
+                <span lang={language}>{version.line.text}</span>
+                <button type="button" onClick={() => props.hear.old(version.href)}>
+                  Hear as it was
+                </button>
+                {version.line.text !== line.text && (
+                  <button
+                    type="button"
+                    disabled={props.busy}
+                    onClick={() => {
+                      write(version.line.text);
+                      give(version.line.text);
+                    }}
+                  >
+                    Bring back
+                  </button>
+                )}
+                <span class="quiet">
+                  {new Date(version.replaced).toLocaleString()} · CER {figure(version.line.round_trip_cer)}
+                </span>
+              </li>
+            ))}
         </ol>
       )}
     </div>

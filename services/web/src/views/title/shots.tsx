@@ -2,8 +2,8 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Dataset, Shot } from "../../client/resources";
-import { Thumbs } from "../../player/thumbnails";
 import { clock, soundName } from "../../components/ui";
+import { Thumbs } from "../../player/thumbnails";
 
 const WIDTH = 124;
 
@@ -24,7 +24,12 @@ export function verdicts(rows: Dataset | null): Map<number, Verdict[]> {
   };
   rows.shot.forEach((shot, row) => {
     if (shot === null) return;
-    const one = { track: word("track", row), accepted: rows.accepted[row]!, reasons: rows.reasons[row]!, detail: word("detail", row) };
+    const one = {
+      track: word("track", row),
+      accepted: rows.accepted[row]!,
+      reasons: rows.reasons[row]!,
+      detail: word("detail", row),
+    };
     found.set(shot, [...(found.get(shot) ?? []), one]);
   });
   return found;
@@ -65,12 +70,21 @@ export function Strip(props: {
   const kept = props.shots.filter((shot) => props.verdicts.get(shot.index)?.some((one) => one.accepted)).length;
   return (
     <section class="strip-box" aria-label="Shots">
-      <p class="quiet strip-said">{props.shots.length} shots, {kept} kept</p>
+      <p class="quiet strip-said">
+        {props.shots.length} shots, {kept} kept
+      </p>
       <div class="strip" ref={box} tabIndex={0} role="group" aria-label="Shots in order of time">
         <div class="strip-all" style={{ width: `${props.shots.length * WIDTH}px` }}>
           {props.shots.slice(range[0], range[1]).map((shot, offset) => (
-            <ShotCell key={shot.index} shot={shot} left={(range[0] + offset) * WIDTH} verdicts={props.verdicts.get(shot.index) ?? []}
-              thumbs={thumbs} current={range[0] + offset === props.current} seek={props.seek} />
+            <ShotCell
+              key={shot.index}
+              shot={shot}
+              left={(range[0] + offset) * WIDTH}
+              verdicts={props.verdicts.get(shot.index) ?? []}
+              thumbs={thumbs}
+              current={range[0] + offset === props.current}
+              seek={props.seek}
+            />
           ))}
         </div>
       </div>
@@ -78,7 +92,14 @@ export function Strip(props: {
   );
 }
 
-function ShotCell(props: { shot: Shot; left: number; verdicts: Verdict[]; thumbs: Thumbs | null; current: boolean; seek: (at: number) => void }) {
+function ShotCell(props: {
+  shot: Shot;
+  left: number;
+  verdicts: Verdict[];
+  thumbs: Thumbs | null;
+  current: boolean;
+  seek: (at: number) => void;
+}) {
   const { shot, verdicts } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
@@ -92,15 +113,42 @@ function ShotCell(props: { shot: Shot; left: number; verdicts: Verdict[]; thumbs
   }, [props.thumbs, shot.index]);
   const accepted = verdicts.filter((one) => one.accepted);
   const why = [...new Set(verdicts.flatMap((one) => one.reasons))].map((one) => one.replaceAll("_", " "));
-  const title = verdicts.map((one) => `${soundName(one.track)}: ${one.accepted ? "kept" : one.reasons.join(", ").replaceAll("_", " ")}${one.detail ? ` (${one.detail})` : ""}`).join("\n");
+  const title = verdicts
+    .map(
+      (one) =>
+        `${soundName(one.track)}: ${one.accepted ? "kept" : one.reasons.join(", ").replaceAll("_", " ")}${one.detail ? ` (${one.detail})` : ""}`,
+    )
+    .join("\n");
   return (
-    <button type="button" class={`shot ${props.current ? "shot-current" : ""} ${verdicts.length && !accepted.length ? "shot-rejected" : ""}`}
-      style={{ left: `${props.left}px` }} title={title} onClick={() => props.seek(shot.start)}>
+    <button
+      type="button"
+      class={`shot ${props.current ? "shot-current" : ""} ${verdicts.length && !accepted.length ? "shot-rejected" : ""}`}
+      style={{ left: `${props.left}px` }}
+      title={title}
+      onClick={() => props.seek(shot.start)}
+    >
       <canvas ref={canvas} width={112} height={63} aria-hidden="true" />
-      <span class="shot-line"><span><span class="hidden">Shot </span>{shot.index} · {clock(shot.start)}</span><span>{(shot.end - shot.start).toFixed(1)} s</span></span>
       <span class="shot-line">
-        {accepted.length ? <span class="good">kept · {accepted.length}</span> : <span class="bad">{why[0] ?? ""}{why.length > 1 && <span class="hidden">, {why.slice(1).join(", ")}</span>}</span>}
-        <span class="dots" aria-hidden="true">{verdicts.map((one) => <i key={one.track} class={one.accepted ? "dot-good" : "dot-bad"} />)}</span>
+        <span>
+          <span class="hidden">Shot </span>
+          {shot.index} · {clock(shot.start)}
+        </span>
+        <span>{(shot.end - shot.start).toFixed(1)} s</span>
+      </span>
+      <span class="shot-line">
+        {accepted.length ? (
+          <span class="good">kept · {accepted.length}</span>
+        ) : (
+          <span class="bad">
+            {why[0] ?? ""}
+            {why.length > 1 && <span class="hidden">, {why.slice(1).join(", ")}</span>}
+          </span>
+        )}
+        <span class="dots" aria-hidden="true">
+          {verdicts.map((one) => (
+            <i key={one.track} class={one.accepted ? "dot-good" : "dot-bad"} />
+          ))}
+        </span>
       </span>
     </button>
   );

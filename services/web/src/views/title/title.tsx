@@ -1,17 +1,17 @@
 // One title: watch it in every language, compare two of its sounds, read and change its lines.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Dataset, Line, Sound, TitleRecord } from "../../client/resources";
+import { useJobs } from "../../client/activity";
 import { all, ask, get, Refused } from "../../client/requests";
+import type { Dataset, Line, Sound, TitleRecord } from "../../client/resources";
+import { languageName, State, Trouble } from "../../components/ui";
+import { Player } from "../../player/player";
+import { Stage } from "../../player/player-view";
+import { address, here, note, useNoted } from "../../route";
+import { Waves } from "./comparison";
 import { useKeyboard } from "./keyboard";
 import { Lines } from "./lines";
-import { useJobs } from "../../client/activity";
-import { Player } from "../../player/player";
-import { address, here, note, useNoted } from "../../route";
-import { Stage } from "../../player/player-view";
 import { Strip, verdicts } from "./shots";
-import { languageName, State, Trouble } from "../../components/ui";
-import { Waves } from "./comparison";
 
 export function TitleView({ job, title }: { job: string; title: string }) {
   const base = `/v1/jobs/${job}`;
@@ -45,15 +45,25 @@ export function TitleView({ job, title }: { job: string; title: string }) {
   }, [live, busy]);
   useEffect(() => {
     const abort = new AbortController();
-    Promise.all([get<TitleRecord>(`${base}/titles/${encodeURIComponent(title)}`, abort.signal), get<Sound[]>(`${base}/sounds?${query}`, abort.signal)]).then(
-      ([found, some]) => { setRecord(found); setSounds(some); setError(null); },
+    Promise.all([
+      get<TitleRecord>(`${base}/titles/${encodeURIComponent(title)}`, abort.signal),
+      get<Sound[]>(`${base}/sounds?${query}`, abort.signal),
+    ]).then(
+      ([found, some]) => {
+        setRecord(found);
+        setSounds(some);
+        setError(null);
+      },
       (problem: Error) => problem.name !== "AbortError" && setError(problem),
     );
     return () => abort.abort();
   }, [job, title, made]);
 
   const source = record?.source_language?.language ?? null;
-  const dubs = useMemo(() => (record ? record.tracks.filter((track) => track !== "orig" && track !== "control") : []), [record]);
+  const dubs = useMemo(
+    () => (record ? record.tracks.filter((track) => track !== "orig" && track !== "control") : []),
+    [record],
+  );
   const spoken = dubs.includes(language) ? language : dubs.includes(heard) ? heard : (dubs[0] ?? "");
   const second = sounds.some((sound) => sound.name === b) ? b : spoken;
   const wanted = [...new Set([spoken, heard, a, second])].filter((name) => record?.tracks.includes(name));
@@ -116,7 +126,8 @@ export function TitleView({ job, title }: { job: string; title: string }) {
     const move = (): void => {
       const at = player.heard();
       const window = Number(zoom);
-      if (head.current) head.current.style.transform = `translateX(${((at % window) / window) * (head.current.parentElement?.clientWidth ?? 0)}px)`;
+      if (head.current)
+        head.current.style.transform = `translateX(${((at % window) / window) * (head.current.parentElement?.clientWidth ?? 0)}px)`;
       if (Math.abs(at - told) > 0.24) setNow((told = at));
       if (performance.now() - noted > 2000 || (!player.playing && noted)) {
         noted = player.playing ? performance.now() : 0;
@@ -141,7 +152,10 @@ export function TitleView({ job, title }: { job: string; title: string }) {
   };
   const old = useRef<HTMLAudioElement | null>(null);
   const hear = {
-    range: (start: number, end: number): void => { setHeard(spoken); player?.play(start, end); },
+    range: (start: number, end: number): void => {
+      setHeard(spoken);
+      player?.play(start, end);
+    },
     old: (from: string): void => {
       player?.pause();
       old.current?.pause();
@@ -157,34 +171,97 @@ export function TitleView({ job, title }: { job: string; title: string }) {
   const pending = error instanceof Refused && error.problem.code === "not_ready";
   return (
     <section class="title">
-      <p class="crumbs"><a href="#/">Jobs</a> / <a href={address(["jobs", job])}>{live?.name || job.slice(0, 12)}</a></p>
+      <p class="crumbs">
+        <a href="#/">Jobs</a> / <a href={address(["jobs", job])}>{live?.name || job.slice(0, 12)}</a>
+      </p>
       <div class="heading">
         <h1>{title}</h1>
         {live && <State state={live.state} />}
-        {record && <span class="quiet">{source ? `spoken ${languageName(source)}` : "language unknown"} · {dubs.map(languageName).join(", ")}</span>}
+        {record && (
+          <span class="quiet">
+            {source ? `spoken ${languageName(source)}` : "language unknown"} · {dubs.map(languageName).join(", ")}
+          </span>
+        )}
       </div>
-      {pending ? <p class="empty">This title is still being made. It appears here as soon as it is done.</p> : <Trouble error={error} />}
+      {pending ? (
+        <p class="empty">This title is still being made. It appears here as soon as it is done.</p>
+      ) : (
+        <Trouble error={error} />
+      )}
       {record?.notes?.length ? <p class="quiet notes">{record.notes.map((one) => one.message).join(" ")}</p> : null}
       {record && player && sound && (
         <>
           <div class="title-top">
-            <Stage job={job} title={title} player={player} sounds={sounds} heard={sound.name} hear={setHeard} now={now} duration={duration}
-              seek={seek} lines={lines.get(sound.name) ?? []} />
+            <Stage
+              job={job}
+              title={title}
+              player={player}
+              sounds={sounds}
+              heard={sound.name}
+              hear={setHeard}
+              now={now}
+              duration={duration}
+              seek={seek}
+              lines={lines.get(sound.name) ?? []}
+            />
             {spoken && (
               <div class="title-lines">
                 {dubs.length > 1 && (
                   <div class="tabs" role="group" aria-label="Language of the lines">
-                    {dubs.map((code) => <button key={code} type="button" aria-pressed={code === spoken} onClick={() => { setLanguage(code); setChosen(""); }}>{languageName(code)}</button>)}
+                    {dubs.map((code) => (
+                      <button
+                        key={code}
+                        type="button"
+                        aria-pressed={code === spoken}
+                        onClick={() => {
+                          setLanguage(code);
+                          setChosen("");
+                        }}
+                      >
+                        {languageName(code)}
+                      </button>
+                    ))}
                   </div>
                 )}
-                <Lines job={job} query={query} language={spoken} lines={table} now={now} chosen={chosen} choose={choose} hear={hear} busy={busy} />
+                <Lines
+                  job={job}
+                  query={query}
+                  language={spoken}
+                  lines={table}
+                  now={now}
+                  chosen={chosen}
+                  choose={choose}
+                  hear={hear}
+                  busy={busy}
+                />
               </div>
             )}
           </div>
-          <Strip shots={shots} verdicts={judged} video={ready ? `${base}/files/${encodeURIComponent(title)}/${encodeURIComponent(title)}.mp4` : null} current={current} seek={seek} />
-          {ready && <Waves base={base} query={query} sounds={sounds} a={sounds.some((one) => one.name === a) ? a : sounds[0]!.name} b={second || sounds[0]!.name}
-            choose={(which, name) => (which === "a" ? setA(name) : setB(name))} start={Math.floor(now / Number(zoom)) * Number(zoom)} zoom={Number(zoom)}
-            setZoom={(seconds) => setZoom(String(seconds))} lines={lines} seek={seek} head={(place) => { head.current = place; }} />}
+          <Strip
+            shots={shots}
+            verdicts={judged}
+            video={ready ? `${base}/files/${encodeURIComponent(title)}/${encodeURIComponent(title)}.mp4` : null}
+            current={current}
+            seek={seek}
+          />
+          {ready && (
+            <Waves
+              base={base}
+              query={query}
+              sounds={sounds}
+              a={sounds.some((one) => one.name === a) ? a : sounds[0]!.name}
+              b={second || sounds[0]!.name}
+              choose={(which, name) => (which === "a" ? setA(name) : setB(name))}
+              start={Math.floor(now / Number(zoom)) * Number(zoom)}
+              zoom={Number(zoom)}
+              setZoom={(seconds) => setZoom(String(seconds))}
+              lines={lines}
+              seek={seek}
+              head={(place) => {
+                head.current = place;
+              }}
+            />
+          )}
         </>
       )}
     </section>
