@@ -100,7 +100,9 @@ export function DatasetView() {
                   <Curl path="" label="these thresholds as settings" command={JSON.stringify(settings)} />
                   <button
                     type="button"
-                    onClick={() => LIMITS.forEach((one) => set(one.setting, data.thresholds[one.setting]!))}
+                    onClick={() => {
+                      for (const one of LIMITS) set(one.setting, data.thresholds[one.setting]!);
+                    }}
                   >
                     As they were
                   </button>

@@ -138,6 +138,7 @@ export function SubmitView() {
       <div class="columns">
         <section class="card">
           <h2>Videos</h2>
+          {/* biome-ignore lint/a11y/noStaticElementInteractions: files are only dropped here; the button in it chooses them. */}
           <div
             class={`drop ${over ? "drop-over" : ""}`}
             onDragOver={(event) => {

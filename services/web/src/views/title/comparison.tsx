@@ -141,6 +141,8 @@ function Lane(props: {
   };
   const name = minus ? `Difference of ${soundName(sound)} and ${soundName(minus)}` : soundName(sound);
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: a second way to seek; the player has a slider for it.
+    // biome-ignore lint/a11y/useKeyWithClickEvents: arrow keys seek wherever the focus is (keyboard.ts).
     <div class="lane" onClick={seek}>
       <canvas ref={wave} class="lane-wave" width={POINTS} height={64} role="img" aria-label={`Waveform: ${name}`} />
       <canvas

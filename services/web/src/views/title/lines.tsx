@@ -1,5 +1,7 @@
 // The lines of a title: source, translation, who speaks, how it fits, what was heard again; each can be changed.
 
+// biome-ignore-all lint/a11y/useFocusableInteractive: rows and headers of a role=table take no focus, only a grid's do.
+
 import { useEffect, useState } from "preact/hooks";
 import { remember } from "../../client/activity";
 import { get, send } from "../../client/requests";
@@ -68,6 +70,7 @@ export function Lines(props: {
       >
         <Rows items={shown} height={HEIGHT} label="Lines" shown={at} head={NAMES}>
           {(one, index) => (
+            // biome-ignore lint/a11y/useKeyWithClickEvents: the button in the row does the same, by keyboard too.
             <div
               key={one.id}
               role="row"
@@ -170,7 +173,7 @@ function Editor(props: { job: string; query: string; language: string; line: Lin
     Math.max(one.end, one.slot_end ?? one.end) + 0.25,
   ];
   return (
-    <div class="editor" aria-label={`Line ${line.id}`}>
+    <section class="editor" aria-label={`Line ${line.id}`}>
       <p class="quiet">
         {line.id} · {line.speaker}
         {line.voice ? ` · ${line.voice}` : ""} · {clock(line.start, 1)}–{clock(line.end, 1)}
@@ -241,6 +244,6 @@ function Editor(props: { job: string; query: string; language: string; line: Lin
             ))}
         </ol>
       )}
-    </div>
+    </section>
   );
 }

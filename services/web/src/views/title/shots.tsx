@@ -127,6 +127,7 @@ function ShotCell(props: {
       title={title}
       onClick={() => props.seek(shot.start)}
     >
+      {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas takes no focus. */}
       <canvas ref={canvas} width={112} height={63} aria-hidden="true" />
       <span class="shot-line">
         <span>

@@ -128,7 +128,10 @@ export function TitleView({ job, title }: { job: string; title: string }) {
       const window = Number(zoom);
       if (head.current)
         head.current.style.transform = `translateX(${((at % window) / window) * (head.current.parentElement?.clientWidth ?? 0)}px)`;
-      if (Math.abs(at - told) > 0.24) setNow((told = at));
+      if (Math.abs(at - told) > 0.24) {
+        told = at;
+        setNow(at);
+      }
       if (performance.now() - noted > 2000 || (!player.playing && noted)) {
         noted = player.playing ? performance.now() : 0;
         note({ t: at > 0.01 ? at.toFixed(2) : undefined });
