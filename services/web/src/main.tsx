@@ -5,15 +5,17 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { get, whenLocked } from "./client/requests";
 import type { Session } from "./client/resources";
 import { address, usePlace } from "./route";
-import { Gate } from "./views/api-key";
+import { ApiKeyForm, ForgetKeyButton } from "./views/api-key";
 import { DatasetView } from "./views/dataset";
 import { JobView } from "./views/job";
 import { JobsView } from "./views/jobs";
 import "./style.css";
-import { Keys, Trouble } from "./components/ui";
+import { Keys } from "./components/curl-button";
+import { Trouble } from "./components/status";
 import { SubmitView } from "./views/submit";
 import { TitleView } from "./views/title/title";
-import { TrainingsView, TrainingView } from "./views/training";
+import { TrainingView } from "./views/training";
+import { TrainingsView } from "./views/trainings";
 
 const PLACES: [string, string[]][] = [
   ["Jobs", []],
@@ -41,8 +43,8 @@ function Page() {
   const [error, setError] = useState<unknown>(null);
   const look = (): void => {
     get<Session>("/v1/session").then(
-      (found) => {
-        setSession(found);
+      (answer) => {
+        setSession(answer);
         setLocked(false);
         setError(null);
       },
@@ -97,7 +99,7 @@ function Page() {
           ))}
         </nav>
         {session?.keys_required && !locked && (
-          <Gate.Leave
+          <ForgetKeyButton
             left={() => {
               setSession(null);
               setLocked(true);
@@ -111,7 +113,7 @@ function Page() {
             Try again
           </button>
         </Trouble>
-        {locked ? <Gate.Enter entered={look} /> : <View />}
+        {locked ? <ApiKeyForm entered={look} /> : <View />}
       </main>
     </Keys.Provider>
   );

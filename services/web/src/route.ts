@@ -13,9 +13,9 @@ export function here(): Place {
 }
 
 export function address(parts: string[], query?: Record<string, string | undefined>): string {
-  const asked = new URLSearchParams();
-  for (const [name, value] of Object.entries(query ?? {})) if (value) asked.set(name, value);
-  const text = asked.toString();
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query ?? {})) if (value) search.set(name, value);
+  const text = search.toString();
   return `#/${parts.map(encodeURIComponent).join("/")}${text ? `?${text}` : ""}`;
 }
 

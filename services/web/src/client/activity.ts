@@ -14,7 +14,7 @@ function open(): void {
   stream.addEventListener("job", (event) => {
     const job = JSON.parse((event as MessageEvent<string>).data) as Job;
     jobs.set(job.id, job);
-    for (const told of listeners) told();
+    for (const listener of listeners) listener();
   });
   // A refusal ends it for good; whoever comes back to the page begins anew.
   stream.onerror = () => {
@@ -36,13 +36,13 @@ document.addEventListener("visibilitychange", () => (document.hidden ? close() :
 export function useJobs(job?: string): Map<string, Job> {
   const [, tick] = useState(0);
   useEffect(() => {
-    const told = (): void => tick((count) => count + 1);
-    listeners.add(told);
+    const listener = (): void => tick((count) => count + 1);
+    listeners.add(listener);
     if (followed !== job) close();
     followed = job;
     open();
     return () => {
-      listeners.delete(told);
+      listeners.delete(listener);
       if (!listeners.size) close();
     };
   }, []);
@@ -51,10 +51,10 @@ export function useJobs(job?: string): Map<string, Job> {
 
 export function remember(job: Job): void {
   jobs.set(job.id, job);
-  for (const told of listeners) told();
+  for (const listener of listeners) listener();
 }
 
 export function forget(id: string): void {
   jobs.delete(id);
-  for (const told of listeners) told();
+  for (const listener of listeners) listener();
 }

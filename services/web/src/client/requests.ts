@@ -13,9 +13,9 @@ export class Refused extends Error {
 
 let onLocked: () => void = () => undefined;
 
-/** Call `told` whenever the server asks for an API key. */
-export function whenLocked(told: () => void): void {
-  onLocked = told;
+/** Call `locked` whenever the server asks for an API key. */
+export function whenLocked(locked: () => void): void {
+  onLocked = locked;
 }
 
 export async function ask(path: string, init: RequestInit = {}): Promise<Response> {

@@ -31,6 +31,9 @@ export type Job = Omit<Schemas["JobOut"], "summary"> & { summary: { accepted?: n
 /** The document leaves the newest figures open: which there are depends on the recipe. The page reads the loss. */
 export type Training = Omit<Schemas["TrainingOut"], "latest"> & { latest: { loss?: number } };
 
+/** States of a training that has not ended. */
+export const OPEN_TRAININGS = ["waiting", "running", "cancelling"];
+
 /** What the page reads of title.json, which is served as the file that is stored (docs/output.md), without a schema. */
 export interface TitleRecord {
   source_language: { language: string } | null;

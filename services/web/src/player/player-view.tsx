@@ -2,10 +2,25 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Line, Sound } from "../client/resources";
-import { Curl, clock, Icon, languageName, soundName } from "../components/ui";
+import { Curl } from "../components/curl-button";
+import { clock, languageName, soundName } from "../components/format";
 import type { Player } from "./player";
 
-export function Stage(props: {
+const ICONS = {
+  play: "M3 1.5v11l9-5.5z",
+  pause: "M3 2h3v10H3zM8 2h3v10H8z",
+  full: "M1 1h5v2H3v3H1zM8 1h5v5h-2V3H8zM1 8h2v3h3v2H1zM11 8h2v5H8v-2h3z",
+};
+
+function Icon({ name }: { name: keyof typeof ICONS }) {
+  return (
+    <svg width="14" height="14" viewBox="0 0 14 14" aria-hidden="true">
+      <path d={ICONS[name]} />
+    </svg>
+  );
+}
+
+export function PlayerView(props: {
   job: string;
   title: string;
   player: Player;

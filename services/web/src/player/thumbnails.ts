@@ -1,6 +1,6 @@
 // Pictures of shots, taken from the title's own video by a second player that nobody sees, one at a time.
 
-export class Thumbs {
+export class Thumbnails {
   private readonly video = document.createElement("video");
   private readonly taken = new Map<number, ImageBitmap>();
   private readonly waiting = new Map<number, (picture: ImageBitmap) => void>();

@@ -2,9 +2,9 @@
 
 import { useState } from "preact/hooks";
 import { send } from "../client/requests";
-import { Trouble } from "../components/ui";
+import { Trouble } from "../components/status";
 
-function Enter({ entered }: { entered: () => void }) {
+export function ApiKeyForm({ entered }: { entered: () => void }) {
   const [key, setKey] = useState("");
   const [error, setError] = useState<unknown>(null);
   const enter = (event: Event): void => {
@@ -35,12 +35,10 @@ function Enter({ entered }: { entered: () => void }) {
   );
 }
 
-function Leave({ left }: { left: () => void }) {
+export function ForgetKeyButton({ left }: { left: () => void }) {
   return (
     <button type="button" class="leave" onClick={() => void send("DELETE", "/v1/session").then(left, left)}>
       Forget key
     </button>
   );
 }
-
-export const Gate = { Enter, Leave };

@@ -3,7 +3,9 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../client/requests";
 import type { Dataset, Job, Page } from "../client/resources";
-import { Curl, figure, languageName, soundName, Trouble } from "../components/ui";
+import { Curl } from "../components/curl-button";
+import { figure, languageName, soundName } from "../components/format";
+import { Trouble } from "../components/status";
 import { here, note, useNoted } from "../route";
 import type { Columns, Limit } from "./criteria";
 import { columns, judge, LIMITS, OTHERS } from "./criteria";
@@ -30,15 +32,15 @@ export function DatasetView() {
   useEffect(() => {
     const abort = new AbortController();
     get<Dataset>(path, abort.signal).then(
-      (found) => {
-        setData(found);
+      (dataset) => {
+        setData(dataset);
         setError(null);
         const noted = Object.fromEntries(
           LIMITS.map((one) => [one.setting, here().query.get(one.setting)])
             .filter(([, value]) => value)
             .map(([name, value]) => [name, Number(value)]),
         );
-        setLimits({ ...found.thresholds, ...noted });
+        setLimits({ ...dataset.thresholds, ...noted });
       },
       (problem: Error) => problem.name !== "AbortError" && setError(problem),
     );
@@ -184,13 +186,13 @@ function Plot(props: {
       : (row: number) => props.table.track[row] !== "orig";
   const [low, high] = useMemo(() => spread(values, limit?.metric), [values]);
   const bins = useMemo(() => {
-    const found = Array.from({ length: BINS }, () => [0, 0] as [number, number]);
+    const counts = Array.from({ length: BINS }, () => [0, 0] as [number, number]);
     values.forEach((one, row) => {
       if (one === null || !counted(row)) return;
       const bin = Math.min(BINS - 1, Math.max(0, Math.floor(((one - low) / (high - low)) * BINS)));
-      found[bin]![accepted[row] ? 0 : 1]++;
+      counts[bin]![accepted[row] ? 0 : 1]++;
     });
-    return found;
+    return counts;
   }, [values, accepted, low, high]);
   const most = Math.max(1, ...bins.map(([yes, no]) => yes + no));
   const total = bins.reduce((sum, [yes, no]) => sum + yes + no, 0);

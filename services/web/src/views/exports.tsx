@@ -2,7 +2,7 @@
 
 import { useContext } from "preact/hooks";
 import type { Job, Title } from "../client/resources";
-import { Curl, Keys } from "../components/ui";
+import { Curl, Keys } from "../components/curl-button";
 
 const SHOWN = 50;
 

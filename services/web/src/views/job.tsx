@@ -4,7 +4,9 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { forget, remember, useJobs } from "../client/activity";
 import { all, get, send } from "../client/requests";
 import type { Cell, Job, Tasks, Title } from "../client/resources";
-import { about, ago, Bar, Curl, languageName, State, Trouble } from "../components/ui";
+import { Curl } from "../components/curl-button";
+import { about, ago, languageName } from "../components/format";
+import { Bar, State, Trouble } from "../components/status";
 import { address, go } from "../route";
 import { Exports } from "./exports";
 import { share } from "./jobs";
@@ -25,9 +27,9 @@ export function JobView({ id }: { id: string }) {
     if (!job || asking.current) return;
     asking.current = true;
     Promise.all([get<Tasks>(`/v1/jobs/${id}/tasks`), all<Title>(`/v1/jobs/${id}/titles`, () => undefined)])
-      .then(([found, some]) => {
-        setTasks(found);
-        setTitles(some);
+      .then(([newTasks, newTitles]) => {
+        setTasks(newTasks);
+        setTitles(newTitles);
       }, setError)
       .finally(() => {
         asking.current = false;
@@ -37,8 +39,8 @@ export function JobView({ id }: { id: string }) {
 
   if (!job) return <Trouble error={error} />;
   const act = (method: string, path: string, then?: () => void): void => {
-    send<Job | null>(method, path).then((found) => {
-      if (found) remember(found);
+    send<Job | null>(method, path).then((changed) => {
+      if (changed) remember(changed);
       setError(null);
       then?.();
     }, setError);

@@ -4,7 +4,9 @@ import { useEffect, useState } from "preact/hooks";
 import { remember, useJobs } from "../client/activity";
 import { get } from "../client/requests";
 import type { Job, Page } from "../client/resources";
-import { ago, Bar, Curl, State, Trouble } from "../components/ui";
+import { Curl } from "../components/curl-button";
+import { ago } from "../components/format";
+import { Bar, State, Trouble } from "../components/status";
 import { address, useNoted } from "../route";
 
 const STATES = ["", "running", "done", "failed", "cancelled"];
@@ -16,10 +18,10 @@ export function JobsView() {
   const [listed, setListed] = useState<string[] | null>(null);
   const [next, setNext] = useState<string | null>(null);
   const [error, setError] = useState<unknown>(null);
-  const asked = `/v1/jobs?limit=50${state ? `&state=${state}` : ""}${name ? `&name=${encodeURIComponent(name)}` : ""}`;
+  const path = `/v1/jobs?limit=50${state ? `&state=${state}` : ""}${name ? `&name=${encodeURIComponent(name)}` : ""}`;
 
   const load = (cursor: string | null, signal?: AbortSignal): void => {
-    get<Page<Job>>(cursor ? `${asked}&cursor=${encodeURIComponent(cursor)}` : asked, signal).then(
+    get<Page<Job>>(cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path, signal).then(
       (page) => {
         page.items.forEach(remember);
         const ids = page.items.map((job) => job.id);
@@ -37,7 +39,7 @@ export function JobsView() {
       clearTimeout(wait);
       abort.abort();
     };
-  }, [asked]);
+  }, [path]);
 
   const fits = (job: Job): boolean =>
     (!state || job.state === state) && job.name.toLowerCase().includes(name.toLowerCase());
@@ -68,7 +70,7 @@ export function JobsView() {
           <a class="button primary" href={address(["submit"])}>
             Submit video
           </a>
-          <Curl path={asked} label="this list" />
+          <Curl path={path} label="this list" />
         </div>
       </div>
       <Trouble error={error} />

@@ -5,7 +5,9 @@ import * as tus from "tus-js-client";
 import { remember } from "../client/activity";
 import { get, send } from "../client/requests";
 import type { Job, Language, NewJob, Profile } from "../client/resources";
-import { Bar, Curl, Keys, languageName, size, Trouble } from "../components/ui";
+import { Curl, Keys } from "../components/curl-button";
+import { languageName, size } from "../components/format";
+import { Bar, Trouble } from "../components/status";
 import { go } from "../route";
 
 interface Sending {
@@ -288,9 +290,9 @@ function Languages({
             placeholder="name or code"
             onInput={(event) => {
               const text = event.currentTarget.value;
-              const found = known.find((one) => one.code === text || one.name === text);
-              if (found && !chosen.includes(found.code)) choose([...chosen, found.code]);
-              setMore(found ? "" : text);
+              const language = known.find((one) => one.code === text || one.name === text);
+              if (language && !chosen.includes(language.code)) choose([...chosen, language.code]);
+              setMore(language ? "" : text);
             }}
           />
           <datalist id="languages">

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, get } from "../../client/requests";
 import type { Line, Peaks, Sound } from "../../client/resources";
-import { soundName } from "../../components/ui";
+import { soundName } from "../../components/format";
 
 const POINTS = 1000;
 const HEIGHT = 96;
@@ -24,7 +24,7 @@ const PALETTE = ((): Uint8ClampedArray => {
   return colours;
 })();
 
-export function Waves(props: {
+export function Comparison(props: {
   base: string;
   query: string;
   sounds: Sound[];

@@ -1,41 +1,14 @@
 // The shots of a title in a row: what they look like, whether they were kept, and if not, why.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import type { Dataset, Shot } from "../../client/resources";
-import { clock, soundName } from "../../components/ui";
-import { Thumbs } from "../../player/thumbnails";
+import type { Shot } from "../../client/resources";
+import { clock, soundName } from "../../components/format";
+import { Thumbnails } from "../../player/thumbnails";
+import type { Verdict } from "./verdicts";
 
 const WIDTH = 124;
 
-export interface Verdict {
-  track: string;
-  accepted: boolean;
-  reasons: string[];
-  detail: string;
-}
-
-/** What became of each track of each shot. */
-export function verdicts(rows: Dataset | null): Map<number, Verdict[]> {
-  const found = new Map<number, Verdict[]>();
-  if (!rows) return found;
-  const word = (column: string, row: number): string => {
-    const labels = rows.labels[column]!;
-    return labels.names[labels.codes[row]!] ?? "";
-  };
-  rows.shot.forEach((shot, row) => {
-    if (shot === null) return;
-    const one = {
-      track: word("track", row),
-      accepted: rows.accepted[row]!,
-      reasons: rows.reasons[row]!,
-      detail: word("detail", row),
-    };
-    found.set(shot, [...(found.get(shot) ?? []), one]);
-  });
-  return found;
-}
-
-export function Strip(props: {
+export function Shots(props: {
   shots: Shot[];
   verdicts: Map<number, Verdict[]>;
   video: string | null;
@@ -44,8 +17,8 @@ export function Strip(props: {
 }) {
   const box = useRef<HTMLDivElement>(null);
   const [range, setRange] = useState<[number, number]>([0, 20]);
-  const thumbs = useMemo(() => (props.video ? new Thumbs(props.video) : null), [props.video]);
-  useEffect(() => () => thumbs?.close(), [thumbs]);
+  const thumbnails = useMemo(() => (props.video ? new Thumbnails(props.video) : null), [props.video]);
+  useEffect(() => () => thumbnails?.close(), [thumbnails]);
   useEffect(() => {
     const at = box.current;
     if (!at) return;
@@ -81,7 +54,7 @@ export function Strip(props: {
               shot={shot}
               left={(range[0] + offset) * WIDTH}
               verdicts={props.verdicts.get(shot.index) ?? []}
-              thumbs={thumbs}
+              thumbnails={thumbnails}
               current={range[0] + offset === props.current}
               seek={props.seek}
             />
@@ -96,21 +69,21 @@ function ShotCell(props: {
   shot: Shot;
   left: number;
   verdicts: Verdict[];
-  thumbs: Thumbs | null;
+  thumbnails: Thumbnails | null;
   current: boolean;
   seek: (at: number) => void;
 }) {
   const { shot, verdicts } = props;
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
-    return props.thumbs?.want(shot.start + Math.min(0.2, (shot.end - shot.start) / 2), (picture) => {
+    return props.thumbnails?.want(shot.start + Math.min(0.2, (shot.end - shot.start) / 2), (picture) => {
       const at = canvas.current;
       if (!at) return;
       at.width = picture.width;
       at.height = picture.height;
       at.getContext("2d")?.drawImage(picture, 0, 0);
     });
-  }, [props.thumbs, shot.index]);
+  }, [props.thumbnails, shot.index]);
   const accepted = verdicts.filter((one) => one.accepted);
   const why = [...new Set(verdicts.flatMap((one) => one.reasons))].map((one) => one.replaceAll("_", " "));
   const title = verdicts

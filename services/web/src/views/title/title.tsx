@@ -1,185 +1,69 @@
 // One title: watch it in every language, compare two of its sounds, read and change its lines.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { useJobs } from "../../client/activity";
-import { all, ask, get, Refused } from "../../client/requests";
-import type { Dataset, Line, Sound, TitleRecord } from "../../client/resources";
-import { languageName, State, Trouble } from "../../components/ui";
-import { Player } from "../../player/player";
-import { Stage } from "../../player/player-view";
-import { address, here, note, useNoted } from "../../route";
-import { Waves } from "./comparison";
+import { Refused } from "../../client/requests";
+import { languageName } from "../../components/format";
+import { State, Trouble } from "../../components/status";
+import { PlayerView } from "../../player/player-view";
+import { address, useNoted } from "../../route";
+import { Comparison } from "./comparison";
 import { useKeyboard } from "./keyboard";
 import { Lines } from "./lines";
-import { Strip, verdicts } from "./shots";
+import { usePlayback } from "./playback";
+import { Shots } from "./shots";
+import { useTitleState } from "./state";
+import { useTexts } from "./texts";
+import { useVerdicts } from "./verdicts";
 
-export function TitleView({ job, title }: { job: string; title: string }) {
-  const base = `/v1/jobs/${job}`;
+export function TitleView({ job: jobId, title }: { job: string; title: string }) {
   const query = `title=${encodeURIComponent(title)}`;
-  const live = useJobs(job).get(job);
-  const busy = live !== undefined && ["running", "cancelling"].includes(live.state);
-  const [record, setRecord] = useState<TitleRecord | null>(null);
-  const [sounds, setSounds] = useState<Sound[]>([]);
-  const [rows, setRows] = useState<Dataset | null>(null);
-  const [error, setError] = useState<unknown>(null);
+  const { job, busy, record, sounds, endings, error, setError } = useTitleState(jobId, title);
   const [heard, setHeard] = useNoted("track", "orig");
   const [language, setLanguage] = useNoted("lines", "");
   const [a, setA] = useNoted("a", "control");
   const [b, setB] = useNoted("b", "");
   const [zoom, setZoom] = useNoted("zoom", "10");
   const [chosen, setChosen] = useNoted("line", "");
-  const [lines, setLines] = useState(new Map<string, Line[]>());
-  // The first lines are there: what takes longer may begin.
-  const [ready, setReady] = useState(false);
-  const [, tick] = useState(0);
-  const [now, setNow] = useState(() => Number(here().query.get("t")) || 0);
-  const head = useRef<HTMLElement | null>(null);
-
-  // When the job comes to an end again, whatever was remade is asked for again.
-  const [made, setMade] = useState(0);
-  const before = useRef<number | undefined>(undefined);
-  useEffect(() => {
-    if (!live || busy) return;
-    if (before.current !== undefined && before.current !== live.events) setMade((count) => count + 1);
-    before.current = live.events;
-  }, [live, busy]);
-  useEffect(() => {
-    const abort = new AbortController();
-    Promise.all([
-      get<TitleRecord>(`${base}/titles/${encodeURIComponent(title)}`, abort.signal),
-      get<Sound[]>(`${base}/sounds?${query}`, abort.signal),
-    ]).then(
-      ([found, some]) => {
-        setRecord(found);
-        setSounds(some);
-        setError(null);
-      },
-      (problem: Error) => problem.name !== "AbortError" && setError(problem),
-    );
-    return () => abort.abort();
-  }, [job, title, made]);
 
   const source = record?.source_language?.language ?? null;
-  const dubs = useMemo(
-    () => (record ? record.tracks.filter((track) => track !== "orig" && track !== "control") : []),
-    [record],
-  );
+  const dubs = (record?.tracks ?? []).filter((track) => track !== "orig" && track !== "control");
   const spoken = dubs.includes(language) ? language : dubs.includes(heard) ? heard : (dubs[0] ?? "");
-  const second = sounds.some((sound) => sound.name === b) ? b : spoken;
-  const wanted = [...new Set([spoken, heard, a, second])].filter((name) => record?.tracks.includes(name));
-  const version = sounds.map((sound) => sound.sha256).join();
-  useEffect(() => {
-    if (!record) return;
-    const abort = new AbortController();
-    const load = async (): Promise<void> => {
-      // What is read first comes first; the server is asked for the rest one after the other.
-      for (const track of wanted) {
-        const label = track === source ? `${track}-revoiced` : track;
-        await all<Line>(
-          `${base}/utterances/${label}?${query}`,
-          (some) => {
-            setLines((known) => new Map(known).set(track, some));
-            setReady(true);
-          },
-          abort.signal,
-        ).catch(() => undefined);
-      }
-      setReady(true);
-    };
-    void load();
-    return () => abort.abort();
-  }, [wanted.join(), version]);
-  useEffect(() => {
-    if (!ready) return;
-    const abort = new AbortController();
-    get<Dataset>(`/v1/dataset?job=${job}&${query}`, abort.signal).then(setRows, () => undefined);
-    return () => abort.abort();
-  }, [ready, job, query, made]);
+  const second = sounds.some((one) => one.name === b) ? b : spoken;
+  const shown = record && [...new Set([spoken, heard, a, second])].filter((name) => record.tracks.includes(name));
+  const version = sounds.map((one) => one.sha256).join();
+  const { lines, ready } = useTexts(jobId, query, shown, source, version);
+  const verdicts = useVerdicts(jobId, query, ready, endings);
 
   const duration = record?.probe?.duration ?? 0;
-  const player = useMemo(() => {
-    if (!duration) return null;
-    const piece = async (sound: string, start: number, seconds: number): Promise<ArrayBuffer> =>
-      (await ask(`${base}/sounds/${sound}/piece?${query}&start=${start}&seconds=${seconds}`)).arrayBuffer();
-    return new Player(piece, duration, () => tick((count) => count + 1), setError);
-  }, [base, query, duration]);
-  useEffect(() => {
-    if (!player) return;
-    player.seek(Number(here().query.get("t")) || 0);
-    return () => player.close();
-  }, [player]);
   const sound = sounds.find((one) => one.name === heard) ?? sounds[0];
-  useEffect(() => {
-    if (!player || !sound) return;
-    // The page says what is heard: where a sound cannot be had, that is the one from before.
-    void player.listen({ name: sound.name, sha256: sound.sha256 }).then((here) => {
-      if (!here && player.sound) setHeard(player.sound);
-    });
-  }, [player, sound?.name, sound?.sha256]);
-
-  // The play head moves with every frame, the rest of the page four times a second, the address now and then.
-  useEffect(() => {
-    if (!player) return;
-    let frame = 0;
-    let told = -1;
-    let noted = 0;
-    const move = (): void => {
-      const at = player.heard();
-      const window = Number(zoom);
-      if (head.current)
-        head.current.style.transform = `translateX(${((at % window) / window) * (head.current.parentElement?.clientWidth ?? 0)}px)`;
-      if (Math.abs(at - told) > 0.24) {
-        told = at;
-        setNow(at);
-      }
-      if (performance.now() - noted > 2000 || (!player.playing && noted)) {
-        noted = player.playing ? performance.now() : 0;
-        note({ t: at > 0.01 ? at.toFixed(2) : undefined });
-      }
-      frame = requestAnimationFrame(move);
-    };
-    frame = requestAnimationFrame(move);
-    return () => cancelAnimationFrame(frame);
-  }, [player, zoom]);
-  const seek = (at: number): void => {
-    player?.seek(at);
-    setNow(at);
-    note({ t: at.toFixed(2) });
-  };
-
+  const playback = usePlayback({ jobId, query, duration, sound, setHeard, zoom: Number(zoom), setError });
+  const { player, now, head, seek } = playback;
   const table = lines.get(spoken) ?? [];
   const choose = (id: string): void => {
     setChosen(id);
     const line = table.find((one) => one.id === id);
     if (line && !player?.playing) seek(line.start);
   };
-  const old = useRef<HTMLAudioElement | null>(null);
   const hear = {
     range: (start: number, end: number): void => {
       setHeard(spoken);
       player?.play(start, end);
     },
-    old: (from: string): void => {
-      player?.pause();
-      old.current?.pause();
-      old.current = new Audio(from);
-      void old.current.play().catch(setError);
-    },
+    old: playback.playAside,
   };
   useKeyboard({ player, sounds, heard, setHeard, table, chosen, choose, seek, hear });
 
-  const judged = useMemo(() => verdicts(rows), [rows]);
   const shots = record?.shots ?? [];
   const current = shots.findIndex((shot) => shot.start <= now && now < shot.end);
+  const folder = `/v1/jobs/${jobId}/files/${encodeURIComponent(title)}`;
   const pending = error instanceof Refused && error.problem.code === "not_ready";
   return (
     <section class="title">
       <p class="crumbs">
-        <a href="#/">Jobs</a> / <a href={address(["jobs", job])}>{live?.name || job.slice(0, 12)}</a>
+        <a href="#/">Jobs</a> / <a href={address(["jobs", jobId])}>{job?.name || jobId.slice(0, 12)}</a>
       </p>
       <div class="heading">
         <h1>{title}</h1>
-        {live && <State state={live.state} />}
+        {job && <State state={job.state} />}
         {record && (
           <span class="quiet">
             {source ? `spoken ${languageName(source)}` : "language unknown"} · {dubs.map(languageName).join(", ")}
@@ -195,8 +79,8 @@ export function TitleView({ job, title }: { job: string; title: string }) {
       {record && player && sound && (
         <>
           <div class="title-top">
-            <Stage
-              job={job}
+            <PlayerView
+              job={jobId}
               title={title}
               player={player}
               sounds={sounds}
@@ -227,7 +111,7 @@ export function TitleView({ job, title }: { job: string; title: string }) {
                   </div>
                 )}
                 <Lines
-                  job={job}
+                  job={jobId}
                   query={query}
                   language={spoken}
                   lines={table}
@@ -240,16 +124,16 @@ export function TitleView({ job, title }: { job: string; title: string }) {
               </div>
             )}
           </div>
-          <Strip
+          <Shots
             shots={shots}
-            verdicts={judged}
-            video={ready ? `${base}/files/${encodeURIComponent(title)}/${encodeURIComponent(title)}.mp4` : null}
+            verdicts={verdicts}
+            video={ready ? `${folder}/${encodeURIComponent(title)}.mp4` : null}
             current={current}
             seek={seek}
           />
           {ready && (
-            <Waves
-              base={base}
+            <Comparison
+              base={`/v1/jobs/${jobId}`}
               query={query}
               sounds={sounds}
               a={sounds.some((one) => one.name === a) ? a : sounds[0]!.name}
