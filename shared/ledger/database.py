@@ -1,15 +1,15 @@
-"""Sessions on the services' database: SQLite (WAL) on one machine, PostgreSQL beyond."""
+"""Sessions on a ledger's database: SQLite (WAL) on one machine, PostgreSQL beyond."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, event, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -30,17 +30,23 @@ SQLITE_AWAY = (
 POSTGRESQL_READ_ONLY, POSTGRESQL_FULL = "25006", "53100"
 
 
+Refusal = Callable[[DBAPIError], CounterdubError | None]
+"""What an error of the database means for whoever uses it; None where it is a fault of ours."""
+
+
 class Database:
-    """The services' database.
+    """A ledger's database.
 
     Args:
         url: SQLAlchemy URL: ``sqlite:////data/counterdub.db`` or ``postgresql://user:password@host/name``.
+        refusal: For the services: whatever the database refuses is tried again.
 
     Raises:
         UsageError: ``bad_database_url``.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL, refusal: Refusal | None = None) -> None:
+        self._refusal = refusal or refused
         parsed = make_url(url)
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -62,7 +68,7 @@ class Database:
         Raises:
             StorageError: ``database_away`` or ``disk_full`` (retryable).
         """
-        with _away(), self._sessions.begin() as session:
+        with self.translated(), self._sessions.begin() as session:
             yield session
 
     @contextmanager
@@ -75,7 +81,7 @@ class Database:
         Raises:
             StorageError: ``database_away`` or ``disk_full`` (retryable).
         """
-        with _away(), self._sessions.begin() as session:
+        with self.translated(), self._sessions.begin() as session:
             if self.is_sqlite:
                 session.execute(text("BEGIN IMMEDIATE"))
             yield session
@@ -83,24 +89,32 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """What the database refuses within, as an error that says what to do."""
+        try:
+            yield
+        except DBAPIError as error:
+            refusal = self._refusal(error)
+            if refusal is None:
+                raise
+            raise refusal from error
 
-@contextmanager
-def _away() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        if _full(error):
-            raise StorageError(
-                "The database's disk is full. Nothing is lost; whoever runs the service has to free some space.",
-                code="disk_full",
-                retryable=True,
-                part=DATABASE,
-            ) from error
-        if error.connection_invalidated or _refused(error):
-            raise StorageError(
-                "The database does not answer. It is tried again.", code="database_away", retryable=True, part=DATABASE
-            ) from error
-        raise
+
+def refused(error: DBAPIError) -> CounterdubError | None:
+    """``database_away`` or ``disk_full``, both retryable."""
+    if _full(error):
+        return StorageError(
+            "The database's disk is full. Nothing is lost; whoever runs the service has to free some space.",
+            code="disk_full",
+            retryable=True,
+            part=DATABASE,
+        )
+    if error.connection_invalidated or _refused(error):
+        return StorageError(
+            "The database does not answer. It is tried again.", code="database_away", retryable=True, part=DATABASE
+        )
+    return None
 
 
 def is_away(error: CounterdubError) -> bool:
@@ -108,19 +122,19 @@ def is_away(error: CounterdubError) -> bool:
     return error.code == "database_away" or error.details.get("part") == DATABASE
 
 
-def _code(error: DBAPIError) -> int | None:
+def sqlite_code(error: DBAPIError) -> int | None:
     """SQLite's primary error code."""
     code = getattr(error.orig, "sqlite_errorcode", None)
     return None if code is None else code & 0xFF
 
 
 def _full(error: DBAPIError) -> bool:
-    return _code(error) == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", None) == POSTGRESQL_FULL
+    return sqlite_code(error) == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", None) == POSTGRESQL_FULL
 
 
 def _refused(error: DBAPIError) -> bool:
     """Whether another try may help. SQLite says OperationalError to everything: to a wrong statement too."""
-    code = _code(error)
+    code = sqlite_code(error)
     if code is not None:
         return code in SQLITE_AWAY
     # A server that takes over, or stands by, can be read only: psycopg calls that an internal error.

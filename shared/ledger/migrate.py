@@ -29,7 +29,24 @@ def upgrade(url: str) -> None:
     Raises:
         StorageError: ``schema_new``: a newer program made this database; ``database_away``.
     """
-    with connected(url) as connection:
+    database = Database(url)
+    try:
+        upgrade_database(database)
+    except OperationalError as error:
+        raise StorageError(
+            "The database does not answer. Check its address and try again.", code="database_away", retryable=True
+        ) from error
+    finally:
+        database.close()
+
+
+def upgrade_database(database: Database) -> None:
+    """:func:`upgrade` of an open database; what it refuses comes as it is.
+
+    Raises:
+        StorageError: ``schema_new``.
+    """
+    with connected(database) as connection:
         if state(connection) == "new":
             raise too_new()
         settings = config()
@@ -77,22 +94,19 @@ def state(connection: Connection) -> str:
 
 
 @contextmanager
-def connected(url: str) -> Iterator[Connection]:
+def connected(database: Database) -> Iterator[Connection]:
     """One transaction that nobody else upgrades in, committed at the end."""
-    database = Database(url)
-    try:
-        with database.engine.connect() as connection:
-            if database.is_sqlite:
-                # Rebuilding a table, the only way to alter one here, would otherwise delete what refers to it.
-                connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    with database.engine.connect() as connection:
+        if database.is_sqlite:
+            # Rebuilding a table, the only way to alter one here, would otherwise delete what refers to it.
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        else:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        try:
             yield connection
             connection.commit()
-    except OperationalError as error:
-        raise StorageError(
-            "The database does not answer. Check its address and try again.", code="database_away", retryable=True
-        ) from error
-    finally:
-        database.close()
+        finally:
+            connection.rollback()
+            if database.is_sqlite:
+                connection.exec_driver_sql("PRAGMA foreign_keys=ON")

@@ -1,6 +1,7 @@
-"""Tables of the services. The queue only carries wake-ups: what is to be done, by whom and how it went stands here.
+"""Tables of the ledger: what is to be done, by whom and how it went. The queue only carries wake-ups.
 
-The output folder of the command line keeps its own, smaller, :mod:`shared.pipeline.ledger`.
+An output folder of the command line has the same tables in a file of its own; those of keys, workers, uploads and
+webhooks stay empty there.
 """
 
 from __future__ import annotations
@@ -120,7 +121,11 @@ class Job(Base):
 
 
 class Title(Base):
-    """One submitted video. Its name is a safe folder name, unique in the job."""
+    """One submitted video. Its name is a safe folder name, unique in the job.
+
+    In an output folder a title belongs to the run that it first came with and is unique among all of them; later runs
+    have tasks of it too.
+    """
 
     __tablename__ = "title"
     __table_args__ = (UniqueConstraint("job_id", "name"), UniqueConstraint("job_id", "position"))
@@ -135,8 +140,10 @@ class Title(Base):
     video: Mapped[dict[str, Any] | None]
     """The stored blob, ``{name, sha256, size}``; None until fetched."""
     transcript: Mapped[dict[str, Any] | None]
-    """A stored blob likewise."""
+    """A stored blob likewise; ``{path}`` in an output folder."""
     languages: Mapped[list[str]]
+    settings: Mapped[dict[str, Any] | None]
+    """Those that it was dubbed with last, where they are not its job's (output folders)."""
     state: Mapped[str] = mapped_column(String(16), default="running")
     error: Mapped[dict[str, Any] | None]
     plan_complete: Mapped[bool] = mapped_column(default=False)
@@ -169,7 +176,7 @@ class StageRun(Base):
     language: Mapped[str | None] = mapped_column(String(16))
     scope: Mapped[dict[str, Any]] = mapped_column(default=dict)
     inputs: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    """Name → ``{task, output}`` or a stored blob ``{name, sha256, size}``."""
+    """Name → ``{task, output}``, a stored blob ``{name, sha256, size}``, or the ``{path}`` of a user's file."""
     state: Mapped[str] = mapped_column(String(16))
     """waiting (for ``waiting`` others) → ready → running → done | failed | cancelled | skipped; resting before it is
     tried again."""

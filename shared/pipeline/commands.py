@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shared.core import languages as codes
@@ -21,12 +21,24 @@ from shared.core.errors import InputError, UsageError
 from shared.core.records import Utterance, read_jsonl
 from shared.core.stop_signals import stop_signals
 from shared.engines.protocols import engine_class
+from shared.ledger.tables import Job, StageRun, Title
 from shared.pipeline import publish
 from shared.pipeline.events import Listener
-from shared.pipeline.ledger import Job, StageRun, Title, titles
 from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import ORIG
-from shared.pipeline.run import STATE, PendingEdit, RunSummary, lay_out, open_store, opened, run_titles, whole_run
+from shared.pipeline.run import (
+    LEDGER,
+    STATE,
+    PendingEdit,
+    RunSummary,
+    begin_run,
+    lay_out,
+    open_store,
+    opened,
+    run_titles,
+    titles,
+    whole_run,
+)
 from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.task_work import EnginePool
 from shared.pipeline.title_names import find_videos, unique_name
@@ -69,10 +81,12 @@ def dub(
         stop_signals(threading.Event(), signal.SIGINT) as cancelled,
         opened(out, settings.store.lock_timeout_s) as database,
     ):
-        with database.session() as session:
+        with database.write() as session:
+            job = begin_run(session, settings, wanted)
             for video in videos:
-                register(session, video, wanted, transcript and transcript.absolute(), fresh, settings)
-        return run_titles(out, database, settings, {str(video) for video in videos}, jobs, fresh, listener, cancelled)
+                register(session, job, video, transcript and transcript.absolute(), fresh)
+        sources = {str(video) for video in videos}
+        return run_titles(out, database, settings, job.id, sources, jobs, fresh, listener, cancelled)
 
 
 def redub(
@@ -93,11 +107,11 @@ def redub(
         InputError: ``source_missing`` when the video is no longer where it was.
         CounterdubError: What went wrong, ``text_not_spoken`` when the text cannot be spoken: the folder is as it was.
     """
-    if not (out / STATE / "state.db").exists():
+    if not (out / STATE / LEDGER).exists():
         raise UsageError("This folder holds no run of counterdub.", code="no_run")
     target, said = codes.code(language), wanted_text(text)
     with stop_signals(threading.Event(), signal.SIGINT) as cancelled, opened(out) as database:
-        with database.session() as session:
+        with database.write() as session:
             record = chosen_title(titles(session), title)
             if target not in record.languages:
                 raise UsageError(f"{record.name} was not dubbed into {target}.", code="unknown_language")
@@ -106,7 +120,7 @@ def redub(
             if line is None:
                 raise UsageError(f"{record.name} has no utterance “{utterance}”.", code="unknown_utterance")
             check_line(line)
-            source = Path(record.source)
+            source = Path(record.source or "")
             if not source.is_file():
                 raise InputError(
                     f"The video “{source.name}” of {record.name} is no longer where it was: put it back.",
@@ -114,7 +128,8 @@ def redub(
                 )
             settings = own_settings(session, record)
             new = PendingEdit(record.id, target, edit_of(line, said), [line for line in lines if line.status == "ok"])
-        return run_titles(out, database, settings, {str(source)}, jobs, False, listener, cancelled, new)
+            job = begin_run(session, settings, record.languages)
+        return run_titles(out, database, settings, job.id, {str(source)}, jobs, False, listener, cancelled, new)
 
 
 def chosen_title(records: Sequence[Title], name: str | None) -> Title:
@@ -137,29 +152,35 @@ def spoken(out: Path, title: str) -> list[Utterance]:
     return read_jsonl(path, Utterance) if path.exists() else []
 
 
-def register(
-    session: Session, video: Path, wanted: Sequence[str], transcript: Path | None, fresh: bool, settings: Settings
-) -> None:
-    """Enter a video into the database, or add the languages to the title it already is; the settings become its own."""
-    kept = settings.model_dump(mode="json")
+def register(session: Session, job: Job, video: Path, transcript: Path | None, fresh: bool) -> None:
+    """Enter a video into the ledger, or add the run's languages to the title it already is. It has the run's settings.
+
+    Args:
+        fresh: The run's languages take the place of those before.
+    """
+    text = {"path": str(transcript)} if transcript else None
     records = titles(session)
     for record in records:
         if record.source == str(video):
-            record.languages = list(wanted) if fresh else list(dict.fromkeys([*record.languages, *wanted]))
-            record.transcript = str(transcript) if transcript else record.transcript
-            record.settings = kept
+            record.languages = (
+                list(job.languages) if fresh else list(dict.fromkeys([*record.languages, *job.languages]))
+            )
+            record.transcript = text or record.transcript
+            record.settings = job.settings
             return
-    name = unique_name(video.stem, [record.name for record in records])
-    session.add(
-        Title(
-            name=name,
-            source=str(video),
-            transcript=str(transcript) if transcript else None,
-            languages=list(wanted),
-            position=len(records),
-            settings=kept,
-        )
+    title = Title(
+        job_id=job.id,
+        position=len(records),
+        name=unique_name(video.stem, [record.name for record in records]),
+        source_kind="path",
+        source=str(video),
+        source_name=video.name[:255],
+        transcript=text,
+        languages=list(job.languages),
+        settings=job.settings,
+        state="waiting",
     )
+    session.add(title)
     session.flush()
 
 
@@ -195,10 +216,10 @@ def rebuild_report(out: Path) -> Path:
     Raises:
         UsageError: ``no_run``.
     """
-    if not (out / STATE / "state.db").exists():
+    if not (out / STATE / LEDGER).exists():
         raise UsageError("This folder holds no run of counterdub.", code="no_run")
     with opened(out) as database:
-        with database.session() as session:
+        with database.read() as session:
             settings = last_settings(session)
         store = open_store(out, settings)
         executor = Executor(store, EnginePool(WeightFolder()), settings, lambda event: None, fresh=True)
@@ -210,14 +231,14 @@ def own_settings(session: Session, title: Title) -> Settings:
     """The settings that a title was dubbed with last; of folders of earlier versions by the runs that worked on it."""
     if title.settings is not None:
         return readable(title.settings)
-    latest = select(func.max(StageRun.job_id)).where(StageRun.title == title.name).scalar_subquery()
-    job = session.scalars(select(Job).where(Job.id == latest)).first()
+    runs = select(Job).join(StageRun, StageRun.job_id == Job.id).where(StageRun.title_id == title.id)
+    job = session.scalars(runs.order_by(Job.created.desc()).limit(1)).first()
     return readable(job.settings) if job is not None else last_settings(session)
 
 
 def last_settings(session: Session) -> Settings:
     """The settings of the folder's latest run."""
-    job = session.scalars(select(Job).order_by(Job.id.desc())).first()
+    job = session.scalars(select(Job).order_by(Job.created.desc()).limit(1)).first()
     return readable(job.settings) if job is not None else Settings()
 
 

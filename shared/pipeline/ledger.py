@@ -1,218 +1,346 @@
-"""What was asked for and what became of it: jobs, titles, stage runs, edits and events.
+"""A title's tasks in the ledger: planned, begun, done, failed. Both executors write and read them here.
 
-SQLite (WAL) when embedded; the same tables serve a server. The artifact store holds the files.
+Always called with the job locked, in the transaction that made the fact known: no crash comes between.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, Engine, ForeignKey, String, UniqueConstraint, create_engine, event, inspect, select, text
-from sqlalchemy.exc import DatabaseError
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
 
-from shared.core.edits import LineEdit, resolve
-from shared.core.errors import CounterdubError, StorageError
-from shared.core.records import Utterance
-from shared.core.storage_errors import full, storage_error, storage_errors
+from shared.core.errors import CounterdubError
+from shared.core.store import Blob
+from shared.ledger.database import tell
+from shared.ledger.statements import BOOK, FREE, ONE_LESS, TAKE, note
+from shared.ledger.tables import FINAL, Job, Need, StageRun, Title, now
+from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, task_language
+from shared.pipeline.reconcile import OPEN, LedgerEntry, reconcile
+from shared.pipeline.stage import queue_of
+from shared.pipeline.task_runner import Done
 
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Base(DeclarativeBase):
-    type_annotation_map: ClassVar[dict[Any, Any]] = {dict[str, Any]: JSON, list[str]: JSON}
-
-
-class Job(Base):
-    """One request: a list of titles, languages, settings."""
-
-    __tablename__ = "job"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    created: Mapped[datetime] = mapped_column(default=now)
-    finished: Mapped[datetime | None]
-    state: Mapped[str] = mapped_column(String(16), default="running")
-    settings: Mapped[dict[str, Any]]
-    summary: Mapped[dict[str, Any]] = mapped_column(default=dict)
+UNPLANNED = ("deliver", "dataset")
+"""Tasks that the planner does not name."""
 
 
-class Title(Base):
-    """One submitted video. Its name is a safe folder name, unique in the output."""
+@dataclass(frozen=True)
+class TaskRow:
+    """A task's row, as far as planning asks for it."""
 
-    __tablename__ = "title"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str] = mapped_column(String(200), unique=True)
-    source: Mapped[str]
-    transcript: Mapped[str | None]
-    languages: Mapped[list[str]]
-    position: Mapped[int] = mapped_column(default=0)
-    settings: Mapped[dict[str, Any] | None]
-    """Those that it was dubbed with last."""
-    state: Mapped[str] = mapped_column(String(16), default="waiting")
-    error: Mapped[dict[str, Any] | None]
+    id: int
+    task: str
+    state: str
+    scope: Mapping[str, Any]
+    inputs: Mapping[str, Any]
 
 
-class Edit(Base):
-    """A line that a person wrote: it replaces the machine's translation. Whose it is, time and source text say."""
+Rows = dict[str, TaskRow]
+"""Task → its row."""
 
-    __tablename__ = "edit"
-    __table_args__ = (UniqueConstraint("title_id", "language", "utterance"),)
-    id: Mapped[int] = mapped_column(primary_key=True)
-    title_id: Mapped[int] = mapped_column(ForeignKey("title.id"))
-    language: Mapped[str] = mapped_column(String(16))
-    utterance: Mapped[str] = mapped_column(String(16))
-    text: Mapped[str]
-    start: Mapped[float | None]
-    end: Mapped[float | None]
-    source: Mapped[str | None]
-    created: Mapped[datetime] = mapped_column(default=now)
+
+def task_rows(session: Session, job: Job, title: Title) -> Rows:
+    """The rows of a title's tasks in a job."""
+    columns = StageRun.id, StageRun.task, StageRun.state, StageRun.scope, StageRun.inputs
+    of_title = StageRun.title_id == title.id, StageRun.job_id == job.id, StageRun.stage.not_in(UNPLANNED)
+    return {row.task: TaskRow(*row) for row in session.execute(select(*columns).where(*of_title))}
+
+
+class Entered(NamedTuple):
+    """What came of a plan.
+
+    Attributes:
+        redone: Tasks put back to be done again; none while ``stale``.
+        stale: One of them runs: it is waited for, and the title planned again at its end.
+        ready: Queue → tasks that became ready.
+    """
+
+    redone: tuple[str, ...]
+    stale: bool
+    ready: Counter[str]
+
+
+def enter_plan(session: Session, job: Job, title: Title, rows: Rows, plan: Plan) -> Entered:
+    """Bring a title's rows to what its plan asks: what it names no more is skipped, what has changed is done again.
+
+    Args:
+        rows: As :func:`task_rows` gives them; kept up.
+    """
+    before = len(rows)
+    ledger = {task: LedgerEntry((row.scope, row.inputs), row.state) for task, row in rows.items()}
+    changes = reconcile(plan, ledger, stored_task)
+    drop_unplanned(session, job, title, rows, changes.dropped)
+    title.stale = any(rows[task].state == "running" for task in changes.redone)
+    redone = () if title.stale else changes.redone  # What runs is waited for.
+    ready = redo_changed(session, job, title, rows, plan, redone) + enter_new(
+        session, job, title, rows, plan, changes.new
+    )
+    title.plan_complete = plan.complete
+    if len(rows) != before:
+        tell(session, job, "plan_grew", title=title.name, planned=len(plan.tasks))
+    return Entered(redone, title.stale, ready)
+
+
+def stored_task(task: Task) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Scope and inputs as they stand in a row."""
+    inputs = {name: stored_input(value) for name, value in task.inputs.items()}
+    return {**asdict(task.scope), "extra": dict(task.scope.extra)}, inputs
+
+
+def stored_input(value: Ref | Blob | Path) -> dict[str, Any]:
+    """An output of another task, a stored file, or a file that the user gave (output folders only)."""
+    return {"path": str(value)} if isinstance(value, Path) else asdict(value)
+
+
+def drop_unplanned(session: Session, job: Job, title: Title, rows: Rows, dropped: Collection[str]) -> None:
+    """Skip tasks that the plan no longer names."""
+    for part in batches([rows[task].id for task in dropped]):
+        session.execute(update(StageRun).where(StageRun.id.in_(part)).values(state="skipped"))
+    for task in dropped:
+        row = rows[task]
+        rows[task] = TaskRow(row.id, task, "skipped", row.scope, row.inputs)
+    title.open_runs -= len(dropped)
+    job.runs_ended += len(dropped)
+
+
+def redo_changed(
+    session: Session, job: Job, title: Title, rows: Rows, plan: Plan, redone: Collection[str]
+) -> Counter[str]:
+    """Make tasks ready or waiting once more, with what the plan asks of them now. Returns queue → tasks made ready."""
+    if not redone:
+        return Counter()
+    was_final = sum(rows[task].state in FINAL for task in redone)
+    title.open_runs += was_final
+    job.runs_ended -= was_final
+    tasks = {task.id: task for task in plan.tasks}
+    for part in batches([rows[task].id for task in redone]):
+        session.execute(delete(Need).where(Need.run_id.in_(part)))
+    for name in redone:
+        rows[name] = TaskRow(rows[name].id, name, "waiting", *stored_task(tasks[name]))
+    edges, values = [], []
+    ready: Counter[str] = Counter()
+    for name in redone:
+        row = rows[name]
+        waits = sum(need not in rows or rows[need].state != "done" for need in tasks[name].needs)
+        edges += [{"run_id": row.id, "needs_id": rows[need].id} for need in tasks[name].needs if need in rows]
+        ready[queue_of(tasks[name].stage)] += waits == 0
+        values.append(
+            {
+                "id": row.id,
+                "state": "waiting" if waits else "ready",
+                "waiting": waits,
+                "scope": row.scope,
+                "inputs": row.inputs,
+                "attempt": 0,
+                "owner": None,
+                "outputs": None,
+                "error": None,
+                "progress": 0.0,
+            }
+        )
+    session.execute(update(StageRun), values)
+    if edges:
+        session.execute(insert(Need), edges)
+    return ready
+
+
+def enter_new(session: Session, job: Job, title: Title, rows: Rows, plan: Plan, new: Sequence[Task]) -> Counter[str]:
+    """Rows and edges for tasks that were not there. Returns queue → tasks that are ready."""
+    if not new:
+        return Counter()
+    ready: Counter[str] = Counter()
+    values: list[dict[str, Any]] = []
+    for task in new:
+        scope, inputs = stored_task(task)
+        waiting = sum(need not in rows or rows[need].state != "done" for need in task.needs)
+        queue = queue_of(task.stage)
+        ready[queue] += waiting == 0
+        values.append(
+            {
+                "job_id": job.id,
+                "title_id": title.id,
+                "title": title.name,
+                "task": task.id,
+                "stage": task.stage,
+                "queue": queue,
+                "language": task_language(task.id),
+                "scope": scope,
+                "inputs": inputs,
+                "state": "waiting" if waiting else "ready",
+                "waiting": waiting,
+            }
+        )
+    ids = session.scalars(insert(StageRun).returning(StageRun.id, sort_by_parameter_order=True), values).all()
+    for task, value, number in zip(new, values, ids, strict=True):
+        rows[task.id] = TaskRow(number, task.id, value["state"], value["scope"], value["inputs"])
+    fresh = {task.id for task in new}
+    # Older tasks may have waited for one that could not be named before.
+    edges = [
+        {"run_id": rows[task.id].id, "needs_id": rows[need].id}
+        for task in plan.tasks
+        for need in task.needs
+        if need in rows and (task.id in fresh or need in fresh)
+    ]
+    if edges:
+        session.execute(insert(Need), edges)
+    title.open_runs += len(new)
+    job.runs += len(new)
+    return ready
+
+
+def task_facts(run: Any) -> dict[str, Any]:
+    """What events say of a task."""
+    return {
+        "title": run.title or None,
+        "task": run.task,
+        "stage": run.stage,
+        "language": run.language,
+        "attempt": run.attempt,
+    }
+
+
+def begin_task(session: Session, job_id: str, events: int, run_id: int, owner: str) -> Any | None:
+    """Put a ready task into the hands of ``owner``; its row, or None where another one was quicker.
+
+    Args:
+        events: Number of the job's latest event.
+    """
+    run: Any = session.execute(TAKE, {"b_run": run_id, "b_owner": owner, "b_started": now()}).first()
+    if run is not None:
+        note(session, job_id, events + 1, "task_started", task_facts(run))
+    return run
+
+
+def book_done(session: Session, run: Any, owner: str, done: Done, computed: bool) -> bool:
+    """Book a task's result; False where the task is its owner's no more.
+
+    Args:
+        run: The task and its job's latest event, as ``HELD`` gives them.
+        computed: Whether it was really done: ``done.cached`` is what its users are told.
+    """
+    booked: Any = session.execute(
+        BOOK,
+        {
+            "b_run": run.run_id,
+            "b_owner": owner,
+            "b_finished": now(),
+            "b_key": done.key,
+            "b_cached": done.cached,
+            "b_computed": int(computed),
+            "b_outputs": {name: asdict(blob) for name, blob in done.outputs.items()},
+            "b_seconds": done.seconds,
+            "b_engine_seconds": done.engine_seconds,
+            "b_counters": dict(done.counters),
+            "b_engines": dict(done.engines),
+        },
+    )
+    if not booked.rowcount:
+        return False
+    spent = {"seconds": round(done.seconds, 3), "engine_seconds": round(done.engine_seconds, 3)}
+    facts = {**task_facts(run), "cached": done.cached, **spent}
+    note(session, run.job_id, run.events + 1, "task_done", facts, ended=1)
+    return True
+
+
+def free_waiting(session: Session, run: Any) -> tuple[Counter[str], Any]:
+    """Those that waited for a task that is done wait for one less: fan-in is counted here.
+
+    Returns:
+        Queue → tasks that became ready; how many tasks of the title are open and whether it is ``stale``.
+    """
+    freed = session.execute(FREE, {"b_needed": run.run_id})
+    ready = Counter(row.queue for row in freed if row.state == "ready")
+    return ready, session.execute(ONE_LESS, {"b_title": run.title_id}).first()
+
+
+def close_task(session: Session, job: Job, run: StageRun, state: str) -> None:
+    """Put a running task into the state it stays in."""
+    run.state, run.owner, run.finished, run.error = state, None, now(), None if state == "done" else run.error
+    run.progress = 1.0 if state == "done" else run.progress
+    job.runs_ended += 1
+    session.flush()
+
+
+def book_failed(session: Session, job: Job, title: Title, run: StageRun, error: CounterdubError) -> None:
+    """Book a task that has failed for good, and give up its language; without a language, its title."""
+    run.error = error.to_dict()
+    close_task(session, job, run, "failed")
+    tell(session, job, "task_failed", **task_facts(run), error=run.error, again=False)
+    title.open_runs -= 1
+    left = update(StageRun).where(
+        StageRun.title_id == title.id, StageRun.job_id == job.id, StageRun.state.in_(sorted(OPEN))
+    )
+    if run.language is None:
+        title.error, title.stale = title.error or run.error, False
+    else:
+        left = left.where(StageRun.language == run.language)
+    skipped: Any = session.execute(left.values(state="skipped").execution_options(synchronize_session=False))
+    title.open_runs -= skipped.rowcount
+    job.runs_ended += skipped.rowcount
+
+
+@dataclass
+class TitleOutcome:
+    """What became of a title, as the ledger has it.
+
+    Attributes:
+        done: Task → its result.
+        failed: Task → why it failed.
+    """
+
+    request: TitleRequest
+    plan: Plan
+    done: dict[str, Done] = field(default_factory=dict)
+    failed: dict[str, CounterdubError] = field(default_factory=dict)
 
     @property
-    def line(self) -> LineEdit:
-        return LineEdit(self.utterance, self.text, self.start, self.end, self.source)
+    def lost(self) -> CounterdubError | None:
+        """The failure that no language can do without."""
+        return next((error for task, error in self.failed.items() if task_language(task) is None), None)
 
 
-class StageRun(Base):
-    """One task done (or found done) within a job."""
-
-    __tablename__ = "stage_run"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
-    title: Mapped[str] = mapped_column(String(200))
-    task: Mapped[str] = mapped_column(String(200))
-    stage: Mapped[str] = mapped_column(String(32))
-    language: Mapped[str | None] = mapped_column(String(16))
-    key: Mapped[str | None] = mapped_column(String(64))
-    state: Mapped[str] = mapped_column(String(16))
-    cached: Mapped[bool] = mapped_column(default=False)
-    started: Mapped[datetime] = mapped_column(default=now)
-    seconds: Mapped[float] = mapped_column(default=0.0)
-    engine_seconds: Mapped[float] = mapped_column(default=0.0)
-    counters: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    error: Mapped[dict[str, Any] | None]
+def title_outcome(session: Session, job: Job, title: Title, request: TitleRequest, plan: Plan) -> TitleOutcome:
+    """Read what a job has made of a title."""
+    outcome = TitleOutcome(request, plan)
+    ended = StageRun.title_id == title.id, StageRun.job_id == job.id, StageRun.state.in_(("done", "failed"))
+    for row in session.scalars(select(StageRun).where(*ended).order_by(StageRun.id)):
+        if row.state == "failed":
+            outcome.failed[row.task] = CounterdubError(**error_fields(row.error or {}))
+        elif row.outputs is not None and row.stage not in UNPLANNED:
+            blobs = {name: Blob(**value) for name, value in row.outputs.items()}
+            outcome.done[row.task] = Done(row.key or "", blobs, row.cached, counters=row.counters, engines=row.engines)
+    return outcome
 
 
-class Event(Base):
-    """Append-only log of what happened, in order."""
-
-    __tablename__ = "event"
-    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), index=True)
-    at: Mapped[datetime] = mapped_column(default=now)
-    kind: Mapped[str] = mapped_column(String(32))
-    data: Mapped[dict[str, Any]]
+def error_fields(error: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of the error that was stored."""
+    known = {name: error.get(name) for name in ("message", "code", "stage", "retryable")}
+    return {**error.get("details", {}), **known}
 
 
-class Database:
-    """Sessions on one database file."""
-
-    def __init__(self, path: Path) -> None:
-        with storage_errors("the state database"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
-        event.listen(self._engine, "connect", _sqlite_pragmas)
-        try:
-            with self._errors():
-                Base.metadata.create_all(self._engine)
-                add_columns(self._engine)
-        except Exception:
-            self.close()
-            raise
-        self._sessions = sessionmaker(self._engine, expire_on_commit=False)
-
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        """A transaction: committed at the end, rolled back on error.
-
-        Raises:
-            StorageError: ``disk_full``, ``not_writable``, ``locked``, ``bad_state`` or ``io_error``.
-        """
-        with self._errors(), self._sessions.begin() as session:
-            yield session
-
-    def close(self) -> None:
-        self._engine.dispose()
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        """SQLite's refusals as errors that say what to do."""
-        try:
-            yield
-        except DatabaseError as error:
-            refusal = self._refusal(getattr(error.orig, "sqlite_errorcode", 0) & 0xFF)
-            if refusal is None:
-                raise
-            raise refusal from error
-
-    def _refusal(self, code: int) -> CounterdubError | None:
-        what = "the state database"
-        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and full(self._path.parent)):
-            return storage_error(OSError(errno.ENOSPC, ""), what)
-        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-            return storage_error(OSError(errno.EACCES, ""), what)
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            return StorageError(
-                "Another program holds the folder's state database. Try again when it has ended.",
-                code="locked",
-                retryable=True,
-            )
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            return StorageError(
-                f"The state database {self._path.parent.name}/{self._path.name} is damaged. Delete it and run the same "
-                "command again: finished work is found in the store, edited lines are not.",
-                code="bad_state",
-            )
-        return storage_error(OSError(errno.EIO, os.strerror(errno.EIO)), what) if code == sqlite3.SQLITE_IOERR else None
+def timings(session: Session, job: Job, title: Title) -> dict[str, dict[str, float]]:
+    """Seconds by stage when a title's results were computed, in this job or an earlier one."""
+    wanted = StageRun.stage, StageRun.key, StageRun.cached, StageRun.seconds, StageRun.engine_seconds
+    of_title = StageRun.title_id == title.id, StageRun.job_id == job.id, StageRun.state == "done"
+    rows = session.execute(select(*wanted).where(*of_title, StageRun.key.is_not(None))).all()
+    computed = {row.key: row for row in rows if not row.cached}
+    for part in batches([row.key for row in rows if row.cached]):
+        earlier = select(*wanted).where(StageRun.key.in_(part), StageRun.cached.is_(False))
+        computed |= {row.key: row for row in session.execute(earlier)}
+    spent: dict[str, dict[str, float]] = {}
+    for row in computed.values():
+        total = spent.setdefault(row.stage, {"seconds": 0.0, "engine_seconds": 0.0, "tasks": 0})
+        total["seconds"] = round(total["seconds"] + row.seconds, 3)
+        total["engine_seconds"] = round(total["engine_seconds"] + row.engine_seconds, 3)
+        total["tasks"] += 1
+    return spent
 
 
-def _sqlite_pragmas(connection: Any, _record: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def add_columns(engine: Engine) -> None:
-    """Give tables of earlier versions the columns that came since; all of them may be empty."""
-    for name in (Title.__tablename__, Edit.__tablename__):
-        there = {column["name"] for column in inspect(engine).get_columns(name)}
-        for column in Base.metadata.tables[name].columns:
-            if column.name not in there:
-                kind = column.type.compile(engine.dialect)
-                with engine.begin() as connection:
-                    connection.execute(text(f'ALTER TABLE "{name}" ADD COLUMN "{column.name}" {kind}'))
-
-
-def titles(session: Session) -> list[Title]:
-    """All titles of an output folder in the order they were first given."""
-    return list(session.scalars(select(Title).order_by(Title.position, Title.id)))
-
-
-def edits(session: Session, title_id: int) -> dict[str, list[LineEdit]]:
-    """Language → the edits of one title, oldest first."""
-    result: dict[str, list[LineEdit]] = {}
-    for edit in session.scalars(select(Edit).where(Edit.title_id == title_id).order_by(Edit.created, Edit.id)):
-        result.setdefault(edit.language, []).append(edit.line)
-    return result
-
-
-def keep_edit(session: Session, title_id: int, language: str, edit: LineEdit, lines: Sequence[Utterance]) -> None:
-    """Enter an edit instead of those that its line has had."""
-    wanted = select(Edit).where(Edit.title_id == title_id, Edit.language == language)
-    for row in list(session.scalars(wanted)):
-        if edit.utterance in resolve([row.line], lines).lines:
-            session.delete(row)
-        elif row.utterance == edit.utterance:
-            row.utterance = f"{row.id}"  # Of another line that had this number.
-    session.flush()
-    session.add(Edit(title_id=title_id, language=language, **edit.to_dict()))
+def batches(ids: Sequence[Any], size: int = 10_000) -> Iterable[Sequence[Any]]:
+    """Databases take only so many parameters."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]

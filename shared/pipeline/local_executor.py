@@ -21,7 +21,7 @@ from shared.core.store import Blob, Store
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, plan, task_language
 from shared.pipeline.readiness import Readiness
-from shared.pipeline.reconcile import LedgerEntry, reconcile
+from shared.pipeline.run_ledger import RunLedger
 from shared.pipeline.stage import stage
 from shared.pipeline.task_runner import Done, Performer, failures
 from shared.pipeline.task_work import EnginePool
@@ -41,8 +41,8 @@ class TitleRun:
     done: dict[str, Done] = field(default_factory=dict)
     failed: dict[str, CounterdubError] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
-    stale: set[str] = field(default_factory=set)
-    """Running tasks whose results count for nothing: the plan asks something else of them by now."""
+    stale: bool = False
+    """The plan asks something else of a task that runs: plan again at its end."""
     plan: Plan = field(default_factory=lambda: Plan(()))
     ended: bool = False
     place: int = 0
@@ -68,6 +68,7 @@ class RunState:
     """Name of a title → the one whose cast goes on from its own."""
     asking: deque[TitleRun]
     """Titles whose plan may be another one by now."""
+    ledger: RunLedger
     light: list[tuple[int, int, str, str]] = field(default_factory=list)
     heavy: list[tuple[int, int, str, str]] = field(default_factory=list)
     """Heaps of tasks without and with engines that may begin: place of the title, place in its plan, their names. One
@@ -80,6 +81,7 @@ class Executor:
     """Runs titles to their end.
 
     Args:
+        listener: Told what happens, by this thread and by those that work.
         jobs: Tasks with engines at a time. Engines use several threads themselves, so few are enough. Tasks without
             engines use one thread each and fill the other cores.
         fresh: Do the work again even where the store has it.
@@ -103,15 +105,17 @@ class Executor:
         self._tell = listener
         self._jobs = jobs
 
-    def run(self, requests: Sequence[TitleRequest]) -> list[TitleRun]:
-        """Run all titles; errors of titles and languages are kept in their :class:`TitleRun`.
+    def run(self, requests: Sequence[TitleRequest], ledger: RunLedger) -> list[TitleRun]:
+        """Run all titles; errors of titles and languages are kept in their :class:`TitleRun` and in the ledger.
 
         Raises:
             CounterdubError: When nothing more can be done: cancelled, disk full, not writable.
         """
         titles = {request.name: TitleRun(request, place=place) for place, request in enumerate(requests)}
         behind = {title.request.previous: title for title in titles.values() if title.request.previous}
-        run = RunState(titles, behind, deque(titles.values()))
+        run = RunState(titles, behind, deque(titles.values()), ledger)
+        for name in titles:
+            ledger.begin_title(name)
         fatal: CounterdubError | None = None
         with ThreadPoolExecutor(max(self._jobs, CORES), thread_name_prefix="task") as threads:
             try:
@@ -156,9 +160,13 @@ class Executor:
             fresh = plan(title.request, self._settings, known, set(title.failed), cast_ready(before))
             if len(fresh.tasks) != len(title.plan.tasks):
                 self._tell(RunEvent("plan_grew", title.request.name, planned=len(fresh.tasks)))
-            self._redo(title, fresh)
-            title.plan = fresh
-            self._offer(run, title, title.tasks.adopt(fresh, title.done))
+            entered = run.ledger.enter_plan(title.request.name, fresh)
+            title.stale = entered.stale
+            if not entered.stale:
+                for task_id in entered.redone:
+                    title.done.pop(task_id, None)
+                title.plan = fresh
+                self._offer(run, title, title.tasks.adopt(fresh, title.done))
         self._settle(run, title)
 
     def _offer(self, run: RunState, title: TitleRun, tasks: Iterable[Task]) -> None:
@@ -180,8 +188,11 @@ class Executor:
             if title.lost or task_id in title.running or task_id in title.failed or not title.tasks.may_begin(task_id):
                 continue
             task = title.tasks.task(task_id)
+            if not run.ledger.begin_task(name, task):
+                continue  # Given up with its language; the plan does not say so yet.
             title.running.add(task_id)
             run.engines_busy += heap is run.heavy
+            self._tell(RunEvent("task_started", name, task_id, task.stage, task_language(task_id)))
             # Now: what is done may have to be made again while this one waits for a thread.
             inputs = {
                 key: title.done[value.task].outputs.get(value.output) if isinstance(value, Ref) else value
@@ -189,23 +200,12 @@ class Executor:
             }
             run.futures[threads.submit(self._guarded, title, task, inputs)] = (title, task)
 
-    def _redo(self, title: TitleRun, fresh: Plan) -> None:
-        """Forget what was made of other inputs than the plan now names, and all that hangs on it."""
-        ledger = {
-            task.id: LedgerEntry(task, "done" if task.id in title.done else "waiting") for task in title.plan.tasks
-        }
-        for task_id in reconcile(fresh, ledger, lambda task: task).redone:
-            title.done.pop(task_id, None)
-            if task_id in title.running:
-                title.stale.add(task_id)
-
     def _light(self, task: Task) -> bool:
         return not stage(task.stage).engines(self._settings, task.scope)
 
     def _guarded(self, title: TitleRun, task: Task, inputs: Mapping[str, Path | Blob | None]) -> Done:
         """:meth:`execute` with every failure turned into a CounterdubError that names its stage."""
         name = title.request.name
-        self._tell(RunEvent("task_started", name, task.id, task.stage, task_language(task.id)))
         with failures(task.stage, f"task {task.id} of {name}"):
             given = {key: value for key, value in inputs.items() if value is not None}
             if len(given) < len(inputs):
@@ -227,14 +227,10 @@ class Executor:
         error = future.exception()
         if error is None:
             done = future.result()
-            if task.id in title.stale:
-                title.stale.discard(task.id)
-                if title.tasks.may_begin(task.id):
-                    self._offer(run, title, [title.tasks.task(task.id)])
-            else:
-                title.done[task.id] = done
-                self._offer(run, title, title.tasks.end(task.id))
-                self._ask(run, title, task)
+            run.ledger.finish_task(title.request.name, task, done)
+            title.done[task.id] = done
+            self._offer(run, title, title.tasks.end(task.id))
+            self._ask(run, title, task)
             self._tell(
                 RunEvent(
                     "task_done", **event, cached=done.cached, seconds=done.seconds, engine_seconds=done.engine_seconds
@@ -244,7 +240,10 @@ class Executor:
             return None
         if not isinstance(error, CounterdubError):
             raise error
-        if error.code not in FATAL:
+        if error.code in FATAL:
+            run.ledger.stop_task(title.request.name, task, error)
+        else:
+            run.ledger.fail_task(title.request.name, task, error)
             title.failed[task.id] = error
             run.asking += [title, *self._next(run, title)]
         self._tell(RunEvent("task_failed", **event, error=error.to_dict()))
@@ -252,7 +251,8 @@ class Executor:
 
     def _ask(self, run: RunState, title: TitleRun, task: Task) -> None:
         """Have those planned again whose plan a finished task is a fact for; of all others nothing would change."""
-        if task.stage in ("ingest", "language") or (task.stage == "dubbing" and not title.tasks.unspoken):
+        grown = task.stage in ("ingest", "language") or (task.stage == "dubbing" and not title.tasks.unspoken)
+        if title.stale or grown:
             run.asking.append(title)
         if task.stage == "cast":
             run.asking += self._next(run, title)
@@ -267,6 +267,7 @@ class Executor:
             return
         title.ended = True
         error = title.lost.to_dict() if title.lost else None
+        run.ledger.end_title(title.request.name, error)
         self._tell(RunEvent("title_failed" if error else "title_done", title.request.name, error=error))
         run.asking += self._next(run, title)
 

@@ -14,12 +14,12 @@ from shared.core.records import SCHEMA_VERSION
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, Store
 from shared.engines.protocols import engine_class
-from shared.pipeline.local_executor import TitleRun
+from shared.pipeline.ledger import TitleOutcome
 from shared.pipeline.planner import ORIG
 from shared.schemas import layout as paths
 
 
-def layout(run: TitleRun) -> dict[str, Blob]:
+def layout(run: TitleOutcome) -> dict[str, Blob]:
     """Path below OUT → blob, for everything of a title that is finished."""
     title, language = run.request.name, run.plan.source_language
     files: dict[str, Blob] = {}
@@ -47,7 +47,7 @@ def layout(run: TitleRun) -> dict[str, Blob]:
     return files
 
 
-def internals(run: TitleRun) -> dict[str, Blob]:
+def internals(run: TitleOutcome) -> dict[str, Blob]:
     """What later runs and the whole run's tables need of a title: file name → blob."""
     files = {f"cast.{lang}.json": ("cast/" + lang, "cast.json") for lang in run.request.languages}
     files |= {name: ("pairs", name) for name in ("pairs.jsonl", "rejects.jsonl", "quality.json")}
@@ -60,7 +60,7 @@ def internals(run: TitleRun) -> dict[str, Blob]:
     return found
 
 
-def title_record(run: TitleRun, store: Store, timings: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+def title_record(run: TitleOutcome, store: Store, timings: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
     """``title.json``: probe, shots, engines with weight hashes and licences, timings, errors."""
 
     def load(task: str, output: str) -> Any:
@@ -90,7 +90,7 @@ def title_record(run: TitleRun, store: Store, timings: Mapping[str, Mapping[str,
     }
 
 
-def notes(run: TitleRun, store: Store) -> list[dict[str, str]]:
+def notes(run: TitleOutcome, store: Store) -> list[dict[str, str]]:
     """What the stages chose, repaired or left out, each once, in the order of the plan."""
     told: dict[tuple[str, str, str], None] = {}
     for task in run.plan.tasks:
@@ -108,7 +108,7 @@ def speech_covered(quality: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name: {key: track[key] for key in kept} for name, track in tracks.items() if name != ORIG}
 
 
-def engines_used(run: TitleRun) -> list[dict[str, Any]]:
+def engines_used(run: TitleOutcome) -> list[dict[str, Any]]:
     """Every engine behind the title's files, once, with licence and weight hashes."""
     seen: dict[str, dict[str, Any]] = {}
     for task, done in run.done.items():
@@ -129,7 +129,7 @@ def engines_used(run: TitleRun) -> list[dict[str, Any]]:
     return [seen[key] for key in sorted(seen)]
 
 
-def counters(run: TitleRun) -> dict[str, float]:
+def counters(run: TitleOutcome) -> dict[str, float]:
     """Sums of what the stages counted."""
     total: dict[str, float] = {}
     for done in run.done.values():

@@ -1,7 +1,7 @@
 """A run into one output folder: what the command line and notebooks call.
 
-The folder keeps its own state in ``OUT/.counterdub``: the database of what was asked, and the artifact store unless
-the settings name another.
+The folder keeps its own state in ``OUT/.counterdub``: its ledger, and the artifact store unless the settings name
+another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from shared.core.edits import LineEdit, resolve, stored_edits, unspoken
@@ -24,19 +24,24 @@ from shared.core.errors import CounterdubError, StorageError
 from shared.core.records import Utterance
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, Store
+from shared.ledger.database import Database, tell
+from shared.ledger.edits import keep_edit, title_edits
+from shared.ledger.folder import open_folder_ledger
+from shared.ledger.tables import Job, Title, new_id
 from shared.observability.internal_errors import LOG_NAME, log_file
 from shared.pipeline import publish
 from shared.pipeline.events import Listener, RunEvent
-from shared.pipeline.ledger import Database, Event, Job, StageRun, Title, edits, keep_edit, now, titles
-from shared.pipeline.local_executor import Executor, TitleRun
+from shared.pipeline.ledger import TitleOutcome
+from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import Task, TitleRequest, task_language
+from shared.pipeline.run_ledger import RunLedger
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import failures
 from shared.pipeline.task_work import EnginePool
 from shared.settings.models import Settings
 from shared.weights import WeightFolder
 
-STATE = ".counterdub"
+STATE, LEDGER = ".counterdub", "state.db"
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def opened(out: Path, wait: float = 0.0) -> Iterator[Database]:
                 retryable=True,
             ) from error
     try:
-        database = Database(out / STATE / "state.db")
+        database = open_folder_ledger(out / STATE / LEDGER)
         try:
             with log_file(out / LOG_NAME, f"{LOG_NAME} in the output folder"):
                 go_on(out)
@@ -122,10 +127,19 @@ class PendingEdit:
         return {**known, self.language: [*others, self.edit]}
 
 
+def begin_run(session: Session, settings: Settings, languages: Sequence[str]) -> Job:
+    """Enter a run into the folder's ledger."""
+    job = Job(id=new_id("job"), languages=list(languages), settings=settings.model_dump(mode="json"))
+    session.add(job)
+    session.flush()
+    return job
+
+
 def run_titles(
     out: Path,
     database: Database,
     settings: Settings,
+    job_id: str,
     sources: set[str],
     jobs: int,
     fresh: bool,
@@ -137,26 +151,30 @@ def run_titles(
 
     Nothing is laid out before everything is made: a run that fails or is killed leaves the folder as it was, or is gone
     on with by the next.
+
+    Args:
+        job_id: The job that was entered for the run.
+        sources: Videos of the titles to run.
     """
     began = time.perf_counter()
     store = open_store(out, settings)
-    with database.session() as session:
+    with database.write() as session:
         records = titles(session)
         requests = title_requests(out, session, records, sources, new_text)
-        job = Job(settings=settings.model_dump(mode="json"))
-        session.add(job)
-        session.flush()
-        job_id = job.id
-    journal = Journal(database, job_id, listener)
-    executor = Executor(store, EnginePool(WeightFolder()), settings, journal, jobs, fresh, cancelled)
+        job = session.get_one(Job, job_id)
+        job.titles = len(requests)
+        names = [request.name for request in requests]
+        tell(session, job, "job_created", titles=names[:100], count=len(names), languages=job.languages)
+        number = session.scalar(select(func.count()).select_from(Job)) or 0
+    ledger = RunLedger(database, job_id, {record.name: record.id for record in records if record.source in sources})
+    executor = Executor(store, EnginePool(WeightFolder()), settings, listener, jobs, fresh, cancelled)
     state = "failed"
     try:
-        runs = executor.run(requests)
-        for title in runs:
-            journal.book(title)
-            if new_text is not None:
+        outcomes = [ledger.outcome(title.request, title.plan) for title in executor.run(requests, ledger)]
+        if new_text is not None:
+            for title in outcomes:
                 refuse_half(title, store, new_text)
-        made = [delivery(title, store, out, database) for title in runs]
+        made = [delivery(title, store, out, ledger.timings(title.request.name)) for title in outcomes]
         tables = whole_run(out, database, executor, made)
         report = json.loads(store.fetch(tables["report.json"]).read_text(encoding="utf-8"))
         enter(database, made, new_text)
@@ -166,20 +184,19 @@ def run_titles(
         state = "cancelled" if error.code == "cancelled" else "failed"
         raise
     finally:
-        with database.session() as session:
-            session.execute(update(Job).where(Job.id == job_id).values(state=state, finished=now()))
+        ledger.end_run(state)
     listener(RunEvent("run_done"))
     return RunSummary(
         out=out,
-        job=job_id,
-        titles=[title_summary(title, ended) for title, ended in zip(runs, made, strict=True)],
+        job=number,
+        titles=[title_summary(title, ended) for title, ended in zip(outcomes, made, strict=True)],
         accepted=report["accepted"],
         rejected=report["rejected"],
         report=out / "report.html",
         seconds=time.perf_counter() - began,
-        engine_seconds=journal.engine_seconds,
-        cached_tasks=journal.cached,
-        computed_tasks=journal.computed,
+        engine_seconds=ledger.engine_seconds,
+        cached_tasks=ledger.cached,
+        computed_tasks=ledger.computed,
     )
 
 
@@ -198,6 +215,11 @@ def open_store(out: Path, settings: Settings) -> Store:
     return store
 
 
+def titles(session: Session) -> list[Title]:
+    """All titles of the folder in the order they were first given."""
+    return list(session.scalars(select(Title).order_by(Title.position, Title.id)))
+
+
 def title_requests(
     out: Path, session: Session, records: Sequence[Title], sources: set[str], new_text: PendingEdit | None = None
 ) -> list[TitleRequest]:
@@ -207,16 +229,16 @@ def title_requests(
         if record.source not in sources:
             continue
         before = records[position - 1].name if position else None
-        known = edits(session, record.id)
+        known = title_edits(session, record.id)
         if new_text is not None and new_text.title == record.id:
             known = new_text.among(known)
         casts = {lang: internal(out, before, f"cast.{lang}.json") for lang in record.languages} if before else {}
         requests.append(
             TitleRequest(
                 name=record.name,
-                source=Path(record.source),
+                source=Path(record.source or ""),
                 languages=tuple(record.languages),
-                transcript=Path(record.transcript) if record.transcript else None,
+                transcript=Path(record.transcript["path"]) if record.transcript else None,
                 edits={language: stored_edits(some) for language, some in known.items()},
                 previous=before,
                 earlier_casts={lang: path for lang, path in casts.items() if path.exists()},
@@ -228,69 +250,6 @@ def title_requests(
 def internal(out: Path, title: str, name: str) -> Path:
     """Where a title's file for later runs lies."""
     return out / STATE / "titles" / title / name
-
-
-class Journal:
-    """Writes events and stage runs into the database and passes events on."""
-
-    def __init__(self, database: Database, job: int, listener: Listener) -> None:
-        self.engine_seconds = 0.0
-        self.cached = 0
-        self.computed = 0
-        self.job = job
-        self._database = database
-        self._listener = listener
-
-    def __call__(self, event: RunEvent) -> None:
-        self._listener(event)
-        if event.kind == "task_done":
-            self.engine_seconds += event.engine_seconds or 0.0
-            self.cached += bool(event.cached)
-            self.computed += not event.cached
-        if event.kind not in {"task_progress", "plan_grew"}:
-            with self._database.session() as session:
-                session.add(Event(job_id=self.job, kind=event.kind, data=event.to_dict()))
-
-    def book(self, title: TitleRun) -> None:
-        """Keep what each task of a title cost."""
-        with self._database.session() as session:
-            for task in title.plan.tasks:
-                done, error = title.done.get(task.id), title.failed.get(task.id)
-                if done is None and error is None:
-                    continue
-                session.add(
-                    StageRun(
-                        job_id=self.job,
-                        title=title.request.name,
-                        task=task.id,
-                        stage=task.stage,
-                        language=task_language(task.id),
-                        key=done.key if done else None,
-                        state="done" if done else "failed",
-                        cached=bool(done and done.cached),
-                        seconds=done.seconds if done else 0.0,
-                        engine_seconds=done.engine_seconds if done else 0.0,
-                        counters=done.counters if done else {},
-                        error=error.to_dict() if error else None,
-                    )
-                )
-
-
-def timings(database: Database, run: TitleRun) -> dict[str, dict[str, float]]:
-    """Seconds by stage when the results were computed, in this run or an earlier one."""
-    keys = {done.key for done in run.done.values()}
-    spent: dict[str, dict[str, float]] = {}
-    with database.session() as session:
-        rows = session.scalars(
-            select(StageRun).where(StageRun.title == run.request.name, StageRun.cached.is_(False)).order_by(StageRun.id)
-        )
-        latest = {row.key: row for row in rows if row.key in keys}
-    for row in latest.values():
-        total = spent.setdefault(row.stage, {"seconds": 0.0, "engine_seconds": 0.0, "tasks": 0})
-        total["seconds"] = round(total["seconds"] + row.seconds, 3)
-        total["engine_seconds"] = round(total["engine_seconds"] + row.engine_seconds, 3)
-        total["tasks"] += 1
-    return spent
 
 
 @dataclass(frozen=True)
@@ -305,22 +264,22 @@ class TitleDelivery:
     """``title.json``."""
 
 
-def delivery(title: TitleRun, store: Store, out: Path, database: Database) -> TitleDelivery:
+def delivery(title: TitleOutcome, store: Store, out: Path, spent: Mapping[str, Mapping[str, float]]) -> TitleDelivery:
     """A title's files. What an earlier run made of one that fails now stays, whole, where it is."""
     name = title.request.name
-    record = publish.title_record(title, store, timings(database, title))
+    record = publish.title_record(title, store, spent)
     if title.lost:
         stays = (out / name / "tracks").is_dir()
         return TitleDelivery(name, title.lost.to_dict(), {} if stays else files_of(title), record)
     return TitleDelivery(name, None, files_of(title), record)
 
 
-def files_of(title: TitleRun) -> dict[str, Blob]:
+def files_of(title: TitleOutcome) -> dict[str, Blob]:
     inner = f"{STATE}/titles/{title.request.name}"
     return publish.layout(title) | {f"{inner}/{key}": blob for key, blob in publish.internals(title).items()}
 
 
-def refuse_half(title: TitleRun, store: Store, new: PendingEdit) -> None:
+def refuse_half(title: TitleOutcome, store: Store, new: PendingEdit) -> None:
     """Refuse a line's new text of which not everything came.
 
     Raises:
@@ -345,12 +304,12 @@ def refuse_half(title: TitleRun, store: Store, new: PendingEdit) -> None:
 
 def enter(database: Database, made: Sequence[TitleDelivery], new_text: PendingEdit | None) -> None:
     """Book how the titles ended, and the edit that came of it."""
-    with database.session() as session:
+    with database.write() as session:
         for title in made:
             values = {"state": "failed" if title.error else "done", "error": title.error}
             session.execute(update(Title).where(Title.name == title.name).values(**values))
         if new_text is not None:
-            keep_edit(session, new_text.title, new_text.language, new_text.edit, new_text.lines)
+            keep_edit(session, new_text.title, new_text.language, new_text.edit, new_text.lines, pending=False)
 
 
 def lay_out(
@@ -372,7 +331,7 @@ def whole_run(
         made: Titles of this run: what they leave counts instead of what lies in the folder.
     """
     fresh = {title.name: title for title in made}
-    with database.session() as session:
+    with database.read() as session:
         records = titles(session)
         errors = {record.name: record.error for record in records if record.state == "failed" and record.error}
         names = [record.name for record in records if record.state != "waiting" or record.name in fresh]
@@ -404,7 +363,7 @@ def dataset_inputs(out: Path, name: str, made: TitleDelivery | None) -> dict[str
     return inputs
 
 
-def title_summary(title: TitleRun, made: TitleDelivery) -> dict[str, Any]:
+def title_summary(title: TitleOutcome, made: TitleDelivery) -> dict[str, Any]:
     """One title's part of the summary."""
     return {
         "title": title.request.name,

@@ -12,11 +12,12 @@ from typing import Any, Literal
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from shared.core.edits import LineEdit, check_line, edit_of, resolve, wanted_text
+from shared.core.edits import check_line, edit_of, wanted_text
 from shared.core.errors import UsageError
 from shared.core.records import Utterance, read_jsonl
 from shared.core.store import Blob, Store, fetched
 from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.edits import keep_edit
 from shared.ledger.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
 from shared.pipeline.title_names import unique_names
 from shared.queue.scheduling.completion import end_if_cancelled, job_ended, settle_job
@@ -218,7 +219,7 @@ def edit_line(
         if line is None:
             raise UsageError(f"{chosen.name} has no utterance “{utterance}”.", code="unknown_utterance")
         check_line(line)
-        keep_edit(session, chosen, language, edit_of(line, said), lines)
+        keep_edit(session, chosen.id, language, edit_of(line, said), lines, pending=True)
         if chosen.state != "done":
             broken = StageRun.title_id == chosen.id, StageRun.state.in_(BROKEN)
             session.execute(delete(StageRun).where(*broken))
@@ -277,33 +278,6 @@ def reopen(session: Session, job: Job, titles: Sequence[Title]) -> None:
     job.runs = session.scalar(select(func.count()).where(StageRun.job_id == job.id)) or 0
     job.runs_ended = job.runs
     session.flush()
-
-
-def keep_edit(session: Session, title: Title, language: str, edit: LineEdit, lines: Sequence[Utterance]) -> None:
-    """Enter an edit instead of what its line has had, which it remembers until its job has ended well."""
-    replaced = None
-    for row in list(session.scalars(select(Edit).where(Edit.title_id == title.id, Edit.language == language))):
-        if edit.utterance in resolve([row.line], lines).lines:
-            replaced = row.replaced if row.pending else row.line.to_dict()
-            session.delete(row)
-        elif row.utterance == edit.utterance:
-            row.utterance = new_id("")[:16]  # Of another line that had this number.
-    session.flush()
-    row = Edit(title_id=title.id, language=language, **edit.to_dict(), pending=True, replaced=replaced)
-    session.add(row)
-
-
-def take_back_edits(session: Session, title: Title) -> list[Edit]:
-    """Forget the edits that nothing came of; those before them are there again. Returns what was taken back."""
-    taken = list(session.scalars(select(Edit).where(Edit.title_id == title.id, Edit.pending)))
-    for row in taken:
-        session.delete(row)
-    session.flush()
-    for row in taken:
-        if row.replaced is not None:
-            session.add(Edit(title_id=title.id, language=row.language, **row.replaced))
-    session.flush()
-    return taken
 
 
 def spoken(session: Session, store: Store, title: Title) -> list[Utterance]:

@@ -13,7 +13,8 @@ from shared.core.store import Blob
 from shared.ledger.database import Database, tell
 from shared.ledger.tables import FINAL, Artifact, Job, now
 from shared.ledger.training_tables import Training, TrainingPoint
-from shared.queue.scheduling.claims import close, owned, owned_and_wanted, told
+from shared.pipeline.ledger import close_task, task_facts
+from shared.queue.scheduling.claims import owned, owned_and_wanted
 from shared.queue.scheduling.completion import job_ended
 from shared.queue.worker.delivery import keep
 
@@ -170,7 +171,7 @@ def finish_training(database: Database, run_id: int, worker: str, files: Mapping
         training = session.get_one(Training, job.id)
         training.progress = 1.0
         job.summary = {"step": training.step, **training.latest}
-        close(session, job, run, "done")
-        tell(session, job, "task_done", **told(run))
+        close_task(session, job, run, "done")
+        tell(session, job, "task_done", **task_facts(run))
         job_ended(session, job, "done", **job.summary)
         return {}

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from alembic import context
 
+from shared.ledger.database import Database
 from shared.ledger.migrate import connected
 from shared.ledger.tables import Base, Utc
 
@@ -32,5 +33,5 @@ if given is not None:
     run(given)
 else:
     # `alembic -x url=sqlite:///some.db revision --autogenerate` and the like, by a developer.
-    with connected(context.get_x_argument(as_dictionary=True)["url"]) as connection:
+    with connected(Database(context.get_x_argument(as_dictionary=True)["url"])) as connection:
         run(connection)

@@ -13,21 +13,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.orm import Session
 
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob, Store, fetched
 from shared.ledger.database import Database, is_away, locked_job, tell
-from shared.ledger.tables import Job, StageRun, Title, Usage, now
+from shared.ledger.statements import HELD, MADE, OLDEST, UNHEARD, UNSPOKEN
+from shared.ledger.tables import Job, StageRun, Title, Usage
+from shared.pipeline.ledger import begin_task, book_done, book_failed, close_task, free_waiting, task_facts
 from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import Done
 from shared.queue.scheduling.completion import abandon, end_if_cancelled, job_ended, settle_title, title_ended
 from shared.queue.scheduling.disclosure import as_told
 from shared.queue.scheduling.plan_sync import sync_plan
-from shared.ledger.statements import BOOK, FREE, HELD, MADE, OLDEST, ONE_LESS, TAKE, UNHEARD, UNSPOKEN, note
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +81,9 @@ def claim(database: Database, worker: str, queue: str, resume: bool = False) -> 
                 job = session.execute(OLDEST, {"b_queue": queue}).first()
                 if job is None:
                     return None
-                taking = {"b_run": job.run_id, "b_owner": worker, "b_started": now()}
-                run = session.execute(TAKE, taking).first()
+                run = begin_task(session, job.job_id, job.events, job.run_id, worker)
                 if run is None:
                     continue  # Another worker was quicker.
-                note(session, job.job_id, job.events + 1, "task_started", told(run))
             try:
                 return claimed_from(session, job, run)
             except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -139,17 +138,6 @@ def outputs(session: Session, run: Any) -> dict[str, Any]:
     return {row.task: row.outputs for row in session.execute(MADE, {"b_run": run.run_id})}
 
 
-def told(run: Any) -> dict[str, Any]:
-    """What events say of a task."""
-    return {
-        "title": run.title or None,
-        "task": run.task,
-        "stage": run.stage,
-        "language": run.language,
-        "attempt": run.attempt,
-    }
-
-
 def owned(session: Session, run_id: int, worker: str) -> tuple[Job, StageRun] | None:
     """Job (locked) and task, if the task is still this worker's."""
     job_id = session.scalar(select(StageRun.job_id).where(StageRun.id == run_id))
@@ -165,7 +153,7 @@ def owned_and_wanted(session: Session, run_id: int, worker: str) -> tuple[Job, S
     mine = owned(session, run_id, worker)
     if mine is None or mine[0].state == "running":
         return mine
-    close(session, *mine, "cancelled")
+    close_task(session, *mine, "cancelled")
     end_if_cancelled(session, mine[0])
     return None
 
@@ -176,32 +164,13 @@ def finish(database: Database, store: Store, run_id: int, worker: str, done: Don
         run = session.execute(HELD, {"b_run": run_id, "b_owner": worker}).first()
         if run is None:
             return {}
-        made = {name: asdict(blob) for name, blob in done.outputs.items()}
-        computed, done = done, as_told(session, done, run.key_id)
-        booked: Any = session.execute(
-            BOOK,
-            {
-                "b_run": run_id,
-                "b_owner": worker,
-                "b_finished": now(),
-                "b_key": done.key,
-                "b_cached": done.cached,
-                "b_computed": int(not computed.cached),
-                "b_outputs": made,
-                "b_seconds": done.seconds,
-                "b_engine_seconds": done.engine_seconds,
-                "b_counters": dict(done.counters),
-                "b_engines": dict(done.engines),
-            },
-        )
-        if not booked.rowcount:
+        told = as_told(session, done, run.key_id)
+        if not book_done(session, run, worker, told, computed=not done.cached):
             return {}  # It was taken away while this one waited for the job.
-        spent = {"seconds": round(done.seconds, 3), "engine_seconds": round(done.engine_seconds, 3)}
-        note(session, run.job_id, run.events + 1, "task_done", {**told(run), "cached": done.cached, **spent}, ended=1)
         if run.job_state != "running":
             end_if_cancelled(session, same_job(session, run.job_id))
             return {}
-        return forward(session, run, made, store)
+        return forward(session, run, done.outputs, store)
 
 
 def same_job(session: Session, job_id: str) -> Job:
@@ -211,19 +180,9 @@ def same_job(session: Session, job_id: str) -> Job:
     return job
 
 
-def close(session: Session, job: Job, run: StageRun, state: str) -> None:
-    """Put a running task into the state it stays in."""
-    run.state, run.owner, run.finished, run.error = state, None, now(), None if state == "done" else run.error
-    run.progress = 1.0 if state == "done" else run.progress
-    job.runs_ended += 1
-    session.flush()
-
-
-def forward(session: Session, run: Any, made: dict[str, Any], store: Store) -> dict[str, int]:
-    """What a finished task sets going: fan-in is counted here, in the transaction that books the task."""
-    freed = session.execute(FREE, {"b_needed": run.run_id})
-    wakes = Counter(row.queue for row in freed if row.state == "ready")
-    left = session.execute(ONE_LESS, {"b_title": run.title_id}).first()
+def forward(session: Session, run: Any, made: Mapping[str, Blob], store: Store) -> dict[str, int]:
+    """What a finished task sets going, in the transaction that books it."""
+    wakes, left = free_waiting(session, run)
     if left is None:
         return wakes
     plans = left.stale or run.stage in {"fetch", "ingest", "language"}
@@ -232,7 +191,7 @@ def forward(session: Session, run: Any, made: dict[str, Any], store: Store) -> d
         return wakes  # As nearly always.
     job, title = same_job(session, run.job_id), session.get_one(Title, run.title_id)
     if run.stage == "fetch":
-        title.video = made["video"]
+        title.video = asdict(made["video"])
     if run.stage == "ingest":
         title.seconds = probed_seconds(store, made)
         # Once, however often a title is begun again.
@@ -245,9 +204,9 @@ def forward(session: Session, run: Any, made: dict[str, Any], store: Store) -> d
     return wakes if plans else wakes + Counter(settle_title(session, job, title))
 
 
-def probed_seconds(store: Store, made: Mapping[str, Any]) -> float:
+def probed_seconds(store: Store, made: Mapping[str, Blob]) -> float:
     """Duration of a title by the outputs of its ingest."""
-    probe = json.loads(fetched(store, Blob(**made["probe.json"]), "ingest").read_text(encoding="utf-8"))
+    probe = json.loads(fetched(store, made["probe.json"], "ingest").read_text(encoding="utf-8"))
     return float(probe["duration"])
 
 
@@ -287,40 +246,29 @@ def failed(
     """:func:`fail` within a transaction."""
     run.error = error.to_dict()
     if job.state != "running":
-        close(session, job, run, "cancelled")
+        close_task(session, job, run, "cancelled")
         end_if_cancelled(session, job)
         return {}
     title = session.get(Title, run.title_id) if run.title_id else None
     given_up = title is not None and title.error is not None and run.stage != "deliver"
     if error.retryable and run.attempt < max_attempts and not given_up:
         run.state, run.owner = "resting", None
-        tell(session, job, "task_failed", **told(run), error=error.to_dict(), again=True)
+        tell(session, job, "task_failed", **task_facts(run), error=error.to_dict(), again=True)
         return {}
-    close(session, job, run, "failed")
-    tell(session, job, "task_failed", **told(run), error=error.to_dict(), again=False)
-    if title is None:
-        job_ended(session, job, "failed", error=run.error)
-        return {}
-    if run.stage == "deliver":
+    if title is None or run.stage == "deliver":
+        close_task(session, job, run, "failed")
+        tell(session, job, "task_failed", **task_facts(run), error=run.error, again=False)
+        if title is None:
+            job_ended(session, job, "failed", error=run.error)
+            return {}
         title.error = title.error or run.error
         ended = Counter(title_ended(session, job, title))
         return ended + Counter(sync_plan(session, job, following(session, job, title), store))
-    title.open_runs -= 1
-    open_runs = StageRun.title_id == title.id, StageRun.state.in_(("waiting", "ready", "resting"))
-    left = update(StageRun).where(*open_runs)
+    book_failed(session, job, title, run, error)
     if run.language is None:
-        title.error, title.stale = title.error or run.error, False
-    else:
-        left = left.where(StageRun.language == run.language)
-    skipped: Any = session.execute(left.values(state="skipped").execution_options(synchronize_session=False))
-    title.open_runs -= skipped.rowcount
-    job.runs_ended += skipped.rowcount
-    if run.language is None:
-        wakes = Counter(settle_title(session, job, title))
-    else:
-        # The next title no longer waits for this language's cast.
-        wakes = Counter(sync_plan(session, job, [title, *following(session, job, title)], store))
-    return wakes
+        return settle_title(session, job, title)
+    # The next title no longer waits for this language's cast.
+    return sync_plan(session, job, [title, *following(session, job, title)], store)
 
 
 def give_up_claim(database: Database, run_id: int, worker: str) -> dict[str, int]:
@@ -337,9 +285,9 @@ def give_up_claim(database: Database, run_id: int, worker: str) -> dict[str, int
 def requeue(session: Session, job: Job, run: StageRun, why: str) -> dict[str, int]:
     """A running task becomes ready again, or ends with its job if that is being cancelled."""
     if job.state != "running":
-        close(session, job, run, "cancelled")
+        close_task(session, job, run, "cancelled")
         end_if_cancelled(session, job)
         return {}
     run.state, run.owner = "ready", None
-    tell(session, job, "task_lost", **told(run), why=why)
+    tell(session, job, "task_lost", **task_facts(run), why=why)
     return {run.queue: 1}

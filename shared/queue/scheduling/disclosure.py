@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
-from shared.pipeline.task_runner import Done
 from shared.ledger.statements import COMPUTED
+from shared.pipeline.task_runner import Done
 
 
 def as_told(session: Session, done: Done, key_id: str | None) -> Done:

@@ -21,17 +21,18 @@ from shared.core.errors import CounterdubError
 from shared.core.records import SCHEMA_VERSION
 from shared.core.store import Blob, Store, fetched
 from shared.ledger.database import Database, tell
+from shared.ledger.edits import take_back_edits
 from shared.ledger.tables import FINAL, Artifact, Edit, Job, StageRun, Title
 from shared.pipeline import publish
-from shared.pipeline.local_executor import TitleRun
+from shared.pipeline.ledger import TitleOutcome, batches, close_task, task_facts, task_rows, timings, title_outcome
 from shared.pipeline.planner import Task, task_language
 from shared.pipeline.stage import Scope
-from shared.pipeline.task_runner import Done, Performer
+from shared.pipeline.task_runner import Performer
 from shared.queue import commands, trainings
-from shared.queue.scheduling.claims import close, following, owned_and_wanted, told
+from shared.queue.scheduling.claims import following, owned_and_wanted
 from shared.queue.scheduling.completion import job_ended, title_ended
 from shared.queue.scheduling.disclosure import as_told
-from shared.queue.scheduling.plan_sync import batches, planned_tasks, previous, sync_plan, title_request, title_rows
+from shared.queue.scheduling.plan_sync import planned_tasks, previous, sync_plan, title_request
 from shared.settings.models import stored_settings
 
 INTERNAL, STAGED = ".internal/", ".staged/"
@@ -43,8 +44,8 @@ def deliver(database: Database, store: Store, run_id: int, worker: str, title_id
     with database.read() as session:
         title = session.get_one(Title, title_id)
         job = session.get_one(Job, title.job_id)
-        finished = title_run(session, job, title, store)
-        spent = timings(session, title)
+        finished = delivered(session, job, title, store)
+        spent = timings(session, job, title)
     files = publish.layout(finished) if finished else {}
     inner = publish.internals(finished) if finished else {}
     record = publish.title_record(finished, store, spent) if finished else unfetched(title)
@@ -68,15 +69,15 @@ def deliver(database: Database, store: Store, run_id: int, worker: str, title_id
         prefix = STAGED if staged else ""
         keep(session, job.id, title.name, files, prefix)
         keep(session, job.id, title.name, {f"{title.name}/{n}": blob for n, blob in inner.items()}, prefix + INTERNAL)
-        close(session, job, run, "done")
-        tell(session, job, "task_done", **told(run))
+        close_task(session, job, run, "done")
+        tell(session, job, "task_done", **task_facts(run))
         wakes = dict(title_ended(session, job, title))
         for queue, count in sync_plan(session, job, following(session, job, title), store).items():
             wakes[queue] = wakes.get(queue, 0) + count
         return wakes
 
 
-def edit_trouble(session: Session, store: Store, title: Title, run: TitleRun | None) -> dict[str, Any] | None:
+def edit_trouble(session: Session, store: Store, title: Title, run: TitleOutcome | None) -> dict[str, Any] | None:
     """Why an edit that the title was run again for came to nothing, if it did."""
     pending = list(session.scalars(select(Edit).where(Edit.title_id == title.id, Edit.pending)))
     if not pending:
@@ -100,11 +101,11 @@ def take_back(
     session: Session, store: Store, job: Job, run: StageRun, title: Title, wrong: Mapping[str, Any]
 ) -> dict[str, int]:
     """Go back to the lines before an edit that failed: what they became is in the store, and was shown all along."""
-    for edit in commands.take_back_edits(session, title):
+    for edit in take_back_edits(session, title):
         told_of = {"title": title.name, "language": edit.language, "utterance": edit.utterance}
         tell(session, job, "edit_failed", **told_of, text=edit.text, error=dict(wrong))
-    close(session, job, run, "done")
-    tell(session, job, "task_done", **told(run))
+    close_task(session, job, run, "done")
+    tell(session, job, "task_done", **task_facts(run))
     broken = StageRun.title_id == title.id, StageRun.state.in_(commands.BROKEN)
     session.execute(delete(StageRun).where(*broken))
     session.execute(delete(StageRun).where(StageRun.id == run.id))
@@ -116,29 +117,14 @@ def take_back(
     return sync_plan(session, job, [title], store)
 
 
-def title_run(session: Session, job: Job, title: Title, store: Store) -> TitleRun | None:
-    """A title as the in-process executor would have it at its end; None if its video never came."""
+def delivered(session: Session, job: Job, title: Title, store: Store) -> TitleOutcome | None:
+    """What became of a title; None if its video never came."""
     if title.video is None:
         return None
-    rows = title_rows(session, title)
     settings, _ = stored_settings(job.settings)
-    before = previous(session, job, title)
-    request = replace(title_request(session, title, before), source_name=title.source_name)
-    run = TitleRun(request, plan=planned_tasks(session, job, title, settings, store, rows))
-    for row in session.scalars(
-        select(StageRun).where(StageRun.title_id == title.id, StageRun.state.in_(("done", "failed")))
-    ):
-        if row.state == "failed":
-            run.failed[row.task] = CounterdubError(**error_fields(row.error or {}))
-        elif row.outputs is not None:
-            blobs = {name: Blob(**value) for name, value in row.outputs.items()}
-            run.done[row.task] = Done(row.key or "", blobs, row.cached, counters=row.counters, engines=row.engines)
-    return run
-
-
-def error_fields(error: Mapping[str, Any]) -> dict[str, Any]:
-    known = {name: error.get(name) for name in ("message", "code", "stage", "retryable")}
-    return {**error.get("details", {}), **known}
+    request = replace(title_request(session, title, previous(session, job, title)), source_name=title.source_name)
+    plan = planned_tasks(session, job, title, settings, store, task_rows(session, job, title))
+    return title_outcome(session, job, title, request, plan)
 
 
 def unfetched(title: Title) -> dict[str, Any]:
@@ -151,28 +137,6 @@ def unfetched(title: Title) -> dict[str, Any]:
         "tracks": [],
         "failed": {"fetch": title.error},
     }
-
-
-def timings(session: Session, title: Title) -> dict[str, dict[str, float]]:
-    """Seconds by stage when the results were computed, here or in an earlier job."""
-    rows = session.execute(
-        select(StageRun.stage, StageRun.key, StageRun.cached, StageRun.seconds, StageRun.engine_seconds).where(
-            StageRun.title_id == title.id, StageRun.state == "done", StageRun.key.is_not(None)
-        )
-    ).all()
-    found = {row.key: row for row in rows if not row.cached}
-    for part in batches([row.key for row in rows if row.cached]):
-        earlier = select(StageRun.stage, StageRun.key, StageRun.seconds, StageRun.engine_seconds).where(
-            StageRun.key.in_(part), StageRun.cached.is_(False)
-        )
-        found |= {row.key: row for row in session.execute(earlier)}
-    spent: dict[str, dict[str, float]] = {}
-    for row in found.values():
-        total = spent.setdefault(row.stage, {"seconds": 0.0, "engine_seconds": 0.0, "tasks": 0})
-        total["seconds"] = round(total["seconds"] + row.seconds, 3)
-        total["engine_seconds"] = round(total["engine_seconds"] + row.engine_seconds, 3)
-        total["tasks"] += 1
-    return spent
 
 
 def keep(session: Session, job_id: str, title: str, files: Mapping[str, Blob], prefix: str = "") -> None:
@@ -237,8 +201,8 @@ def summarise(
         run.computed += not done.cached
         done = as_told(session, done, job.key_id)
         run.key, run.cached, run.seconds = done.key, done.cached, done.seconds
-        close(session, job, run, "done")
-        tell(session, job, "task_done", **told(run), cached=done.cached, seconds=round(done.seconds, 3))
+        close_task(session, job, run, "done")
+        tell(session, job, "task_done", **task_facts(run), cached=done.cached, seconds=round(done.seconds, 3))
         notes = {title["title"]: title["notes"] for title in table.get("titles", ()) if title["notes"]}
         job.summary = {name: table[name] for name in ("accepted", "rejected")} | ({"notes": notes} if notes else {})
         if job.titles_failed == job.titles:

@@ -92,12 +92,11 @@ def nursery() -> Iterator[Nursery]:
 @pytest.fixture(scope="module")
 def null_stages() -> Iterator[None]:
     """Null stages in this process too, and the real ones again for the tests of other modules."""
-    from shared.pipeline import local_executor, task_runner
-    from shared.queue.scheduling import plan_sync
+    from shared.pipeline import ledger, local_executor, task_runner
     from tests.integration.queue import nulls
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((task_runner, "stage"), (local_executor, "stage"), (plan_sync, "queue_of")):
+        for module, name in ((task_runner, "stage"), (local_executor, "stage"), (ledger, "queue_of")):
             patch.setattr(module, name, getattr(module, name))
         nulls.install()
         yield

@@ -162,12 +162,12 @@ def shake_clocks() -> None:
 
 def install() -> None:
     """Put null stages in the place of the real ones."""
-    from shared.queue.scheduling import plan_sync
+    from shared.pipeline import ledger
 
     stages = NullStages()
     cast(Any, task_runner).stage = stages
     cast(Any, local_executor).stage = stages
-    cast(Any, plan_sync).queue_of = lambda name: stages(name).queue
+    cast(Any, ledger).queue_of = lambda name: stages(name).queue
     if os.environ.get("COUNTERDUB_TEST_TRAINER"):
         stand_in()
 

@@ -15,6 +15,7 @@ from shared.pipeline.stage import Scope
 from shared.pipeline.task_work import EnginePool
 from shared.settings.models import Settings
 from shared.weights import WeightFolder
+from tests.unit.shared.pipeline.ledgers import run_ledger
 
 
 def undisturbed(
@@ -40,7 +41,9 @@ def undisturbed(
         requests.append(TitleRequest(name, blob, tuple(languages), previous=previous, source_name=f"{name}.mp4"))
     inputs: dict[str, Blob] = {}
     found: dict[str, Blob] = {}
-    for title in executor.run(requests):
+    with run_ledger(folder / "undisturbed.db", requests, Settings()) as ledger:
+        outcomes = [ledger.outcome(title.request, title.plan) for title in executor.run(requests, ledger)]
+    for title in outcomes:
         files = publish.layout(title)
         inner = {f"{title.request.name}/{name}": blob for name, blob in publish.internals(title).items()}
         inputs |= inner | {path: blob for path, blob in files.items() if path.endswith(".jsonl")}

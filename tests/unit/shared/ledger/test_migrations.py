@@ -99,7 +99,7 @@ def test_many_processes_at_once(url: str) -> None:
 
 
 def test_a_step_that_is_cut_off_leaves_nothing(url: str) -> None:
-    with pytest.raises(ZeroDivisionError), migrate.connected(url) as connection:
+    with pytest.raises(ZeroDivisionError), migrate.connected(Database(url)) as connection:
         settings = migrate.config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")

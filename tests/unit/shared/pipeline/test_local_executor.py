@@ -20,6 +20,7 @@ from shared.pipeline.stage import Scope
 from shared.pipeline.task_work import EnginePool
 from shared.weights import WeightFolder
 from tests.unit.shared.pipeline.fakes import FakeStages, Hook, settings
+from tests.unit.shared.pipeline.ledgers import run_ledger
 
 
 class Bench:
@@ -42,14 +43,12 @@ class Bench:
         self.patch.setattr(module, "stage", self.stages)
         self.patch.setattr(task_runner, "stage", self.stages)
         self.events: list[RunEvent] = []
+        asked = settings(**sections)
         executor = Executor(
-            Store(str(self.folder / "store")),
-            EnginePool(WeightFolder()),
-            settings(**sections),
-            self.events.append,
-            jobs=jobs,
+            Store(str(self.folder / "store")), EnginePool(WeightFolder()), asked, self.events.append, jobs=jobs
         )
-        return executor.run(list(titles))
+        with run_ledger(self.folder / "state.db", titles, asked) as ledger:
+            return executor.run(titles, ledger)
 
     @property
     def calls(self) -> Counter[str]:

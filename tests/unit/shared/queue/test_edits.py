@@ -9,8 +9,8 @@ import pytest
 from shared.core.edits import edit_of
 from shared.core.records import Utterance
 from shared.ledger.database import Database
+from shared.ledger.edits import keep_edit, take_back_edits
 from shared.ledger.tables import Base, Edit, Job, Title
-from shared.queue.commands import keep_edit, take_back_edits
 from shared.queue.service_settings import ServiceSettings
 
 
@@ -36,12 +36,12 @@ def test_another_lines_edit_stays_when_its_number_is_edited(database: Database) 
         title = Title(job_id=job.id, position=0, name="film", source_kind="upload", source_name="f", languages=["es"])
         session.add(title)
         session.flush()
-        keep_edit(session, title, "es", edit_of(before[1], "Gracias, Ana."), before)
+        keep_edit(session, title.id, "es", edit_of(before[1], "Gracias, Ana."), before, pending=True)
         session.query(Edit).update({"pending": False, "replaced": None})
-        keep_edit(session, title, "es", edit_of(after[1], "Pase."), after)
+        keep_edit(session, title.id, "es", edit_of(after[1], "Pase."), after, pending=True)
         texts = {edit.source: edit.text for edit in session.query(Edit)}
         assert texts == {"Thank you, Anna.": "Gracias, Ana.", "Please come in.": "Pase."}
-        keep_edit(session, title, "es", edit_of(after[2], "Gracias."), after)
+        keep_edit(session, title.id, "es", edit_of(after[2], "Gracias."), after, pending=True)
         assert {edit.source: edit.text for edit in session.query(Edit)}["Thank you, Anna."] == "Gracias."
         take_back_edits(session, title)
         texts = {edit.source: edit.text for edit in session.query(Edit)}
