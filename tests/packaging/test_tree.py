@@ -16,8 +16,6 @@ PACKAGES = ("services", "shared", "trainer")
 LARGEST = 16
 """Source files of a folder, ``__init__.py`` aside."""
 
-REPEATED = {"Base", "Database", "Edit", "Event", "Job", "StageRun", "Title"}
-"""The output folder's ledger and the services' tables, which are to become one."""
 CROWDED = {"services/dubbing/engines": 19, "trainer/reproduce": 17}
 
 
@@ -46,8 +44,7 @@ def sizes(paths: Iterable[Path]) -> dict[str, int]:
 
 def test_no_two_classes_have_one_name() -> None:
     defined = classes_by_name({str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in sources()})
-    repeated = {name: files for name, files in defined.items() if len(files) > 1}
-    assert {name: files for name, files in repeated.items() if name not in REPEATED} == {}
+    assert {name: files for name, files in defined.items() if len(files) > 1} == {}
 
 
 def test_no_folder_is_crowded() -> None:

@@ -249,22 +249,6 @@ def test_settings_belong_to_the_title_they_were_given_for(
     assert not {name for name, _, _ in stages.calls} & {"ingest", "separation", "transcription", "stems"}
 
 
-def test_a_folder_of_an_earlier_version_is_read_and_its_titles_keep_their_settings(
-    folder: Folder, stages: Stages, tmp_path: Path
-) -> None:
-    (other := tmp_path / "other.mp4").write_text("another film")
-    folder.dub(other, separation={"context_seconds": 2.0})
-    with closing(sqlite3.connect(folder.out / STATE / "state.db")) as database:
-        for table, columns in {"title": ["settings"], "edit": ["start", "end", "source"]}.items():
-            for column in columns:
-                database.execute(f'ALTER TABLE "{table}" DROP COLUMN "{column}"')
-        database.commit()
-    stages.calls.clear()
-    folder.redub("Hola.", title="film")
-    assert not {name for name, _, _ in stages.calls} & {"separation", "transcription"}
-    assert folder.edits() == [("Hola.", LINES[1].text)]
-
-
 def test_a_title_that_fails_when_it_is_run_again_keeps_all_it_had(folder: Folder, stages: Stages) -> None:
     before = folder.files()
     stages.failing = {"export"}
