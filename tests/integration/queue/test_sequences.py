@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from typing import Any
@@ -10,6 +11,7 @@ import psutil
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.checks import not_a_server_error
 from sqlalchemy import select
@@ -50,18 +52,20 @@ def test_no_sequence_costs_a_worker_or_memory(rig: Rig) -> None:
             case.validate_response(response, checks=[not_a_server_error])
 
     def ask() -> None:
-        run_state_machine_as_test(
-            Sequence,
-            settings=settings(
-                max_examples=EXAMPLES,
-                stateful_step_count=STEPS,
-                deadline=None,
-                derandomize=True,
-                database=None,
-                phases=[Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        # The service remembers: asked the same once more it may answer otherwise, and then Hypothesis goes no further.
+        with contextlib.suppress(FlakyStrategyDefinition):
+            run_state_machine_as_test(
+                Sequence,
+                settings=settings(
+                    max_examples=EXAMPLES,
+                    stateful_step_count=STEPS,
+                    deadline=None,
+                    derandomize=True,
+                    database=None,
+                    phases=[Phase.generate],
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
         gc.collect()
 
     def memory() -> dict[int, int]:
@@ -72,7 +76,9 @@ def test_no_sequence_costs_a_worker_or_memory(rig: Rig) -> None:
     for _ in range(ROUNDS):
         ask()
     after = memory()
-    assert len(asked) >= 2 * first and min(asked) < 300, "something was asked, and something was answered"
+    assert first >= STEPS and len(asked) >= 2 * first and min(asked) < 300, (
+        "something was asked, and something was answered"
+    )
     grown = {pid: after[pid] - before[pid] for pid in before}
     print(f"{len(asked)} requests; grown by {[round(size / 2**20, 1) for size in grown.values()]} MiB")
     assert max(grown.values()) < GROWTH, grown
