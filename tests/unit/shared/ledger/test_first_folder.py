@@ -21,7 +21,7 @@ from shared.ledger.edits import title_edits
 from shared.ledger.folder import open_folder_ledger
 from shared.ledger.tables import Event, Job, StageRun, Title
 from shared.pipeline import commands
-from shared.pipeline.run import LEDGER, STATE
+from shared.pipeline.run import LEDGER, STATE, opened
 from tests.unit.shared.pipeline.test_edits import Folder, Stages, stages  # noqa: F401
 
 FOLDER = Path(__file__).with_name("earlier") / "folder.tar.gz"
@@ -108,7 +108,7 @@ def test_one_older_still_is_read_and_its_titles_keep_their_settings(earlier: Pat
 
 
 def folder_settings(out: Path) -> Any:
-    with commands.opened(out) as database, database.read() as session:
+    with opened(out) as database, database.read() as session:
         return commands.last_settings(session)
 
 
