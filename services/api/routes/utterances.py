@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from sqlalchemy.orm import Session
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Caller, Writer
 from services.api.auth.ownership import JobId, own_job
 from services.api.auth.quotas import check_reopened
 from services.api.dependencies import Here, Services
 from services.api.http.problems import documented
+from services.api.routes.artifacts import Code, LineId
 from services.api.routes.jobs import current
 from services.api.routes.versions import before
 from services.api.schemas.jobs import JobOut, NewText
@@ -20,9 +21,6 @@ from shared.queue import commands
 
 router = APIRouter(tags=["results"])
 
-Writer = Annotated[Caller, Depends(requires("jobs:write"))]
-Code = Annotated[str, Path(max_length=40, pattern=r"^[A-Za-z0-9_-]+$", examples=["es"])]
-LineId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", examples=["u0001"])]
 USUAL = (401, 403, 404, 409, 422, 429, 503)
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Reader
 from services.api.auth.ownership import JobId, one_title, own_job
 from services.api.dependencies import Here, Services
 from services.api.http.problems import documented, not_found
-from services.api.routes.artifacts import Code, TitleName, content, media
-from services.api.routes.sound import flac, fresh, piece
+from services.api.http.stored_files import read_file
+from services.api.routes.artifacts import USUAL, Code, LineId, TitleName, read_title, source_language
+from services.api.routes.sound import WHOLE_FLAC, Excerpt, send_excerpt
 from shared.core.store import Blob
 from shared.ledger.tables import Artifact, Event, Job
 from shared.schemas import layout
@@ -27,10 +28,6 @@ AROUND_S = 0.25
 MAX_SECONDS = 60.0
 
 router = APIRouter(prefix="/jobs/{job_id}/utterances/{language}/{utterance}", tags=["results"])
-
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
-LineId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", examples=["u0001"])]
-USUAL = (401, 403, 404, 422, 503)
 
 
 class Version(BaseModel):
@@ -51,9 +48,9 @@ def before(
     track = session.get(Artifact, (job.id, layout.track_path(name, language)))
     if record is None or track is None:
         return None
-    source = (json.loads(content(here, record)).get("source_language") or {}).get("language")
+    source = source_language(read_title(here.store, record))
     lines = session.get(Artifact, (job.id, layout.utterances_path(name, language, source)))
-    for text in content(here, lines).splitlines() if lines else ():
+    for text in read_file(here.store, lines).splitlines() if lines else ():
         line = json.loads(text)
         if line["id"] == utterance:
             return {"line": line, "track": {"name": track.name, "sha256": track.sha256, "size": track.size}}
@@ -93,7 +90,7 @@ def list_versions(
     operation_id="get_version_sound",
     summary="How a line sounded before (FLAC)",
     response_class=Response,
-    responses={status: said for status, said in media("audio/flac").items() if status not in (206, 416)},
+    responses=WHOLE_FLAC,
 )
 def get_version_sound(
     request: Request,
@@ -114,11 +111,5 @@ def get_version_sound(
         raise not_found("There is no such version of this line.")
     start = max(0.0, kept["line"]["start"] - AROUND_S)
     seconds = min(kept["line"]["end"] + AROUND_S - start, MAX_SECONDS)
-    blob = Blob(**kept["track"])
-    headers, known = fresh(request, [blob], start, seconds)
-    if known:
-        return Response(status_code=304, headers=headers)
-    audio = piece(here, blob, start, seconds)
-    if not audio.size:
-        raise not_found("The line had no sound.")
-    return Response(flac(audio), headers=headers, media_type="audio/flac")
+    track = Blob(**kept["track"])
+    return send_excerpt(request, here.store, track, Excerpt(start, seconds), "The line had no sound.")
