@@ -179,9 +179,7 @@ def enter(here: Services, caller: Caller, submission: Submission, idempotency_ke
         if webhook:
             check_webhook_url(webhook.url, here.settings)
             signing_key(webhook.secret or "")
-        job_id, wakes = commands.create_job(
-            here.database,
-            here.store,
+        order = commands.JobOrder(
             submission.sources(),
             submission.languages,
             bounded(submission.settings, caller),
@@ -191,8 +189,8 @@ def enter(here: Services, caller: Caller, submission: Submission, idempotency_ke
             webhook_url=webhook.url if webhook else None,
             webhook_secret=webhook.secret if webhook else None,
             traceparent=traceparent,
-            within=within,
         )
+        job_id, wakes = commands.create_job(here.database, here.store, order, within=within)
         here.wake(wakes)
         log.info("job entered", extra={"job": job_id})
         return job_id

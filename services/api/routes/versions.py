@@ -18,6 +18,7 @@ from services.api.http.problems import documented, not_found
 from services.api.http.stored_files import read_file
 from services.api.routes.artifacts import USUAL, Code, LineId, TitleName, read_title, source_language
 from services.api.routes.sound import WHOLE_FLAC, Excerpt, send_excerpt
+from shared.core.edits import LineAddress
 from shared.core.store import Blob
 from shared.ledger.tables import Artifact, Event, Job
 from shared.schemas import layout
@@ -39,29 +40,26 @@ class Version(BaseModel):
     href: str = Field(description="How it sounded, with what is heard around it (FLAC).")
 
 
-def before(
-    here: Services, session: Session, job: Job, title: str | None, language: str, utterance: str
-) -> dict[str, Any] | None:
+def line_as_spoken(here: Services, session: Session, job: Job, line: LineAddress) -> dict[str, Any] | None:
     """What an edit's event keeps of the line that it replaces; None if the line was never spoken."""
-    name = one_title(session, job, title).name
+    name = one_title(session, job, line.title).name
     record = session.get(Artifact, (job.id, layout.posix(name, "title.json")))
-    track = session.get(Artifact, (job.id, layout.track_path(name, language)))
+    track = session.get(Artifact, (job.id, layout.track_path(name, line.language)))
     if record is None or track is None:
         return None
     source = source_language(read_title(here.store, record))
-    lines = session.get(Artifact, (job.id, layout.utterances_path(name, language, source)))
-    for text in read_file(here.store, lines).splitlines() if lines else ():
-        line = json.loads(text)
-        if line["id"] == utterance:
-            return {"line": line, "track": {"name": track.name, "sha256": track.sha256, "size": track.size}}
+    utterances = session.get(Artifact, (job.id, layout.utterances_path(name, line.language, source)))
+    for text in read_file(here.store, utterances).splitlines() if utterances else ():
+        utterance = json.loads(text)
+        if utterance["id"] == line.utterance:
+            return {"line": utterance, "track": {"name": track.name, "sha256": track.sha256, "size": track.size}}
     return None
 
 
-def edits(session: Session, job: Job, title: str, language: str, utterance: str) -> list[Event]:
+def events_of_edits(session: Session, job: Job, line: LineAddress) -> list[Event]:
     """The events that replaced a line, oldest first."""
     events = session.scalars(select(Event).where(Event.job_id == job.id, Event.kind == EDITED).order_by(Event.seq))
-    wanted = {"title": title, "language": language, "utterance": utterance}
-    return [event for event in events if event.data.get("before") and wanted.items() <= event.data.items()]
+    return [event for event in events if event.data.get("before") and line._asdict().items() <= event.data.items()]
 
 
 @router.get("/versions", operation_id="list_versions", summary="What a line was before", responses=documented(*USUAL))
@@ -72,7 +70,7 @@ def list_versions(
     with here.database.read() as session:
         job = own_job(session, caller, job_id)
         name = one_title(session, job, title).name
-        found = edits(session, job, name, language, utterance)
+        edits = events_of_edits(session, job, LineAddress(name, language, utterance))
     base = f"/v1/jobs/{job_id}/utterances/{language}/{utterance}/versions"
     return [
         Version(
@@ -81,7 +79,7 @@ def list_versions(
             line=event.data["before"]["line"],
             href=f"{base}/{event.seq}/sound",
         )
-        for event in found
+        for event in edits
     ]
 
 
