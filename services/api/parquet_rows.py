@@ -5,11 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from services.api.http.problems import not_found
-from shared.core.store import Blob, Store
+from services.api.http.stored_files import local_copy
+from shared.core.store import Store
 from shared.ledger.tables import Artifact
 
 PARQUET = "application/vnd.apache.parquet"
+
+
+def open_table(store: Store, table: Artifact) -> Any:
+    """A stored table as a ``pyarrow.parquet.ParquetFile``, to be used as a context manager.
+
+    Raises:
+        Refused: ``artifact_lost`` (404).
+    """
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(local_copy(store, table), memory_map=True)
 
 
 def read_rows(store: Store, table: Artifact, first: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
@@ -17,13 +28,7 @@ def read_rows(store: Store, table: Artifact, first: int, limit: int) -> tuple[li
 
     Only the row groups that hold them are read.
     """
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(store.fetch(Blob(table.name, table.sha256, table.size)), memory_map=True)
-    except FileNotFoundError as error:
-        raise not_found("The file is no longer in the store.", "artifact_lost") from error
-    with file:
+    with open_table(store, table) as file:
         total = file.metadata.num_rows
         groups: list[int] = []
         skipped, before = first, 0

@@ -7,6 +7,7 @@ import re
 from functools import lru_cache
 
 from services.api.http.ranges import BlobFiles
+from services.api.http.stored_files import blob_of
 from shared.core.store import Blob
 from shared.ledger.tables import Artifact
 
@@ -23,14 +24,15 @@ def headers(files: BlobFiles, page: Artifact) -> dict[str, str]:
     act as this server's page.
     """
     return {
-        "Content-Security-Policy": policy(files, page.name, page.sha256, page.size),
+        "Content-Security-Policy": policy(files, blob_of(page)),
         "Referrer-Policy": "no-referrer",
     }
 
 
 @lru_cache(maxsize=256)
-def policy(files: BlobFiles, name: str, sha256: str, size: int) -> str:
-    head = b"".join(files.blocks(Blob(name, sha256, size), 0, min(size, HEAD_BYTES)))
+def policy(files: BlobFiles, page: Blob) -> str:
+    """The policy that a stored report begins with, and a sandbox; :data:`NOTHING` where it has no such policy."""
+    head = b"".join(files.blocks(page, 0, min(page.size, HEAD_BYTES)))
     match = POLICY.search(head)
     own = html.unescape(match.group(1).decode("ascii", "replace")) if match else ""
     if not re.fullmatch(r"default-src 'none'; [A-Za-z0-9 ;:'+/=-]*", own):

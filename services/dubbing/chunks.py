@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel
 
 from shared.audio import files
 from shared.audio.loudness import speech_loudness
-from shared.core.records import SAMPLE_RATE, Chunk, RecordT, Utterance, read_jsonl
+from shared.core.records import SAMPLE_RATE, Chunk, Utterance, read_jsonl, read_list
 from shared.pipeline.stage import Scope
 
 
@@ -61,15 +59,3 @@ def load(scope: Scope, inputs: Mapping[str, Path]) -> ChunkLines:
     chunk = next(one for one in chunks if one.index == scope.chunk)
     everyone = sorted(read_jsonl(inputs["utterances.jsonl"], Utterance), key=lambda line: (line.start, line.end))
     return ChunkLines(chunk, files.read_audio(inputs["vocals.flac"]), everyone)
-
-
-def read_list(path: Path, kind: type[RecordT]) -> list[RecordT]:
-    """Records of a JSON array."""
-    return [kind.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
-
-
-def write_list(path: Path, records: Sequence[BaseModel]) -> Path:
-    """Records as a JSON array."""
-    rows = [record.model_dump(mode="json") for record in records]
-    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
-    return path

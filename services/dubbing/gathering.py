@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from services.dubbing.chunks import read_list
 from services.dubbing.references import pick
 from shared.audio import files
 from shared.audio.signal import to_mono_16k
-from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, read_jsonl
+from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, read_jsonl, read_list
 from shared.pipeline.stage import Scope, Work
 from shared.settings.models import DubbingSettings
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from services.dubbing.batching import FAULTS
-from services.dubbing.chunks import ChunkLines, load, read_list
+from services.dubbing.chunks import ChunkLines, load
 from services.dubbing.finishing import active_range, add, finish
 from services.dubbing.gathering import FILE as REFERENCES
 from services.dubbing.gathering import read_references
@@ -31,6 +31,7 @@ from shared.core.records import (
     Translation,
     Utterance,
     read_jsonl,
+    read_list,
     write_jsonl,
 )
 from shared.pipeline.stage import Scope, Work

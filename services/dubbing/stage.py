@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from services.dubbing.casting import Candidate, cast, gender_of
-from services.dubbing.chunks import read_list, write_list
 from services.dubbing.control import run as run_control
 from services.dubbing.gathering import run as run_references
 from services.dubbing.lines import run as run_dubbing
 from services.dubbing.refining import refine
 from shared.core.errors import UsageError
-from shared.core.records import CastMember, Speaker
+from shared.core.records import CastMember, Speaker, read_list, write_list
 from shared.engines.protocols import EngineOptions, engine_class
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
 from shared.settings.models import DubbingSettings, Settings

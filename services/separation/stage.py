@@ -13,7 +13,7 @@ from services.separation.blocks import separate_file
 from services.separation.gate import EDGE, STEP, clip, curve, follow, levels, merge, pad, shift
 from shared.audio.files import FULL_SCALE, FlacWriter, blocks, length, quantise, read_audio
 from shared.audio.signal import to_mono, to_mono_16k
-from shared.core.records import SAMPLE_RATE, Chunk, Span, Utterance, read_jsonl
+from shared.core.records import SAMPLE_RATE, Chunk, Span, Utterance, read_chunk, read_jsonl, read_list
 from shared.engines.protocols import EngineOptions, VoiceDetector
 from shared.pipeline.stage import EngineUse, Scope, Stage, Work
 from shared.settings.models import SeparationSettings, Settings
@@ -34,7 +34,7 @@ def run(
     scope: Scope, inputs: Mapping[str, Path], settings: SeparationSettings, engines: Mapping[str, Any], work: Work
 ) -> dict[str, Path]:
     """``master.flac``, ``chunks.json`` → ``vocals.flac``: the raw speech of the chunk, exactly its length."""
-    chunk = read_chunk(inputs["chunks.json"], scope)
+    chunk = read_chunk(inputs["chunks.json"], scope.chunk)
     _, channels = length(inputs["master.flac"])
     path = work.path("vocals.flac")
     pieces = separate_file(
@@ -56,9 +56,9 @@ def run_stems(
     ``vocals.flac`` is zero outside the gate and ``background.flac`` is the mix there; their sum is the mix to the
     last bit. ``speech.json`` lists where the gate is open, in title seconds.
     """
-    chunk = read_chunk(inputs["chunks.json"], scope)
+    chunk = read_chunk(inputs["chunks.json"], scope.chunk)
     spoken = [line for line in read_jsonl(inputs["utterances.jsonl"], Utterance) if may_be_spoken(line)]
-    known = [Span(start=line.start, end=line.end) for line in spoken] + read_spans(inputs["speech.json"])
+    known = [Span(start=line.start, end=line.end) for line in spoken] + read_list(inputs["speech.json"], Span)
     spans = open_spans(known, inputs["vocals.flac"], chunk, engines["vad"])
 
     outputs = {name: work.path(name) for name in ("vocals.flac", "background.flac", "speech.json")}
@@ -117,15 +117,6 @@ def open_spans(known: Iterable[Span], vocals: Path, chunk: Chunk, detector: Voic
     grown = merge(follow(seeds, np.concatenate(level), FOLLOW_DB, FOLLOW_PAUSE, FOLLOW_REACH), JOIN_SECONDS)
     local = clip(shift(grown, start), start + EDGE + STEP, end - EDGE - STEP)
     return merge([*shared_by_all, *local])
-
-
-def read_chunk(path: Path, scope: Scope) -> Chunk:
-    (row,) = (row for row in json.loads(path.read_text(encoding="utf-8")) if row["index"] == scope.chunk)
-    return Chunk.model_validate(row)
-
-
-def read_spans(path: Path) -> list[Span]:
-    return [Span.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def separation_settings(settings: Settings) -> SeparationSettings:

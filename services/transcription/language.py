@@ -17,12 +17,12 @@ from typing import Any
 from services.transcription.recognition.gates import CREDITS, GHOSTS, phrase_share
 from services.transcription.recognition.windows import covered, read_speech, union
 from services.transcription.transcripts.text_language import SURE, beliefs
-from services.transcription.transcripts.transcript import Given, read_list, read_transcript
+from services.transcription.transcripts.transcript import Given, read_transcript
 from shared.audio import files
 from shared.audio.signal import rms
 from shared.core import languages
 from shared.core.errors import UsageError
-from shared.core.records import SAMPLE_RATE, Span
+from shared.core.records import SAMPLE_RATE, Span, read_list
 from shared.core.text import clean, normalise
 from shared.engines.protocols import Recognizer, Segment
 from shared.pipeline.stage import Scope, Work

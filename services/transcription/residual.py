@@ -16,9 +16,18 @@ from services.transcription.recognition.gates import CREDITS, GHOSTS, phrase_sha
 from services.transcription.recognition.rehearing import unheard
 from services.transcription.recognition.utterances import Heard
 from services.transcription.recognition.windows import PAD_SECONDS, cut, read_speech, windows
-from services.transcription.transcripts.transcript import read_json, read_list
 from shared.audio.signal import SPEECH_RATE, rms
-from shared.core.records import SAMPLE_RATE, Chunk, LeftSpeech, Span, Utterance, read_jsonl, write_jsonl
+from shared.core.records import (
+    SAMPLE_RATE,
+    Chunk,
+    LeftSpeech,
+    Span,
+    Utterance,
+    read_json,
+    read_jsonl,
+    read_list,
+    write_jsonl,
+)
 from shared.core.text import UNSPACED, normalise
 from shared.engines.protocols import Segment
 from shared.pipeline.stage import Scope, Work

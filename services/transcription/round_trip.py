@@ -11,9 +11,18 @@ from typing import Any
 import numpy as np
 
 from services.transcription.recognition.windows import cut, read_speech
-from services.transcription.transcripts.transcript import read_json, read_list
 from shared.audio.signal import rms
-from shared.core.records import SAMPLE_RATE, Chunk, DubbedUtterance, Span, Speaker, read_jsonl, write_jsonl
+from shared.core.records import (
+    SAMPLE_RATE,
+    Chunk,
+    DubbedUtterance,
+    Span,
+    Speaker,
+    read_json,
+    read_jsonl,
+    read_list,
+    write_jsonl,
+)
 from shared.core.text import character_error_rate
 from shared.pipeline.stage import Scope, Work
 from shared.settings.models import QualitySettings

@@ -11,8 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from services.transcription.speaker_clustering import assign, overlapping, unit
-from services.transcription.transcripts.transcript import read_list
-from shared.core.records import Shot, Speaker, Utterance, read_jsonl, write_jsonl
+from shared.core.records import Shot, Speaker, Utterance, read_jsonl, read_list, write_jsonl
 from shared.core.text import UNSPACED
 from shared.pipeline.stage import Scope, Work
 from shared.settings.models import TranscriptionSettings

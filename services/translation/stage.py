@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from shared.core.edits import LineEdit, read_edits, resolve
 from shared.core.errors import EngineError, UsageError
 from shared.core.records import (
     SAMPLE_RATE,
-    Chunk,
     Hypothesis,
     Note,
     Translation,
     Utterance,
+    read_chunk,
+    read_json,
     read_jsonl,
     write_jsonl,
     write_notes,
@@ -50,10 +50,10 @@ def run(
     """
     assert scope.language is not None
     target = scope.language
-    source = json.loads(inputs["language.json"].read_text(encoding="utf-8"))["language"]
+    source = read_json(inputs["language.json"])["language"]
     spoken = [line for line in read_jsonl(inputs["utterances.jsonl"], Utterance) if line.status == "ok"]
     spoken.sort(key=lambda line: line.start)
-    chunk = read_chunk(inputs["chunks.json"], scope)
+    chunk = read_chunk(inputs["chunks.json"], scope.chunk)
     mine = [place for place, line in enumerate(spoken) if chunk.start <= round(line.start * SAMPLE_RATE) < chunk.end]
     edits, lost = resolve(read_edits(scope.extra.get("edits", {})), spoken)
     seconds = slots(spoken)
@@ -158,12 +158,6 @@ def supported(engine: Translator, source: str, target: str) -> None:
         source=source,
         target=target,
     )
-
-
-def read_chunk(path: Path, scope: Scope) -> Chunk:
-    rows: Sequence[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    (row,) = (row for row in rows if row["index"] == scope.chunk)
-    return Chunk.model_validate(row)
 
 
 def translator(settings: Settings, scope: Scope) -> dict[str, EngineUse]:

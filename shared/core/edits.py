@@ -23,6 +23,14 @@ SAME_TIME = 0.5
 MOST_CHARS = 2000
 
 
+class LineAddress(NamedTuple):
+    """Which line of a dub is meant. ``title`` is None where there is only one."""
+
+    title: str | None
+    language: str
+    utterance: str
+
+
 class LineEdit(NamedTuple):
     """What shall be said instead of a line. ``start`` is None in folders of versions that knew the number only."""
 

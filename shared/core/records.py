@@ -6,9 +6,10 @@ earliest stream of the file starts; sample ``n`` of any track is at ``n / 48000`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -221,8 +222,6 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 
 def write_jsonl(path: Path, records: Iterable[BaseModel]) -> Path:
     """Write one JSON object a line, UTF-8, each with ``schema_version`` first."""
-    import json
-
     with path.open("w", encoding="utf-8") as out:
         for record in records:
             row = {"schema_version": SCHEMA_VERSION, **record.model_dump()}
@@ -232,8 +231,6 @@ def write_jsonl(path: Path, records: Iterable[BaseModel]) -> Path:
 
 def write_notes(path: Path, notes: Iterable[Note]) -> Path:
     """Write a stage's notes, each once; as output ``notes.json`` they come into ``title.json``."""
-    import json
-
     rows = list(dict.fromkeys((note.kind, note.message) for note in notes))
     path.write_text(
         json.dumps([{"kind": kind, "message": message} for kind, message in rows], ensure_ascii=False), encoding="utf-8"
@@ -241,10 +238,31 @@ def write_notes(path: Path, notes: Iterable[Note]) -> Path:
     return path
 
 
+def read_json(path: Path) -> Any:
+    """The JSON value that a file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_list(path: Path, kind: type[RecordT]) -> list[RecordT]:
+    """Records of a JSON array, as :func:`write_list` and the stages write them."""
+    return [kind.model_validate(row) for row in read_json(path)]
+
+
+def write_list(path: Path, records: Sequence[BaseModel]) -> Path:
+    """Records as a JSON array; returns the path."""
+    rows = [record.model_dump(mode="json") for record in records]
+    path.write_text(json.dumps(rows, ensure_ascii=False, indent=1), encoding="utf-8")
+    return path
+
+
+def read_chunk(path: Path, index: int | None) -> Chunk:
+    """One chunk of a list of chunks."""
+    (row,) = (row for row in read_json(path) if row["index"] == index)
+    return Chunk.model_validate(row)
+
+
 def read_jsonl(path: Path, kind: type[RecordT]) -> list[RecordT]:
     """Read what :func:`write_jsonl` wrote."""
-    import json
-
     rows = []
     with path.open(encoding="utf-8") as lines:
         for line in lines:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from shared.core.edits import check_line, edit_of, wanted_text
+from shared.core.edits import LineAddress, check_line, edit_of, wanted_text
 from shared.core.errors import UsageError
 from shared.core.records import Utterance, read_jsonl
 from shared.core.store import Blob, Store, fetched
@@ -52,19 +52,34 @@ class VideoSource:
     transcript: Blob | None = None
 
 
+@dataclass(frozen=True)
+class JobOrder:
+    """What a job is to do, and for whom.
+
+    Attributes:
+        key_id: Id of the caller's API key.
+        name: For people.
+        then_train: Recipe of a training that begins when the job is done.
+        webhook_url: Where the job's end is told, signed with ``webhook_secret``.
+        traceparent: What the job's spans go on with (W3C).
+    """
+
+    sources: Sequence[VideoSource]
+    languages: Sequence[str]
+    settings: Settings
+    key_id: str | None = None
+    name: str = ""
+    then_train: str | None = None
+    webhook_url: str | None = None
+    webhook_secret: str | None = None
+    traceparent: str | None = None
+
+
 def create_job(
     database: Database,
     store: Store,
-    sources: Sequence[VideoSource],
-    languages: Sequence[str],
-    settings: Settings,
+    order: JobOrder,
     *,
-    key_id: str | None = None,
-    name: str = "",
-    then_train: str | None = None,
-    webhook_url: str | None = None,
-    webhook_secret: str | None = None,
-    traceparent: str | None = None,
     within: Callable[[Session, str], None] = lambda session, job_id: None,
 ) -> tuple[str, Wakes]:
     """Enter a job with its titles; returns its id.
@@ -73,21 +88,21 @@ def create_job(
         within: Called first in the job's transaction with the id it will have: checks that refuse it by raising, and
             what has to be written with it or not at all.
     """
-    names = unique_names(source.name.rpartition(".")[0] or source.name for source in sources)
+    names = unique_names(source.name.rpartition(".")[0] or source.name for source in order.sources)
     job_id = new_id("job")
     with database.write() as session:
         within(session, job_id)
         job = Job(
             id=job_id,
-            key_id=key_id,
-            name=name,
-            languages=list(languages),
-            settings=settings.model_dump(mode="json"),
-            then_train=then_train,
-            webhook_url=webhook_url,
-            webhook_secret=webhook_secret,
-            traceparent=traceparent,
-            titles=len(sources),
+            key_id=order.key_id,
+            name=order.name,
+            languages=list(order.languages),
+            settings=order.settings.model_dump(mode="json"),
+            then_train=order.then_train,
+            webhook_url=order.webhook_url,
+            webhook_secret=order.webhook_secret,
+            traceparent=order.traceparent,
+            titles=len(order.sources),
         )
         session.add(job)
         session.flush()
@@ -101,12 +116,12 @@ def create_job(
                 source_name=source.name[:255],
                 video=asdict(source.blob) if source.blob else None,
                 transcript=asdict(source.transcript) if source.transcript else None,
-                languages=list(languages),
+                languages=list(order.languages),
             )
-            for position, source in enumerate(sources)
+            for position, source in enumerate(order.sources)
         ]
         session.add_all(titles)
-        tell(session, job, "job_created", titles=names[:100], count=len(names), languages=list(languages))
+        tell(session, job, "job_created", titles=names[:100], count=len(names), languages=list(order.languages))
         session.flush()
         # What every title begins with, all at once: nothing has to be read for it.
         wakes = sync_plan(session, job, titles, store)
@@ -182,9 +197,7 @@ def edit_line(
     database: Database,
     store: Store,
     job_id: str,
-    title: str | None,
-    language: str,
-    utterance: str,
+    line: LineAddress,
     text: str,
     *,
     before: Mapping[str, Any] | None = None,
@@ -193,7 +206,6 @@ def edit_line(
     """Give one line another text and redo what depends on it, nothing else.
 
     Args:
-        title: Name of the title; not needed where the job has one.
         before: What is to be kept of the line as it was; the event has it.
         within: Called first in its transaction; refuses by raising.
 
@@ -201,31 +213,33 @@ def edit_line(
         UsageError: ``no_such_job``, ``job_running``, ``unknown_title``, ``unknown_language``, ``unknown_utterance``,
             ``empty_text``, ``long_text``, ``dropped_line``.
     """
-    said = wanted_text(text)
+    new_text = wanted_text(text)
     with database.write() as session:
         within(session)
         job = ended(session, job_id)
         wanted = select(Title).where(Title.job_id == job.id)
-        titles = list(session.scalars((wanted.where(Title.name == title) if title else wanted).limit(2)))
+        titles = list(session.scalars((wanted.where(Title.name == line.title) if line.title else wanted).limit(2)))
         if len(titles) != 1:
             raise UsageError(
-                f"This job has no title “{title}”." if title else "Say which title of the job.", code="unknown_title"
+                f"This job has no title “{line.title}”." if line.title else "Say which title of the job.",
+                code="unknown_title",
             )
         chosen = titles[0]
-        if language not in chosen.languages:
-            raise UsageError(f"{chosen.name} was not dubbed into {language}.", code="unknown_language")
-        lines = spoken(session, store, chosen)
-        line = next((line for line in lines if line.id == utterance), None)
-        if line is None:
-            raise UsageError(f"{chosen.name} has no utterance “{utterance}”.", code="unknown_utterance")
-        check_line(line)
-        keep_edit(session, chosen.id, language, edit_of(line, said), lines, pending=True)
+        if line.language not in chosen.languages:
+            raise UsageError(f"{chosen.name} was not dubbed into {line.language}.", code="unknown_language")
+        utterances = spoken(session, store, chosen)
+        utterance = next((one for one in utterances if one.id == line.utterance), None)
+        if utterance is None:
+            raise UsageError(f"{chosen.name} has no utterance “{line.utterance}”.", code="unknown_utterance")
+        check_line(utterance)
+        keep_edit(session, chosen.id, line.language, edit_of(utterance, new_text), utterances, pending=True)
         if chosen.state != "done":
             broken = StageRun.title_id == chosen.id, StageRun.state.in_(BROKEN)
             session.execute(delete(StageRun).where(*broken))
         session.flush()
         reopen(session, job, titles)
-        tell(session, job, "line_edited", title=chosen.name, language=language, utterance=utterance, before=before)
+        edited = {"title": chosen.name, "language": line.language, "utterance": line.utterance}
+        tell(session, job, "line_edited", **edited, before=before)
         return sync_plan(session, job, titles, store)
 
 

@@ -62,6 +62,10 @@ class Caller:
         """Whether other callers' jobs and uploads are theirs too."""
         return self.key_id is None or "admin" in self.scopes
 
+    def owns(self, key_id: str | None) -> bool:
+        """Whether what was made with this API key is the caller's, or to be seen by the caller."""
+        return self.sees_all or key_id == self.key_id
+
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes
 
@@ -191,6 +195,12 @@ def requires(scope: str) -> Callable[..., Caller]:
         return caller
 
     return allowed
+
+
+Reader = Annotated[Caller, Depends(requires("jobs:read"))]
+"""A caller who may look at jobs and trainings."""
+Writer = Annotated[Caller, Depends(requires("jobs:write"))]
+"""A caller who may make and change them."""
 
 
 def refuse_websites(request: Request, *, any_host: bool = False) -> None:

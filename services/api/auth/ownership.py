@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVarTuple
 
 from fastapi import Path
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from services.api.auth.keys import Caller
@@ -15,6 +15,7 @@ from shared.ledger.training_tables import Training
 
 JOB_ID = r"^job_[0-9a-f]{32}$"
 JobId = Annotated[str, Path(pattern=JOB_ID, description="Id of a job.", examples=["job_" + "0" * 32])]
+Columns = TypeVarTuple("Columns")
 TRAINING_ID = r"^trn_[0-9a-f]{32}$"
 TrainingId = Annotated[str, Path(pattern=TRAINING_ID, description="Id of a training.", examples=["trn_" + "0" * 32])]
 
@@ -26,9 +27,14 @@ def own_job(session: Session, caller: Caller, job_id: str) -> Job:
         Refused: 404.
     """
     job = session.get(Job, job_id)
-    if job is None or not (caller.sees_all or job.key_id == caller.key_id):
+    if job is None or not caller.owns(job.key_id):
         raise not_found()
     return job
+
+
+def callers_jobs(query: Select[*Columns], caller: Caller) -> Select[*Columns]:
+    """A query over jobs (trainings too) that gives the caller's only."""
+    return query if caller.sees_all else query.where(Job.key_id == caller.key_id)
 
 
 def own_training(session: Session, caller: Caller, training_id: str) -> tuple[Job, Training]:
@@ -38,7 +44,7 @@ def own_training(session: Session, caller: Caller, training_id: str) -> tuple[Jo
         Refused: 404.
     """
     job, training = session.get(Job, training_id), session.get(Training, training_id)
-    if job is None or training is None or not (caller.sees_all or job.key_id == caller.key_id):
+    if job is None or training is None or not caller.owns(job.key_id):
         raise not_found("There is no such training, or it is not yours.")
     return job, training
 

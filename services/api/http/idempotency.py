@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Header
+from pydantic import BaseModel
 from sqlalchemy import delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+from starlette.responses import JSONResponse, Response
 
 from services.api.http.problems import Refused
 from shared.core.errors import StorageError
 from shared.core.store import digest
 from shared.ledger.database import Database
 from shared.ledger.tables import Idempotency, now
+from shared.observability import tracing
 
+TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 ABANDONED = timedelta(seconds=60)
 """What is between beginning and end of a request is short (its files are here already): a process that needs longer
 was killed."""
@@ -31,6 +36,25 @@ IdempotencyKey = Annotated[
         description="Any unique text. A second request with the same key and content gets the first one's answer.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class CreateRequest:
+    """A request to create something, and what it is known again by.
+
+    Attributes:
+        path: Where it was sent, such as ``/v1/jobs``; what it creates gets an address below.
+        owner: Id of the caller's API key.
+        key: Its Idempotency-Key.
+        content: JSON value of all that makes the request what it is.
+        trace: Its header ``traceparent`` (W3C). What is none is left out.
+    """
+
+    path: str
+    owner: str | None
+    key: str | None
+    content: Any
+    trace: str = ""
 
 
 @dataclass
@@ -82,6 +106,41 @@ def once(database: Database, owner: str | None, key: str | None, request: Any) -
         row = session.get(Idempotency, (owner or "", key))
         if row is not None:
             row.status, row.location, row.response = found.status, found.location, found.body
+
+
+def create_once(
+    database: Database,
+    request: CreateRequest,
+    create: Callable[[Callable[[Session, str], None], str | None], str],
+    show: Callable[[str], BaseModel],
+    status: int,
+) -> Response:
+    """Create what a request asks for, or repeat the answer that its Idempotency-Key was given before.
+
+    Args:
+        create: Creates it and returns its id. It is given what has to be called with the session and the id in the
+            transaction that creates it, and the ``traceparent`` that its spans go on with.
+        show: Id → what is answered.
+        status: Of the answer.
+
+    Raises:
+        Refused: ``idempotency_mismatch`` (422), ``idempotency_busy`` (409).
+    """
+    trace = request.trace if TRACEPARENT.fullmatch(request.trace) else ""
+    with (
+        tracing.span(f"POST {request.path}", trace or None),
+        once(database, request.owner, request.key, request.content) as answer,
+    ):
+        if answer.location is None:
+            created = create(
+                lambda session, new_id: answer.enter(session, f"{request.path}/{new_id}"),
+                tracing.traceparent() or trace or None,
+            )
+            answer.location = f"{request.path}/{created}"
+        if answer.status is None:
+            answer.status = status
+            answer.body = show(answer.location.rpartition("/")[2]).model_dump(mode="json")
+    return JSONResponse(answer.body, answer.status, {"Location": answer.location or ""})
 
 
 def begin(database: Database, owner: str, key: str, request_hash: str) -> Answer:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from services.api.http.problems import Refused
+from services.api.http.stored_files import blob_of, lost_file
 from shared.core.errors import StorageError
 from shared.core.store import Blob
 from shared.ledger.tables import Artifact
@@ -61,7 +62,7 @@ class BlobFiles:
             try:
                 data = self._fs.cat_file(path, start=at, end=min(at + size, end))
             except FileNotFoundError as error:
-                raise Refused(404, "artifact_lost", "The file is no longer in the store.") from error
+                raise lost_file() from error
             except OSError as error:
                 raise StorageError("The store does not answer.", code="store_away", retryable=True) from error
             for begin in range(0, len(data), BLOCK):
@@ -108,7 +109,7 @@ def send(request: Request, files: BlobFiles, artifact: Artifact, headers: dict[s
 
     The ETag is the content's sha256, so a part fetched later fits the part fetched before or is refused.
     """
-    blob = Blob(artifact.name, artifact.sha256, artifact.size)
+    blob = blob_of(artifact)
     name = PurePosixPath(artifact.path).name
     suffix = PurePosixPath(name).suffix
     etag = f'"{blob.sha256}"'

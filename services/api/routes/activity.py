@@ -7,15 +7,15 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, Field
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from services.api.auth.keys import Caller, requires
-from services.api.auth.ownership import JOB_ID, JobId, own_job
+from services.api.auth.keys import Caller, Reader
+from services.api.auth.ownership import JOB_ID, JobId, callers_jobs, own_job
 from services.api.dependencies import Here, Services
 from services.api.http.problems import documented
 from services.api.routes.events import KEEP_ALIVE_S, VALID_S, EventStream, still_valid
@@ -32,8 +32,6 @@ LATEST = 50
 OPEN = ("waiting", "ready", "resting", "running")
 
 router = APIRouter(tags=["events"])
-
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
 
 
 class Cell(BaseModel):
@@ -148,9 +146,7 @@ async def newest(here: Services, caller: Caller, also: str | None) -> list[Newes
 
 def look(here: Services, caller: Caller, also: str | None = None) -> list[Newest]:
     """The newest jobs (and ``also`` this one), oldest first."""
-    query = select(Job).where(Job.kind == "job")
-    if not caller.sees_all:
-        query = query.where(Job.key_id == caller.key_id)
+    query = callers_jobs(select(Job).where(Job.kind == "job"), caller)
     with here.database.read() as session:
         jobs = list(session.scalars(query.order_by(Job.created.desc(), Job.id.desc()).limit(NEWEST)))
         if also and also not in {job.id for job in jobs}:

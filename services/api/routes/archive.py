@@ -7,16 +7,16 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from sqlalchemy import select
 from starlette.responses import Response, StreamingResponse
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Reader
 from services.api.auth.ownership import JobId, artifact, own_job
 from services.api.dependencies import Here
 from services.api.http.problems import documented
 from services.api.http.ranges import BLOCK, BlobFiles, begun, disposition
-from shared.core.store import Blob
+from services.api.http.stored_files import blob_of
 from shared.ledger.tables import Artifact
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ WHEN = (1980, 1, 1, 0, 0, 0)
 """Of every entry, so that the same files give the same archive."""
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["results"])
-
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
 
 
 @router.get(
@@ -85,7 +83,7 @@ def written(files: BlobFiles, rows: Sequence[Artifact]) -> Iterator[bytes]:
             entry = zipfile.ZipInfo(row.path, WHEN)
             entry.file_size = row.size
             with archive.open(entry, "w", force_zip64=row.size >= 2**31 - BLOCK) as target:
-                for block in files.blocks(Blob(row.name, row.sha256, row.size), 0, row.size):
+                for block in files.blocks(blob_of(row), 0, row.size):
                     target.write(block)
                     yield out.taken()
     yield out.taken()

@@ -3,35 +3,49 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import select
 from starlette.responses import Response
 
 from services.api import parquet_rows, report_page
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Reader
 from services.api.auth.ownership import JobId, artifact, one_title, own_job
-from services.api.dependencies import Here, Services
-from services.api.http.pagination import Cursor, Limit, Page, cut, decode, encode
-from services.api.http.problems import documented, not_found
+from services.api.dependencies import Here
+from services.api.http.pagination import (
+    Cursor,
+    Limit,
+    Page,
+    cut,
+    encode,
+    first_number,
+    in_order_of,
+    make_page,
+    numbered_page,
+)
+from services.api.http.problems import documented
 from services.api.http.ranges import send
+from services.api.http.stored_files import read_file
 from services.api.schemas.jobs import ErrorOut, FileOut, ShotOut, TitleOut
-from shared.core.store import Blob
+from shared.core.store import Store
 from shared.ledger.tables import Artifact, Title
 from shared.schemas import layout
 
 router = APIRouter(prefix="/jobs/{job_id}", tags=["results"])
 
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
 TitleName = Annotated[
     str | None,
     Query(alias="title", max_length=200, pattern=r"^[^\x00]*$", description="Not needed where the job has one title."),
 ]
 Part = Annotated[str, Path(max_length=200, pattern=r"^[^\x00/]+$")]
+FilePath = Annotated[str, Path(max_length=500, pattern=r"^[^\x00]+$")]
 Code = Annotated[str, Path(max_length=40, pattern=r"^[A-Za-z0-9_-]+$", examples=["es"])]
+
+LineId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", examples=["u0001"])]
 
 USUAL = (401, 403, 404, 422, 503)
 
@@ -50,25 +64,23 @@ def media(kind: str) -> dict[int | str, dict[str, Any]]:
 @router.get("/titles", operation_id="list_titles", summary="Titles of a job", responses=documented(*USUAL))
 def list_titles(here: Here, caller: Reader, job_id: JobId, limit: Limit = 100, cursor: Cursor = None) -> Page[TitleOut]:
     """In the order they were submitted."""
-    query = select(Title).where(Title.job_id == job_id)
-    if cursor is not None:
-        query = query.where(Title.position > decode(cursor, int)[0])
+    query = in_order_of(select(Title).where(Title.job_id == job_id), Title.position, int, limit, cursor)
     with here.database.read() as session:
         own_job(session, caller, job_id)
-        titles, more = cut(list(session.scalars(query.order_by(Title.position).limit(limit + 1))), limit)
-    items = [
-        TitleOut(
-            name=title.name,
-            state=title.state,
-            source=title.source_kind,
-            source_name=title.source_name,
-            languages=title.languages,
-            error=ErrorOut.model_validate(title.error) if title.error else None,
-            tasks_open=title.open_runs,
-        )
-        for title in titles
-    ]
-    return Page(items=items, next=encode(titles[-1].position) if more else None)
+        titles = list(session.scalars(query))
+    return make_page(titles, limit, shown_title, lambda title: encode(title.position))
+
+
+def shown_title(title: Title) -> TitleOut:
+    return TitleOut(
+        name=title.name,
+        state=title.state,
+        source=title.source_kind,
+        source_name=title.source_name,
+        languages=title.languages,
+        error=ErrorOut.model_validate(title.error) if title.error else None,
+        tasks_open=title.open_runs,
+    )
 
 
 @router.get(
@@ -83,16 +95,18 @@ def get_title(here: Here, caller: Reader, job_id: JobId, title: Part) -> Respons
     with here.database.read() as session:
         job = own_job(session, caller, job_id)
         one_title(session, job, title)
-        found = artifact(session, job, layout.posix(title, "title.json"))
-    return Response(content(here, found), media_type="application/json")
+        record = artifact(session, job, layout.posix(title, "title.json"))
+    return Response(read_file(here.store, record), media_type="application/json")
 
 
-def content(here: Services, found: Artifact) -> bytes:
-    """A small file as a whole, from the local copy where there is one."""
-    try:
-        return here.store.fetch(Blob(found.name, found.sha256, found.size)).read_bytes()
-    except FileNotFoundError as error:
-        raise not_found("The file is no longer in the store.", "artifact_lost") from error
+def read_title(store: Store, record: Artifact) -> dict[str, Any]:
+    """A stored title.json, as described in docs/output.md."""
+    return dict(json.loads(read_file(store, record)))
+
+
+def source_language(title: Mapping[str, Any]) -> str | None:
+    """What is spoken in a title, as its title.json says; None where that was not found."""
+    return (title.get("source_language") or {}).get("language")
 
 
 @router.get("/shots", operation_id="list_shots", summary="Shots of a title", responses=documented(*USUAL))
@@ -100,14 +114,13 @@ def list_shots(
     here: Here, caller: Reader, job_id: JobId, title: TitleName = None, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[ShotOut]:
     """Every shot; clips of those that are long and short enough to become pairs."""
-    first = decode(cursor, int)[0] if cursor is not None else 0
+    first = first_number(cursor)
     with here.database.read() as session:
         job = own_job(session, caller, job_id)
         name = one_title(session, job, title).name
-        found = artifact(session, job, layout.posix(name, "title.json"))
-        record = json.loads(content(here, found))
+        record = read_title(here.store, artifact(session, job, layout.posix(name, "title.json")))
         chosen = (record.get("shots") or [])[first : first + limit + 1]
-        source = (record.get("source_language") or {}).get("language")
+        source = source_language(record)
         clips = {
             layout.clip_path(name, shot["index"], track, source): (shot["index"], track)
             for shot in chosen
@@ -125,7 +138,7 @@ def list_shots(
         ShotOut(index=shot["index"], start=shot["start"], end=shot["end"], clips=there.get(shot["index"], {}))
         for shot in shots
     ]
-    return Page(items=items, next=encode(first + limit) if more else None)
+    return numbered_page(items, more, first + limit)
 
 
 @router.get(
@@ -144,19 +157,19 @@ def list_utterances(
     cursor: Cursor = None,
 ) -> Page[dict[str, Any]]:
     """The source language (or `orig`), a target language, or `control`. `href` takes a PATCH with another text."""
-    first = decode(cursor, int)[0] if cursor is not None else 0
+    first = first_number(cursor)
     with here.database.read() as session:
         job = own_job(session, caller, job_id)
         name = one_title(session, job, title).name
         if language == layout.ORIG:
-            record = json.loads(content(here, artifact(session, job, layout.posix(name, "title.json"))))
-            language = (record.get("source_language") or {}).get("language") or layout.ORIG
-        found = artifact(session, job, layout.posix(name, "utterances", f"{language}.jsonl"))
-    lines = content(here, found).splitlines()
+            record = read_title(here.store, artifact(session, job, layout.posix(name, "title.json")))
+            language = source_language(record) or layout.ORIG
+        utterances = artifact(session, job, layout.posix(name, "utterances", f"{language}.jsonl"))
+    lines = read_file(here.store, utterances).splitlines()
     chosen, more = cut([json.loads(line) for line in islice(lines, first, first + limit + 1)], limit)
     spoken = language.removesuffix("-revoiced")
     items = [{**line, "href": f"/v1/utterances/{job_id}.{name}.{spoken}.{line['id']}"} for line in chosen]
-    return Page(items=items, next=encode(first + limit) if more else None)
+    return numbered_page(items, more, first + limit)
 
 
 @router.head("/tracks/{track}", include_in_schema=False)
@@ -185,19 +198,22 @@ def list_files(
     query = select(Artifact).where(Artifact.job_id == job_id, Artifact.internal.is_(False))
     if title is not None:
         query = query.where(Artifact.title == title)
-    if cursor is not None:
-        query = query.where(Artifact.path > decode(cursor, str)[0])
+    query = in_order_of(query, Artifact.path, str, limit, cursor)
     with here.database.read() as session:
         own_job(session, caller, job_id)
-        files, more = cut(list(session.scalars(query.order_by(Artifact.path).limit(limit + 1))), limit)
-    items = [
-        FileOut(path=file.path, title=file.title, bytes=file.size, sha256=file.sha256, href=href(job_id, file.path))
-        for file in files
-    ]
-    return Page(items=items, next=encode(files[-1].path) if more else None)
+        files = list(session.scalars(query))
+    base = f"/v1/jobs/{job_id}"
+    return make_page(files, limit, lambda file: shown_file(file, base), lambda file: encode(file.path))
+
+
+def shown_file(file: Artifact, base: str) -> FileOut:
+    """A finished file as callers see it; ``base`` is the address of its job or training."""
+    href = f"{base}/files/{file.path}"
+    return FileOut(path=file.path, title=file.title, bytes=file.size, sha256=file.sha256, href=href)
 
 
 def href(job_id: str, path: str) -> str:
+    """The address of a job's file."""
     return f"/v1/jobs/{job_id}/files/{path}"
 
 
@@ -214,7 +230,7 @@ def get_file(
     here: Here,
     caller: Reader,
     job_id: JobId,
-    path: Annotated[str, Path(max_length=500, pattern=r"^[^\x00]+$", examples=["pairs.parquet"])],
+    path: Annotated[FilePath, Path(examples=["pairs.parquet"])],
 ) -> Response:
     """Whole or in parts (Range). The ETag is the content's sha256."""
     with here.database.read() as session:
@@ -243,14 +259,14 @@ def list_pairs(
     cursor: Cursor = None,
 ) -> Any:
     """Columns: docs/output.md. With `Accept: application/vnd.apache.parquet` the table as such."""
-    first = decode(cursor, int)[0] if cursor is not None else 0
+    first = first_number(cursor)
     with here.database.read() as session:
         job = own_job(session, caller, job_id)
-        found = artifact(session, job, "rejects.parquet" if rejected else "pairs.parquet")
+        table = artifact(session, job, "rejects.parquet" if rejected else "pairs.parquet")
     if parquet_rows.PARQUET in request.headers.get("accept", ""):
-        return send(request, here.files, found)
-    chosen, more = parquet_rows.read_rows(here.store, found, first, limit)
-    return Page[dict[str, Any]](items=chosen, next=encode(first + limit) if more else None)
+        return send(request, here.files, table)
+    rows, more = parquet_rows.read_rows(here.store, table, first, limit)
+    return numbered_page(rows, more, first + limit)
 
 
 @router.head("/report", include_in_schema=False)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from itertools import product
 from string import ascii_lowercase
-from typing import Annotated, TypeVarTuple
+from typing import TypeVarTuple
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from sqlalchemy import Select, func, select
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Reader
+from services.api.auth.ownership import callers_jobs
 from services.api.dependencies import Here
 from services.api.http.problems import documented
 from services.api.schemas.jobs import EngineOut, LanguageOut, Stats
@@ -21,7 +22,6 @@ from shared.ledger.tables import Job, StageRun, Title
 
 router = APIRouter(tags=["catalog"])
 
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
 Columns = TypeVarTuple("Columns")
 
 
@@ -74,8 +74,7 @@ def get_stats(here: Here, caller: Reader) -> Stats:
     """Counted when asked."""
 
     def own(query: Select[*Columns]) -> Select[*Columns]:
-        query = query.where(Job.kind == "job")
-        return query if caller.sees_all else query.where(Job.key_id == caller.key_id)
+        return callers_jobs(query.where(Job.kind == "job"), caller)
 
     titles = select(Title.state, func.count()).join(Job, Job.id == Title.job_id).group_by(Title.state)
     tasks = select(StageRun.state, func.count()).join(Job, Job.id == StageRun.job_id).group_by(StageRun.state)

@@ -10,17 +10,17 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from services.api.auth.keys import Caller, requires
-from services.api.auth.ownership import JOB_ID, own_job
-from services.api.dependencies import Here, Services
-from services.api.http.problems import documented, not_found
+from services.api.auth.keys import Caller, Reader
+from services.api.auth.ownership import JOB_ID, callers_jobs, own_job
+from services.api.dependencies import Here
+from services.api.http.problems import documented
+from services.api.parquet_rows import open_table
 from services.api.routes.artifacts import TitleName
-from shared.core.store import Blob
 from shared.ledger.tables import Artifact, Job
 from shared.settings.models import Settings, stored_settings
 
@@ -44,8 +44,6 @@ METRICS = (
 LABELS = ("title", "track", "language", "detected_language", "reason", "detail")
 
 router = APIRouter(tags=["results"])
-
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
 
 
 class Labels(BaseModel):
@@ -106,7 +104,7 @@ def get_dataset(
         room = MAX_ROWS - found.rows
         rows: list[dict[str, Any]] = []
         for table in tables[one.id]:
-            with opened(here, table) as file:
+            with open_table(here.store, table) as file:
                 some = list(islice(read_rows(file, title), room)) if room else []
                 # Whether there are more of one title is not worth reading all of the others.
                 found.total += len(some) if title is not None else file.metadata.num_rows
@@ -120,9 +118,7 @@ def get_dataset(
 def chosen(session: Session, caller: Caller, named: Sequence[str]) -> list[Job]:
     if named:
         return [own_job(session, caller, job_id) for job_id in dict.fromkeys(named)]
-    query = select(Job).where(Job.kind == "job", Job.state == "done")
-    if not caller.sees_all:
-        query = query.where(Job.key_id == caller.key_id)
+    query = callers_jobs(select(Job).where(Job.kind == "job", Job.state == "done"), caller)
     return list(session.scalars(query.order_by(Job.created.desc()).limit(MAX_JOBS)))
 
 
@@ -137,17 +133,6 @@ def thresholds(jobs: Sequence[Job]) -> dict[str, float]:
     shown = settings.pairing.model_dump()
     limits = [name for name in shown if name.startswith(("max_", "min_")) and name not in names]
     return {name: float(shown[name]) for name in (*names, *limits)}
-
-
-def opened(here: Services, table: Artifact) -> Any:
-    """A ``ParquetFile``, to be used as a context manager."""
-    import pyarrow.parquet as pq
-
-    try:
-        path = here.store.fetch(Blob(table.name, table.sha256, table.size))
-    except FileNotFoundError as error:
-        raise not_found("The file is no longer in the store.", "artifact_lost") from error
-    return pq.ParquetFile(path, memory_map=True)
 
 
 def read_rows(file: Any, title: str | None) -> Iterator[dict[str, Any]]:

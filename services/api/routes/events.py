@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from services.api.auth.keys import ANYBODY, Caller, is_valid, requires
+from services.api.auth.keys import ANYBODY, Caller, Reader, is_valid
 from services.api.auth.ownership import JobId, own_job
 from services.api.dependencies import Here, Services
 from services.api.http.pagination import Limit
@@ -78,7 +78,7 @@ async def list_events(
     request: Request,
     here: Here,
     job_id: JobId,
-    caller: Annotated[Caller, Depends(requires("jobs:read"))],
+    caller: Reader,
     after: Number = None,
     format: Format = None,
     limit: Limit = 100,

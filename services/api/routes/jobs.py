@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import logging
-import re
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request
-from sqlalchemy import and_, or_, select
+from fastapi import APIRouter, Query, Request
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from services.api.auth.keys import Caller, requires
-from services.api.auth.ownership import JobId, own_job
+from services.api.auth.keys import Caller, Reader, Writer
+from services.api.auth.ownership import JobId, callers_jobs, own_job
 from services.api.auth.quotas import bounded, check_bytes, check_new_job, check_reopened
 from services.api.dependencies import Here, Services
 from services.api.http.body_rate import paced
-from services.api.http.idempotency import IdempotencyKey, known, once
+from services.api.http.idempotency import CreateRequest, IdempotencyKey, create_once, known
 from services.api.http.multipart import read_form
-from services.api.http.pagination import Cursor, Limit, Page, bad_cursor, cut, decode, encode
+from services.api.http.pagination import Cursor, Limit, Page, job_cursor, make_page, newest_first, utc
 from services.api.http.problems import Refused, documented
 from services.api.routes.uploads import take_upload
-from services.api.schemas import submission
 from services.api.schemas.jobs import JobOut, Links, NewJob, Progress, UploadSource, Wish
-from services.api.schemas.submission import Submission
+from services.api.schemas.submission import (
+    Submission,
+    check_wish,
+    form_fields,
+    named_sources,
+    parse_json,
+    sent_sources,
+    validated,
+)
 from services.api.uploads.storage import stored
 from services.api.webhooks import check_webhook_url, signing_key
 from shared.ledger.tables import Job
-from shared.observability import tracing
 from shared.queue import commands
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["jobs"])
 
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
-Writer = Annotated[Caller, Depends(requires("jobs:write"))]
-TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 State = Literal["running", "cancelling", "done", "failed", "cancelled"]
 
 FORM: dict[str, Any] = {
@@ -113,23 +116,23 @@ async def create_job(request: Request, here: Here, caller: Writer, idempotency_k
             form = await read_form(content_type, body, folder, lambda size: check_size(size, caller, here))
 
             def prepare() -> Submission:
-                fields, transcript = submission.form_fields(form)
-                asked = submission.check_wish(submission.validated(Wish, fields))
-                sources = submission.sent_sources(form, transcript, here.store, folder)
-                asked.sources = lambda: sources
+                fields, transcript = form_fields(form)
+                submission = check_wish(validated(Wish, fields))
+                sources = sent_sources(form, transcript, here.store, folder)
+                submission.sources = lambda: sources
                 blobs = (blob for source in sources for blob in (source.blob, source.transcript))
-                asked.files = [blob.sha256 if blob else "" for blob in blobs]
-                return asked
+                submission.files = [blob.sha256 if blob else "" for blob in blobs]
+                return submission
 
         elif kind == "application/json":
-            job = submission.validated(NewJob, submission.read_json(await request.body()))
+            job = validated(NewJob, parse_json(await request.body()))
 
             def prepare() -> Submission:
-                asked = submission.check_wish(job)
-                asked.sources = lambda: submission.named_sources(
+                submission = check_wish(job)
+                submission.sources = lambda: named_sources(
                     job, taken_uploads(here, caller, job), here.settings, here.store, folder
                 )
-                return asked
+                return submission
 
         else:
             raise Refused(415, "unsupported_media_type", "Send multipart/form-data or application/json.")
@@ -160,48 +163,40 @@ def taken_uploads(here: Services, caller: Caller, job: NewJob) -> list[Any]:
     return [stored(here, upload, blob) for upload, blob in zip(wanted, taken, strict=True)]
 
 
-def enter(here: Services, caller: Caller, asked: Submission, idempotency_key: str | None, trace: str) -> Response:
+def enter(here: Services, caller: Caller, submission: Submission, idempotency_key: str | None, trace: str) -> Response:
     """Make the job, or repeat the answer that its Idempotency-Key was given before.
 
     Args:
         trace: The caller's ``traceparent`` (W3C), which the job's spans go on with.
     """
-    webhook = asked.wish.webhook
-    trace = trace if TRACEPARENT.fullmatch(trace) else ""
 
-    def entering(session: Session, job_id: str) -> None:
-        check_new_job(session, caller, here.settings)
-        answer.enter(session, f"/v1/jobs/{job_id}")
+    def create(keep: Callable[[Session, str], None], traceparent: str | None) -> str:
+        def within(session: Session, job_id: str) -> None:
+            check_new_job(session, caller, here.settings)
+            keep(session, job_id)
 
-    with (
-        tracing.span("POST /v1/jobs", trace or None),
-        once(here.database, caller.key_id, idempotency_key, asked.fingerprint()) as answer,
-    ):
-        if answer.location is None:
-            if webhook:
-                check_webhook_url(webhook.url, here.settings)
-                signing_key(webhook.secret or "")
-            job_id, wakes = commands.create_job(
-                here.database,
-                here.store,
-                asked.sources(),
-                asked.languages,
-                bounded(asked.settings, caller),
-                key_id=caller.key_id,
-                name=asked.wish.name,
-                then_train=asked.wish.then_train,
-                webhook_url=webhook.url if webhook else None,
-                webhook_secret=webhook.secret if webhook else None,
-                traceparent=tracing.traceparent() or trace or None,
-                within=entering,
-            )
-            here.wake(wakes)
-            log.info("job entered", extra={"job": job_id})
-            answer.location = f"/v1/jobs/{job_id}"
-        if answer.status is None:
-            answer.status = 202
-            answer.body = current(here, caller, answer.location.rpartition("/")[2]).model_dump(mode="json")
-    return JSONResponse(answer.body, answer.status, {"Location": answer.location or ""})
+        webhook = submission.wish.webhook
+        if webhook:
+            check_webhook_url(webhook.url, here.settings)
+            signing_key(webhook.secret or "")
+        order = commands.JobOrder(
+            submission.sources(),
+            submission.languages,
+            bounded(submission.settings, caller),
+            key_id=caller.key_id,
+            name=submission.wish.name,
+            then_train=submission.wish.then_train,
+            webhook_url=webhook.url if webhook else None,
+            webhook_secret=webhook.secret if webhook else None,
+            traceparent=traceparent,
+        )
+        job_id, wakes = commands.create_job(here.database, here.store, order, within=within)
+        here.wake(wakes)
+        log.info("job entered", extra={"job": job_id})
+        return job_id
+
+    request = CreateRequest("/v1/jobs", caller.key_id, idempotency_key, submission.fingerprint(), trace)
+    return create_once(here.database, request, create, lambda job_id: current(here, caller, job_id), 202)
 
 
 def current(here: Services, caller: Caller, job_id: str) -> JobOut:
@@ -228,9 +223,7 @@ def list_jobs(
     created_before: Annotated[datetime | None, Query(description="Before.")] = None,
 ) -> Page[JobOut]:
     """Filters apply together."""
-    query = select(Job).where(Job.kind == "job")
-    if not caller.sees_all:
-        query = query.where(Job.key_id == caller.key_id)
+    query = callers_jobs(select(Job).where(Job.kind == "job"), caller)
     if state:
         query = query.where(Job.state.in_(state))
     if name:
@@ -239,26 +232,10 @@ def list_jobs(
         query = query.where(Job.created >= utc(created_from))
     if created_before:
         query = query.where(Job.created < utc(created_before))
-    if cursor is not None:
-        at, last = decode(cursor, str, str)
-        try:
-            created = datetime.fromisoformat(at)
-        except ValueError as error:
-            raise bad_cursor() from error
-        query = query.where(or_(Job.created < utc(created), and_(Job.created == utc(created), Job.id < last)))
+    query = newest_first(query, limit, cursor)
     with here.database.read() as session:
-        found = list(session.scalars(query.order_by(Job.created.desc(), Job.id.desc()).limit(limit + 1)))
-    jobs, more = cut(found, limit)
-    following = encode(jobs[-1].created.isoformat(), jobs[-1].id) if more else None
-    return Page(items=[shown(job) for job in jobs], next=following)
-
-
-def utc(time: datetime) -> datetime:
-    """The same instant as databases compare it."""
-    try:
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except OverflowError as error:
-        raise Refused(422, "bad_request", "This time is out of range.") from error
+        jobs = list(session.scalars(query))
+    return make_page(jobs, limit, shown, job_cursor)
 
 
 @router.get(

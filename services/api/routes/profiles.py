@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib import resources
-from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Reader
 from services.api.http.problems import documented
 from shared.engines.protocols import registered
 from shared.pipeline.licences import engines, not_accepted, terms
@@ -79,6 +78,6 @@ def described(text: str) -> str:
 
 
 @router.get("/profiles", operation_id="list_profiles", summary="Sets of engines", responses=documented(401, 403))
-def list_profiles(caller: Annotated[Caller, Depends(requires("jobs:read"))]) -> list[ProfileOut]:
+def list_profiles(caller: Reader) -> list[ProfileOut]:
     """Name one as a job's `profile`."""
     return list(known_profiles())

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
 import soundfile as sf
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from starlette.responses import Response
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Caller, Reader
 from services.api.auth.ownership import JobId, artifact, one_title, own_job
 from services.api.dependencies import Here, Services
 from services.api.http.problems import documented, not_found
-from services.api.routes.artifacts import TitleName, href, media
+from services.api.http.stored_files import local_copy
+from services.api.routes.artifacts import USUAL, TitleName, href, media
 from shared.audio.files import read_audio
 from shared.audio.mel import hertz_to_mel, mel_power
 from shared.core.records import SAMPLE_RATE
-from shared.core.store import Blob
-from shared.ledger.tables import Artifact, Title
+from shared.core.store import Blob, Store
+from shared.ledger.tables import Artifact
 from shared.schemas import layout
 
 STEMS = ("vocals", "background")
@@ -38,7 +40,6 @@ FLOOR_DB, CEILING_DB = -62.0, 15.0
 
 router = APIRouter(prefix="/jobs/{job_id}/sounds", tags=["results"])
 
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
 SoundName = Annotated[
     str,
     Path(
@@ -55,7 +56,10 @@ Minus = Annotated[
         description="Another sound, taken off sample by sample: the difference is drawn.",
     ),
 ]
-USUAL = (401, 403, 404, 422, 503)
+
+
+WHOLE_FLAC = {status: answer for status, answer in media("audio/flac").items() if status not in (206, 416)}
+"""``responses=`` of a sound that is made when it is asked for, and not sent in parts."""
 
 
 class SoundOut(BaseModel):
@@ -95,7 +99,7 @@ def list_sounds(here: Here, caller: Reader, job_id: JobId, title: TitleName = No
         name = one_title(session, job, title).name
         rows = session.scalars(select(Artifact).where(Artifact.job_id == job.id, Artifact.title == name))
         files = {row.path: row for row in rows if not row.internal and row.path.endswith(".flac")}
-    found = []
+    sounds = []
     for folder in ("tracks", "stems"):
         prefix = f"{name}/{folder}/"
         for path in sorted((path for path in files if path.startswith(prefix)), key=order):
@@ -103,10 +107,10 @@ def list_sounds(here: Here, caller: Reader, job_id: JobId, title: TitleName = No
             kind = "track" if folder == "tracks" else "stem" if sound in STEMS else "speech"
             track = None if kind == "stem" else sound.removeprefix("speech.")
             row = files[path]
-            found.append(
+            sounds.append(
                 SoundOut(name=sound, kind=kind, track=track, sha256=row.sha256, bytes=row.size, href=href(job_id, path))
             )
-    return found
+    return sounds
 
 
 def order(path: str) -> tuple[int, str]:
@@ -116,28 +120,36 @@ def order(path: str) -> tuple[int, str]:
     return first.index(name) if name in first else len(first), name
 
 
-def look_up(here: Services, caller: Caller, job_id: str, title: str | None, *sounds: str | None) -> list[Artifact]:
+def find_sounds(here: Services, caller: Caller, job_id: str, title: str | None, *sounds: str | None) -> list[Artifact]:
     """The files of some sounds of one title."""
     with here.database.read() as session:
         job = own_job(session, caller, job_id)
-        found: Title = one_title(session, job, title)
-        return [artifact(session, job, path_of(found.name, sound)) for sound in sounds if sound is not None]
+        name = one_title(session, job, title).name
+        return [artifact(session, job, path_of(name, sound)) for sound in sounds if sound is not None]
 
 
-def piece(here: Services, found: Artifact | Blob, start: float, seconds: float) -> np.ndarray:
-    """float32 ``[channels, samples]`` of a stored sound between two times; shorter where it ends before."""
-    first = round(start * SAMPLE_RATE)
-    try:
-        path = here.store.fetch(Blob(found.name, found.sha256, found.size))
-    except FileNotFoundError as error:
-        raise not_found("The file is no longer in the store.", "artifact_lost") from error
-    first = min(first, sf.info(str(path)).frames)
-    return read_audio(path, first, first + round(seconds * SAMPLE_RATE))
+@dataclass(frozen=True)
+class Excerpt:
+    """A stretch of a title's clock, in seconds."""
+
+    start: float
+    seconds: float
 
 
-def compared(here: Services, files: list[Artifact], start: float, seconds: float) -> np.ndarray:
+def read_excerpt(store: Store, file: Artifact | Blob, excerpt: Excerpt) -> np.ndarray:
+    """float32 ``[channels, samples]`` of a stored sound; shorter where it ends before.
+
+    Raises:
+        Refused: ``artifact_lost`` (404).
+    """
+    path = local_copy(store, file)
+    first = min(round(excerpt.start * SAMPLE_RATE), sf.info(str(path)).frames)
+    return read_audio(path, first, first + round(excerpt.seconds * SAMPLE_RATE))
+
+
+def read_mono(store: Store, files: Sequence[Artifact], excerpt: Excerpt) -> np.ndarray:
     """Mono float32 ``[samples]``: the first sound, less the second if there are two."""
-    pieces: list[np.ndarray] = [piece(here, file, start, seconds).mean(axis=0) for file in files]
+    pieces: list[np.ndarray] = [read_excerpt(store, file, excerpt).mean(axis=0) for file in files]
     if len(pieces) == 1:
         return pieces[0]
     shortest = min(len(one) for one in pieces)
@@ -152,11 +164,40 @@ def flac(audio: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def fresh(request: Request, files: Sequence[Artifact | Blob], *more: Any) -> tuple[dict[str, str], bool]:
-    """Headers of something made from files, and whether the caller has it already."""
-    content = hashlib.sha256(repr([*(file.sha256 for file in files), *more]).encode()).hexdigest()[:32]
+def send_unless_known(
+    request: Request, files: Sequence[Artifact | Blob], how: tuple[Any, ...], make: Callable[[], Response]
+) -> Response:
+    """What ``make`` answers out of files, with an ETag; status 304 where the caller has it already.
+
+    Args:
+        how: All that the answer depends on beside the files' contents.
+    """
+    content = hashlib.sha256(repr([*(file.sha256 for file in files), *how]).encode()).hexdigest()[:32]
     headers = {"ETag": f'"{content}"', "Cache-Control": "private, no-cache"}
-    return headers, headers["ETag"] in request.headers.get("if-none-match", "")
+    if headers["ETag"] in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    response = make()
+    response.headers.update(headers)
+    return response
+
+
+def send_excerpt(request: Request, store: Store, file: Artifact | Blob, excerpt: Excerpt, silent: str) -> Response:
+    """A stretch of a stored sound to listen to (FLAC, 16 bit), or status 304.
+
+    Args:
+        silent: What is said where the sound ends before the stretch begins.
+
+    Raises:
+        Refused: 404, with this message; ``artifact_lost``.
+    """
+
+    def make() -> Response:
+        audio = read_excerpt(store, file, excerpt)
+        if not audio.size:
+            raise not_found(silent)
+        return Response(flac(audio), media_type="audio/flac")
+
+    return send_unless_known(request, [file], ("piece", excerpt.start, excerpt.seconds), make)
 
 
 @router.get(
@@ -164,7 +205,7 @@ def fresh(request: Request, files: Sequence[Artifact | Blob], *more: Any) -> tup
     operation_id="get_piece",
     summary="A stretch of a sound (FLAC, 16 bit, 48 kHz)",
     response_class=Response,
-    responses={status: said for status, said in media("audio/flac").items() if status not in (206, 416)},
+    responses=WHOLE_FLAC,
 )
 def get_piece(
     request: Request,
@@ -177,14 +218,8 @@ def get_piece(
     seconds: Annotated[float, Query(gt=0, le=30)] = 5.0,
 ) -> Response:
     """From sample round(48000 · start) on, as far as there is sound; 404 behind the title's end."""
-    files = look_up(here, caller, job_id, title, sound)
-    headers, known = fresh(request, files, "piece", start, seconds)
-    if known:
-        return Response(status_code=304, headers=headers)
-    audio = piece(here, files[0], start, seconds)
-    if not audio.size:
-        raise not_found("The sound ends before.")
-    return Response(flac(audio), headers=headers, media_type="audio/flac")
+    [file] = find_sounds(here, caller, job_id, title, sound)
+    return send_excerpt(request, here.store, file, Excerpt(start, seconds), "The sound ends before.")
 
 
 @router.get(
@@ -200,24 +235,24 @@ def get_peaks(
     caller: Reader,
     job_id: JobId,
     sound: SoundName,
-    response: Response,
     title: TitleName = None,
     start: Start = 0.0,
     seconds: Annotated[float, Query(gt=0, le=120)] = 10.0,
     points: Annotated[int, Query(ge=1, le=4000)] = 800,
     minus: Minus = None,
-) -> Any:
+) -> Response:
     """Channels are averaged."""
-    files = look_up(here, caller, job_id, title, sound, minus)
-    headers, known = fresh(request, files, "peaks", start, seconds, points)
-    if known:
-        return Response(status_code=304, headers=headers)
-    response.headers.update(headers)
-    audio = compared(here, files, start, seconds)
-    parts = np.array_split(audio, points)
-    low = [round(127 * max(-1.0, float(part.min(initial=0.0)))) for part in parts]
-    high = [round(127 * min(1.0, float(part.max(initial=0.0)))) for part in parts]
-    return PeaksOut(start=start, seconds=len(audio) / SAMPLE_RATE, low=low, high=high)
+    files = find_sounds(here, caller, job_id, title, sound, minus)
+
+    def make() -> Response:
+        audio = read_mono(here.store, files, Excerpt(start, seconds))
+        parts = np.array_split(audio, points)
+        low = [round(127 * max(-1.0, float(part.min(initial=0.0)))) for part in parts]
+        high = [round(127 * min(1.0, float(part.max(initial=0.0)))) for part in parts]
+        peaks = PeaksOut(start=start, seconds=len(audio) / SAMPLE_RATE, low=low, high=high)
+        return Response(peaks.model_dump_json(), media_type="application/json")
+
+    return send_unless_known(request, files, ("peaks", start, seconds, points), make)
 
 
 @router.get(
@@ -249,14 +284,15 @@ def get_spectrogram(
     minus: Minus = None,
 ) -> Response:
     """Channels are averaged. Always as wide as asked for: behind the title's end it is silent."""
-    files = look_up(here, caller, job_id, title, sound, minus)
-    headers, known = fresh(request, files, "spectrogram", start, seconds, width, height)
-    if known:
-        return Response(status_code=304, headers=headers)
-    audio = compared(here, files, start, seconds)
-    headers |= {"X-Width": str(width), "X-Height": str(height), "X-Seconds": f"{len(audio) / SAMPLE_RATE:.6f}"}
-    whole = np.pad(audio, (0, max(0, round(seconds * SAMPLE_RATE) - len(audio))))
-    return Response(levels(whole, width, height).tobytes(), headers=headers, media_type="application/octet-stream")
+    files = find_sounds(here, caller, job_id, title, sound, minus)
+
+    def make() -> Response:
+        audio = read_mono(here.store, files, Excerpt(start, seconds))
+        headers = {"X-Width": str(width), "X-Height": str(height), "X-Seconds": f"{len(audio) / SAMPLE_RATE:.6f}"}
+        whole = np.pad(audio, (0, max(0, round(seconds * SAMPLE_RATE) - len(audio))))
+        return Response(levels(whole, width, height).tobytes(), headers=headers, media_type="application/octet-stream")
+
+    return send_unless_known(request, files, ("spectrogram", start, seconds, width, height), make)
 
 
 def levels(audio: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -10,13 +10,13 @@ from fastapi import APIRouter, Path, Query, Request
 from sqlalchemy import or_, select
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from services.api.auth.keys import Reader
 from services.api.auth.ownership import TrainingId, artifact, own_training
 from services.api.dependencies import Here, Services
-from services.api.http.pagination import Cursor, cut, decode, encode
+from services.api.http.pagination import Cursor, decode, encode, make_page
 from services.api.http.problems import documented
 from services.api.http.ranges import send
-from services.api.routes.artifacts import USUAL, media
-from services.api.routes.trainings import Reader
+from services.api.routes.artifacts import USUAL, FilePath, media, shown_file
 from services.api.schemas.jobs import FileOut
 from services.api.schemas.trainings import MetricsPage, MetricsPoint
 from shared.ledger.tables import Artifact
@@ -66,9 +66,9 @@ def list_metrics(
     if format == "jsonl" or (format is None and LINES in request.headers.get("accept", "")):
         return StreamingResponse(all_lines(here, training_id, since, kind), media_type=LINES)
     reached = tuple(decode(cursor, int, str)) if cursor is not None else None
-    found, more = cut(points(here, training_id, since, kind, reached, limit + 1), limit)
-    following = encode(found[-1].step, found[-1].kind) if more else None
-    return JSONResponse(MetricsPage(items=found, next=following).model_dump(mode="json"))
+    found = points(here, training_id, since, kind, reached, limit + 1)
+    page = make_page(found, limit, lambda point: point, lambda point: encode(point.step, point.kind))
+    return JSONResponse(MetricsPage(items=page.items, next=page.next).model_dump(mode="json"))
 
 
 def points(
@@ -101,16 +101,7 @@ def list_training_files(here: Here, caller: Reader, training_id: TrainingId) -> 
     with here.database.read() as session:
         own_training(session, caller, training_id)
         files = session.scalars(select(Artifact).where(Artifact.job_id == training_id).order_by(Artifact.path)).all()
-    return [
-        FileOut(
-            path=file.path,
-            title="",
-            bytes=file.size,
-            sha256=file.sha256,
-            href=f"/v1/trainings/{training_id}/files/{file.path}",
-        )
-        for file in files
-    ]
+    return [shown_file(file, f"/v1/trainings/{training_id}") for file in files]
 
 
 @router.head("/files/{path:path}", include_in_schema=False)
@@ -126,7 +117,7 @@ def get_training_file(
     here: Here,
     caller: Reader,
     training_id: TrainingId,
-    path: Annotated[str, Path(max_length=500, pattern=r"^[^\x00]+$", examples=["checkpoint.pt"])],
+    path: Annotated[FilePath, Path(examples=["checkpoint.pt"])],
 ) -> Response:
     """Whole or in parts (Range). The ETag is the content's sha256."""
     with here.database.read() as session:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request
-from sqlalchemy import Row, Select, and_, or_, select
+from fastapi import APIRouter, Header, Query, Request
+from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.orm import Session
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from services.api.auth.keys import Caller, requires
-from services.api.auth.ownership import JOB_ID, TrainingId, own_job, own_training
+from services.api.auth.keys import Caller, Reader, Writer
+from services.api.auth.ownership import JOB_ID, TrainingId, callers_jobs, own_job, own_training
 from services.api.auth.quotas import check_new_training
 from services.api.dependencies import Here, Services
-from services.api.http.idempotency import IdempotencyKey, once
-from services.api.http.pagination import Cursor, Limit, Page, bad_cursor, cut, decode, encode
+from services.api.http.idempotency import CreateRequest, IdempotencyKey, create_once
+from services.api.http.pagination import Cursor, Limit, Page, job_cursor, make_page, newest_first
 from services.api.http.problems import Refused, documented
 from services.api.routes import events
-from services.api.routes.jobs import TRACEPARENT, utc
 from services.api.schemas.jobs import ErrorOut
 from services.api.schemas.submission import clean
 from services.api.schemas.trainings import CheckpointOut, NewTraining, RecipeOut, TrainingLinks, TrainingOut, When
 from shared.core import languages as codes
 from shared.ledger.tables import Job, StageRun
 from shared.ledger.training_tables import Training
-from shared.observability import tracing
 from shared.queue import commands, trainings
 from shared.queue.training_notes import CHECKPOINT
 from trainer import recipe
@@ -36,8 +34,6 @@ from trainer.service import recipe_orders
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["trainings"])
 
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
-Writer = Annotated[Caller, Depends(requires("jobs:write"))]
 State = Literal["waiting", "running", "cancelling", "done", "failed", "cancelled"]
 CREATED = {"headers": {"Location": {"schema": {"type": "string"}, "description": "Where the training is."}}}
 
@@ -109,35 +105,29 @@ def create_training(
     request: Request, here: Here, caller: Writer, new: NewTraining, idempotency_key: IdempotencyKey = None
 ) -> Response:
     """On the accepted pairs of finished jobs, or of all the caller's jobs once there are enough."""
+
+    def create(keep: Callable[[Session, str], None], traceparent: str | None) -> str:
+        def within(session: Session, training_id: str) -> None:
+            check_new_training(session, caller, here.settings, waits=new.when is not None)
+            keep(session, training_id)
+
+        training_id, wakes = trainings.create_training(
+            here.database,
+            checked_order(here, caller, new),
+            key_id=caller.key_id,
+            traceparent=traceparent,
+            within=within,
+        )
+        here.wake(wakes)
+        log.info("training entered", extra={"job": training_id})
+        return training_id
+
     trace = request.headers.get("traceparent", "")
-    trace = trace if TRACEPARENT.fullmatch(trace) else ""
-
-    def entering(session: Session, training_id: str) -> None:
-        check_new_training(session, caller, here.settings, waits=new.when is not None)
-        answer.enter(session, f"/v1/trainings/{training_id}")
-
-    with (
-        tracing.span("POST /v1/trainings", trace or None),
-        once(here.database, caller.key_id, idempotency_key, new.model_dump(mode="json")) as answer,
-    ):
-        if answer.location is None:
-            training_id, wakes = trainings.create_training(
-                here.database,
-                checked(here, caller, new),
-                key_id=caller.key_id,
-                traceparent=tracing.traceparent() or trace or None,
-                within=entering,
-            )
-            here.wake(wakes)
-            log.info("training entered", extra={"job": training_id})
-            answer.location = f"/v1/trainings/{training_id}"
-        if answer.status is None:
-            answer.status = 201
-            answer.body = current(here, caller, answer.location.rpartition("/")[2]).model_dump(mode="json")
-    return JSONResponse(answer.body, answer.status, {"Location": answer.location or ""})
+    sent = CreateRequest("/v1/trainings", caller.key_id, idempotency_key, new.model_dump(mode="json"), trace)
+    return create_once(here.database, sent, create, lambda training_id: current(here, caller, training_id), 201)
 
 
-def checked(here: Services, caller: Caller, new: NewTraining) -> trainings.TrainingOrder:
+def checked_order(here: Services, caller: Caller, new: NewTraining) -> trainings.TrainingOrder:
     """A request that can be entered.
 
     Raises:
@@ -191,25 +181,15 @@ def list_trainings(
     from_job: Annotated[str | None, Query(pattern=JOB_ID, description="Of this job's then_train.")] = None,
 ) -> Page[TrainingOut]:
     """Filters apply together."""
-    query = rows()
-    if not caller.sees_all:
-        query = query.where(Job.key_id == caller.key_id)
+    query = callers_jobs(rows(), caller)
     if state:
         query = query.where(Job.state.in_(state))
     if from_job:
         query = query.where(Training.from_job == from_job)
-    if cursor is not None:
-        at, last = decode(cursor, str, str)
-        try:
-            created = utc(datetime.fromisoformat(at))
-        except ValueError as error:
-            raise bad_cursor() from error
-        query = query.where(or_(Job.created < created, and_(Job.created == created, Job.id < last)))
+    query = newest_first(query, limit, cursor)
     with here.database.read() as session:
-        found = session.execute(query.order_by(Job.created.desc(), Job.id.desc()).limit(limit + 1)).all()
-    page, more = cut(list(found), limit)
-    following = encode(page[-1][0].created.isoformat(), page[-1][0].id) if more else None
-    return Page(items=[shown(row) for row in page], next=following)
+        found = session.execute(query).all()
+    return make_page(found, limit, shown, lambda row: job_cursor(row[0]))
 
 
 @router.get(

@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from fastapi.routing import APIRoute
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Caller, Writer
 from services.api.auth.quotas import awaited, check_upload
 from services.api.dependencies import Here, Services
 from services.api.http.body_rate import paced
@@ -35,7 +35,6 @@ from shared.ledger.tables import Upload, new_id, now
 
 __all__ = ["router", "sweep_uploads", "take_upload"]
 
-Writer = Annotated[Caller, Depends(requires("jobs:write"))]
 UploadId = Annotated[str, Path(pattern=r"^upl_[0-9a-f]{32}$", description="Id of an upload.")]
 
 WRITE_AT = 2**20
@@ -103,8 +102,7 @@ def take_upload(session: Session, caller: Caller, upload_id: str) -> Blob:
 def own(session: Session, caller: Caller, upload_id: str) -> Upload:
     """The caller's upload. Another's looks as if it did not exist."""
     upload = session.get(Upload, upload_id, populate_existing=True)
-    theirs = upload is not None and (caller.sees_all or upload.key_id == caller.key_id)
-    if upload is None or not theirs or upload.expires <= now():
+    if upload is None or not caller.owns(upload.key_id) or upload.expires <= now():
         raise Refused(404, code="unknown_upload", message="There is no such upload, it expired, or it is not yours.")
     return upload
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 from sqlalchemy.orm import Session
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Caller, Writer
 from services.api.auth.ownership import JobId, own_job
 from services.api.auth.quotas import check_reopened
 from services.api.dependencies import Here, Services
 from services.api.http.problems import documented
+from services.api.routes.artifacts import Code, LineId
 from services.api.routes.jobs import current
-from services.api.routes.versions import before
+from services.api.routes.versions import line_as_spoken
 from services.api.schemas.jobs import JobOut, NewText
 from shared.core import languages as codes
+from shared.core.edits import LineAddress
 from shared.queue import commands
 
 router = APIRouter(tags=["results"])
 
-Writer = Annotated[Caller, Depends(requires("jobs:write"))]
-Code = Annotated[str, Path(max_length=40, pattern=r"^[A-Za-z0-9_-]+$", examples=["es"])]
-LineId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", examples=["u0001"])]
 USUAL = (401, 403, 404, 409, 422, 429, 503)
 
 
@@ -37,7 +36,7 @@ def edit_utterance(
     here: Here, caller: Writer, job_id: JobId, language: Code, utterance: LineId, new: NewText
 ) -> JobOut:
     """The job must have ended. It runs again for this line; its events go on."""
-    return edit(here, caller, job_id, new.title, language, utterance, new.text)
+    return edit(here, caller, job_id, LineAddress(new.title, codes.code(language), utterance), new.text)
 
 
 @router.patch(
@@ -64,19 +63,16 @@ def edit_line(
     """As `edit_utterance`; the title is part of the id."""
     job_id, _, rest = id.partition(".")
     title, language, utterance = rest.rsplit(".", 2)
-    return edit(here, caller, job_id, title, language, utterance, new.text)
+    return edit(here, caller, job_id, LineAddress(title, codes.code(language), utterance), new.text)
 
 
-def edit(
-    here: Services, caller: Caller, job_id: str, title: str | None, language: str, utterance: str, text: str
-) -> JobOut:
-    code = codes.code(language)
+def edit(here: Services, caller: Caller, job_id: str, line: LineAddress, text: str) -> JobOut:
+    """Give a line of a caller's job another text; its event keeps what the line was."""
     with here.database.read() as session:
-        old = before(here, session, own_job(session, caller, job_id), title, code, utterance)
+        old = line_as_spoken(here, session, own_job(session, caller, job_id), line)
 
-    def allowed(session: Session) -> None:
+    def check_quota(session: Session) -> None:
         check_reopened(session, caller, here.settings)
 
-    asked = job_id, title, code, utterance, text
-    here.wake(commands.edit_line(here.database, here.store, *asked, before=old, within=allowed))
+    here.wake(commands.edit_line(here.database, here.store, job_id, line, text, before=old, within=check_quota))
     return current(here, caller, job_id)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from services.api.auth.keys import Caller, requires
+from services.api.auth.keys import Reader
 from services.api.auth.ownership import JobId, one_title, own_job
 from services.api.dependencies import Here, Services
 from services.api.http.problems import documented, not_found
-from services.api.routes.artifacts import Code, TitleName, content, media
-from services.api.routes.sound import flac, fresh, piece
+from services.api.http.stored_files import read_file
+from services.api.routes.artifacts import USUAL, Code, LineId, TitleName, read_title, source_language
+from services.api.routes.sound import WHOLE_FLAC, Excerpt, send_excerpt
+from shared.core.edits import LineAddress
 from shared.core.store import Blob
 from shared.ledger.tables import Artifact, Event, Job
 from shared.schemas import layout
@@ -28,10 +30,6 @@ MAX_SECONDS = 60.0
 
 router = APIRouter(prefix="/jobs/{job_id}/utterances/{language}/{utterance}", tags=["results"])
 
-Reader = Annotated[Caller, Depends(requires("jobs:read"))]
-LineId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", examples=["u0001"])]
-USUAL = (401, 403, 404, 422, 503)
-
 
 class Version(BaseModel):
     """A line as it was until event `seq` changed it."""
@@ -42,29 +40,26 @@ class Version(BaseModel):
     href: str = Field(description="How it sounded, with what is heard around it (FLAC).")
 
 
-def before(
-    here: Services, session: Session, job: Job, title: str | None, language: str, utterance: str
-) -> dict[str, Any] | None:
+def line_as_spoken(here: Services, session: Session, job: Job, line: LineAddress) -> dict[str, Any] | None:
     """What an edit's event keeps of the line that it replaces; None if the line was never spoken."""
-    name = one_title(session, job, title).name
+    name = one_title(session, job, line.title).name
     record = session.get(Artifact, (job.id, layout.posix(name, "title.json")))
-    track = session.get(Artifact, (job.id, layout.track_path(name, language)))
+    track = session.get(Artifact, (job.id, layout.track_path(name, line.language)))
     if record is None or track is None:
         return None
-    source = (json.loads(content(here, record)).get("source_language") or {}).get("language")
-    lines = session.get(Artifact, (job.id, layout.utterances_path(name, language, source)))
-    for text in content(here, lines).splitlines() if lines else ():
-        line = json.loads(text)
-        if line["id"] == utterance:
-            return {"line": line, "track": {"name": track.name, "sha256": track.sha256, "size": track.size}}
+    source = source_language(read_title(here.store, record))
+    utterances = session.get(Artifact, (job.id, layout.utterances_path(name, line.language, source)))
+    for text in read_file(here.store, utterances).splitlines() if utterances else ():
+        utterance = json.loads(text)
+        if utterance["id"] == line.utterance:
+            return {"line": utterance, "track": {"name": track.name, "sha256": track.sha256, "size": track.size}}
     return None
 
 
-def edits(session: Session, job: Job, title: str, language: str, utterance: str) -> list[Event]:
+def events_of_edits(session: Session, job: Job, line: LineAddress) -> list[Event]:
     """The events that replaced a line, oldest first."""
     events = session.scalars(select(Event).where(Event.job_id == job.id, Event.kind == EDITED).order_by(Event.seq))
-    wanted = {"title": title, "language": language, "utterance": utterance}
-    return [event for event in events if event.data.get("before") and wanted.items() <= event.data.items()]
+    return [event for event in events if event.data.get("before") and line._asdict().items() <= event.data.items()]
 
 
 @router.get("/versions", operation_id="list_versions", summary="What a line was before", responses=documented(*USUAL))
@@ -75,7 +70,7 @@ def list_versions(
     with here.database.read() as session:
         job = own_job(session, caller, job_id)
         name = one_title(session, job, title).name
-        found = edits(session, job, name, language, utterance)
+        edits = events_of_edits(session, job, LineAddress(name, language, utterance))
     base = f"/v1/jobs/{job_id}/utterances/{language}/{utterance}/versions"
     return [
         Version(
@@ -84,7 +79,7 @@ def list_versions(
             line=event.data["before"]["line"],
             href=f"{base}/{event.seq}/sound",
         )
-        for event in found
+        for event in edits
     ]
 
 
@@ -93,7 +88,7 @@ def list_versions(
     operation_id="get_version_sound",
     summary="How a line sounded before (FLAC)",
     response_class=Response,
-    responses={status: said for status, said in media("audio/flac").items() if status not in (206, 416)},
+    responses=WHOLE_FLAC,
 )
 def get_version_sound(
     request: Request,
@@ -114,11 +109,5 @@ def get_version_sound(
         raise not_found("There is no such version of this line.")
     start = max(0.0, kept["line"]["start"] - AROUND_S)
     seconds = min(kept["line"]["end"] + AROUND_S - start, MAX_SECONDS)
-    blob = Blob(**kept["track"])
-    headers, known = fresh(request, [blob], start, seconds)
-    if known:
-        return Response(status_code=304, headers=headers)
-    audio = piece(here, blob, start, seconds)
-    if not audio.size:
-        raise not_found("The line had no sound.")
-    return Response(flac(audio), headers=headers, media_type="audio/flac")
+    track = Blob(**kept["track"])
+    return send_excerpt(request, here.store, track, Excerpt(start, seconds), "The line had no sound.")

@@ -53,7 +53,7 @@ class Submission:
         return {"wish": self.wish.model_dump(mode="json"), "files": list(self.files)}
 
 
-def read_json(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """A JSON value that every database can hold.
 
     Raises:
@@ -100,7 +100,7 @@ def form_fields(form: Form) -> tuple[dict[str, Any], str | None]:
         if name == "languages":
             languages += [part.strip() for part in text.split(",") if part.strip()]
         elif name in JSON_FIELDS:
-            wish[name] = read_json(text.encode())
+            wish[name] = parse_json(text.encode())
         elif name in PLAIN_FIELDS:
             wish[name] = text
         else:

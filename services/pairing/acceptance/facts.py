@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from services.pairing.tracks.chunks import in_order
 from services.pairing.tracks.timeline import Activity, ShotTimeline
-from shared.core.records import DubbedUtterance, LeftSpeech, Shot, Utterance, read_jsonl
+from shared.core.records import DubbedUtterance, LeftSpeech, Shot, Utterance, read_json, read_jsonl, read_list
 from shared.pipeline.stage import Scope
 from shared.schemas.layout import CONTROL, ORIG, track_language
 from shared.schemas.quality import Level
@@ -82,7 +81,7 @@ def read_facts(scope: Scope, inputs: Mapping[str, Path]) -> TitleFacts:
     return TitleFacts(
         title=scope.extra["title"],
         source_language=source_language,
-        shots=[Shot.model_validate(row) for row in read_json(inputs["shots.json"])],
+        shots=read_list(inputs["shots.json"], Shot),
         level=Level.model_validate(read_json(inputs["level.json"])),
         utterances=ShotTimeline((line.start, line.end, line) for line in utterances),
         source=source,
@@ -100,7 +99,3 @@ def extent(line: DubbedUtterance) -> tuple[float, float, DubbedUtterance]:
 
 def spans(rows: Any) -> list[tuple[float, float]]:
     return [(row["start"], row["end"]) for row in rows]
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -11,9 +11,9 @@ from typing import Any
 from services.pairing.report.sound import mp3, peaks
 from services.pairing.report.spectrogram import webp
 from services.pairing.stage import QUEUE, no_engines
-from services.pairing.tracks.shots import read_shots, spread
+from services.pairing.tracks.shots import spread
 from shared.audio.files import read_audio
-from shared.core.records import SAMPLE_RATE, SCHEMA_VERSION
+from shared.core.records import SAMPLE_RATE, SCHEMA_VERSION, Shot, read_list
 from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Stage, Work
 from shared.settings.models import PairingSettings, Section, Settings
@@ -49,7 +49,7 @@ def run(
     Pictures (WebP) and sound (MP3, channels averaged) are ``data:`` URLs. Only shots that may become pairs are shown,
     at most ``max_shots`` of them, the same ones for every track. One shot is in memory at a time.
     """
-    kept = [shot for shot in read_shots(inputs["shots.json"]) if keeps(shot, settings.pairing)]
+    kept = [shot for shot in read_list(inputs["shots.json"], Shot) if keeps(shot, settings.pairing)]
     chosen = spread(kept, settings.max_shots)
     shown = {}
     for done, shot in enumerate(chosen):

@@ -18,7 +18,7 @@ from shared.audio.files import FULL_SCALE, FlacWriter, length
 from shared.audio.lockstep import lockstep
 from shared.audio.signal import from_decibels
 from shared.core.errors import StorageError
-from shared.core.records import Chunk
+from shared.core.records import Chunk, read_list
 from shared.pipeline.stage import Scope, Work
 from shared.schemas.layout import ORIG
 from shared.schemas.quality import Gain
@@ -52,7 +52,7 @@ def run(
         StorageError: ``length_mismatch`` when a chunk is not as long as ``chunks.json`` says.
     """
     gain = from_decibels(Gain.model_validate_json(inputs["gain.json"].read_text(encoding="utf-8")).gain_db)
-    chunks = read_chunks(inputs["chunks.json"])
+    chunks = read_list(inputs["chunks.json"], Chunk)
     samples = chunks[-1].end
     if scope.track == ORIG:
         sources = [[inputs["master.flac"]]]
@@ -78,12 +78,6 @@ def run(
                     writer.write(block)
                 work.progress(writers[0].samples / samples)
     return outputs
-
-
-def read_chunks(path: Path) -> list[Chunk]:
-    import json
-
-    return [Chunk.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def check_lengths(expected: Sequence[int], sources: Sequence[Sequence[Path]]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from shared.audio.files import read_audio
-from shared.core.records import SAMPLE_RATE, Probe, Shot
+from shared.core.records import SAMPLE_RATE, Probe, Shot, read_list
 from shared.media.muxing import mux
 from shared.media.picture import encode_picture
 from shared.pipeline.planner import keeps
@@ -31,7 +30,7 @@ def pictures(
 ) -> dict[str, Path]:
     """``source``, ``probe.json``, ``shots.json`` → ``0003.mp4`` without sound for every kept shot, in one pass."""
     probe = Probe.model_validate_json(inputs["probe.json"].read_text(encoding="utf-8"))
-    kept = [shot for shot in read_shots(inputs["shots.json"]) if keeps(shot, settings.pairing)]
+    kept = [shot for shot in read_list(inputs["shots.json"], Shot) if keeps(shot, settings.pairing)]
     folder = work.path("pictures")
     folder.mkdir()
     made = encode_picture(inputs["source"], probe, kept, folder, settings.limits, work.progress)
@@ -45,7 +44,7 @@ def shots(
     assert scope.track is not None
     language = track_language(scope.track, scope.extra.get("source_language"))
     pictured = {int(Path(name).stem): path for name, path in inputs.items() if name.startswith("pictures/")}
-    wanted = [shot for shot in read_shots(inputs["shots.json"]) if shot.index in pictured]
+    wanted = [shot for shot in read_list(inputs["shots.json"], Shot) if shot.index in pictured]
     outputs = {}
     for done, shot in enumerate(wanted):
         work.progress(done / len(wanted))
@@ -54,10 +53,6 @@ def shots(
         outputs[name] = work.path(name)
         mux(pictured[shot.index], sound, outputs[name], language, settings.aac_bitrate)
     return outputs
-
-
-def read_shots(path: Path) -> list[Shot]:
-    return [Shot.model_validate(row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:

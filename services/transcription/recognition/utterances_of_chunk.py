@@ -20,7 +20,17 @@ from services.transcription.recognition.windows import covered, cut, read_speech
 from services.transcription.transcripts import transcript
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, rms
-from shared.core.records import SAMPLE_RATE, Chunk, Note, Span, Utterance, write_jsonl, write_notes
+from shared.core.records import (
+    SAMPLE_RATE,
+    Chunk,
+    Note,
+    Span,
+    Utterance,
+    read_json,
+    read_list,
+    write_jsonl,
+    write_notes,
+)
 from shared.engines.protocols import Embedder, Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
 from shared.settings.models import TranscriptionSettings
@@ -46,16 +56,16 @@ def run(
     work: Work,
 ) -> dict[str, Path]:
     """Utterances (title times, provisional ids and speakers) and ``embeddings.npz`` of one chunk."""
-    chunks = transcript.read_list(inputs["chunks.json"], Chunk)
+    chunks = read_list(inputs["chunks.json"], Chunk)
     chunk = next(chunk for chunk in chunks if chunk.index == scope.chunk)
     offset, end = chunk.start / SAMPLE_RATE, chunk.end / SAMPLE_RATE
-    language = transcript.read_json(inputs["language.json"])["language"]
+    language = read_json(inputs["language.json"])["language"]
     mix = read_speech(inputs["master.flac"], chunk.start, chunk.end)
     vocals = read_speech(inputs["vocals.flac"])
     work.progress(0.02)
     on_vocals = engines["vad"].speech(vocals)
     if "speech.json" in inputs:
-        on_mix = within(transcript.read_list(inputs["speech.json"], Span), offset, end)
+        on_mix = within(read_list(inputs["speech.json"], Span), offset, end)
     else:
         on_mix = engines["vad"].speech(mix)
     work.progress(0.05)
@@ -65,7 +75,7 @@ def run(
         title_end = max(chunk.end for chunk in chunks) / SAMPLE_RATE
         cues = transcript.read_transcript(inputs["transcript"], title_end, language, notes.append)
         transcript.refuse_unusable(cues, title_end)
-        in_title = transcript.read_list(inputs["speech.json"], Span) if "speech.json" in inputs else []
+        in_title = read_list(inputs["speech.json"], Span) if "speech.json" in inputs else []
         last = chunk.index == max(chunk.index for chunk in chunks)
         mine = [
             part

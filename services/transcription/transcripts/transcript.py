@@ -5,13 +5,10 @@ What was repaired, chosen or left out on the way is told in notes.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-from pydantic import BaseModel
+from typing import NamedTuple
 
 from services.transcription.transcripts import repeats, text_language
 from services.transcription.transcripts.encoding import decode
@@ -32,7 +29,6 @@ REASONS = {
 }
 """Why a line cannot be spoken, as a message says it of several."""
 
-RecordT = TypeVar("RecordT", bound=BaseModel)
 Tell = Callable[[Note], None]
 
 
@@ -41,15 +37,6 @@ class Given(NamedTuple):
 
     cue: Cue
     reason: str | None = None
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_list(path: Path, kind: type[RecordT]) -> list[RecordT]:
-    """A JSON list of records, as the stages before this one write them."""
-    return [kind.model_validate(item) for item in read_json(path)]
 
 
 def silent(_note: Note) -> None:

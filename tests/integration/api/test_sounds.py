@@ -14,6 +14,7 @@ import pytest
 import soundfile as sf
 
 from shared.audio.files import read_audio, write
+from shared.core.edits import LineAddress
 from shared.ledger.database import locked_job, tell
 from tests.integration.api.harness import Api
 
@@ -132,18 +133,18 @@ def test_other_callers_hear_nothing(tmp_path: Path, finished: str, api: Api, sou
 
 
 def test_an_earlier_version_is_kept_and_heard(api: Api, finished: str, sounds: dict[str, Path]) -> None:
-    from services.api.routes.versions import before
+    from services.api.routes.versions import line_as_spoken
     from shared.ledger.tables import Job
 
     with api.database.write() as session:
         job = session.get_one(Job, finished)
-        old = before(api.here, session, job, None, "es", "u0001")
+        old = line_as_spoken(api.here, session, job, LineAddress(None, "es", "u0001"))
         assert old is not None
         locked = locked_job(session, finished)
         assert locked is not None
         tell(session, locked, "line_edited", title="kitchen", language="es", utterance="u0001", before=old)
-        assert before(api.here, session, job, None, "es", "u9999") is None
-        assert before(api.here, session, job, None, "it", "u0001") is None
+        assert line_as_spoken(api.here, session, job, LineAddress(None, "es", "u9999")) is None
+        assert line_as_spoken(api.here, session, job, LineAddress(None, "it", "u0001")) is None
     # The title was made anew: the track is another one now.
     api.publish(finished, {"kitchen/tracks/es.flac": sounds["stems/background"]})
     client = api.client()

@@ -79,7 +79,8 @@ class Rig:
         """A job with a null video for each name."""
         videos = {name: self.video(name, chunks, shots or chunks * 2) for name in names}
         sources = [commands.VideoSource("upload", f"{name}.mp4", blob=blob) for name, blob in videos.items()]
-        job, wakes = commands.create_job(self.database, self.store, sources, languages, Settings(), **more)
+        order = commands.JobOrder(sources, languages, Settings(), **more)
+        job, wakes = commands.create_job(self.database, self.store, order)
         self.waker.wake(wakes)
         return job
 

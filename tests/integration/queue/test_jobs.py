@@ -103,7 +103,7 @@ def test_videos_that_are_named_are_fetched_first(working: Rig) -> None:
     from shared.settings.models import Settings
 
     source = commands.VideoSource("url", "clip.mp4", locator="https://example.org/clip.mp4")
-    job, wakes = commands.create_job(working.database, working.store, [source], ["es"], Settings())
+    job, wakes = commands.create_job(working.database, working.store, commands.JobOrder([source], ["es"], Settings()))
     assert wakes == {"fetch": 1}
     working.waker.wake(wakes)
     assert working.wait(job).state == "done"

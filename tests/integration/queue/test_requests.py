@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from shared.core.edits import LineAddress
 from shared.core.errors import UsageError
 from shared.ledger.tables import Base, Edit, Title
 from shared.pipeline import publish
@@ -131,7 +132,7 @@ def test_a_job_whose_tables_failed_is_retried(working: Rig) -> None:
 
 
 def edit(rig: Rig, job: str, text: str, title: str | None = None, language: str = "es", line: str = "u0001") -> None:
-    rig.waker.wake(commands.edit_line(rig.database, rig.store, job, title, language, line, text))
+    rig.waker.wake(commands.edit_line(rig.database, rig.store, job, LineAddress(title, language, line), text))
 
 
 def test_an_edited_line_redoes_what_hangs_on_it_and_nothing_else(working: Rig) -> None:
@@ -159,11 +160,11 @@ def test_edits_that_make_no_sense_are_refused(working: Rig) -> None:
     job = working.submit("one", "two", languages=["es"])
     working.wait(job)
     arguments = (commands.edit_line, working.database, working.store)
-    refused("no_such_job", *arguments, "job_x", "one", "es", "u0001", "Hola.")
-    refused("unknown_title", *arguments, job, None, "es", "u0001", "Hola.")
-    refused("unknown_title", *arguments, job, "three", "es", "u0001", "Hola.")
-    refused("unknown_language", *arguments, job, "one", "fr", "u0001", "Hola.")
-    refused("unknown_utterance", *arguments, job, "one", "es", "u0002", "Hola.")
+    refused("no_such_job", *arguments, "job_x", LineAddress("one", "es", "u0001"), "Hola.")
+    refused("unknown_title", *arguments, job, LineAddress(None, "es", "u0001"), "Hola.")
+    refused("unknown_title", *arguments, job, LineAddress("three", "es", "u0001"), "Hola.")
+    refused("unknown_language", *arguments, job, LineAddress("one", "fr", "u0001"), "Hola.")
+    refused("unknown_utterance", *arguments, job, LineAddress("one", "es", "u0002"), "Hola.")
 
 
 def test_editing_a_line_of_a_failed_title_does_the_rest_of_it_too(working: Rig) -> None:
@@ -247,7 +248,7 @@ def test_tables_that_fail_behind_an_edit_leave_the_files_that_belong_to_the_old_
 def test_texts_and_lines_that_cannot_be_edited_are_refused(working: Rig) -> None:
     job = working.submit("one", languages=["es"])
     working.wait(job)
-    arguments = (commands.edit_line, working.database, working.store, job, None, "es", "u0001")
+    arguments = (commands.edit_line, working.database, working.store, job, LineAddress(None, "es", "u0001"))
     refused("empty_text", *arguments, " … ")
     refused("empty_text", *arguments, "\x00\n")
     refused("long_text", *arguments, "ja " * 2000)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from shared.core.edits import LineAddress
 from shared.ledger.database import locked_job
 from shared.ledger.tables import Job
 from shared.ledger.training_tables import Training
@@ -28,7 +29,7 @@ def test_a_job_that_is_to_train_ends_and_a_training_begins(training: Rig) -> Non
     found = row(training, ours)
     assert (found.recipe, found.jobs, found.from_job) == ("tiny-en", [begun], begun)
     training.waker.wake(
-        commands.edit_line(training.database, training.store, begun, None, "es", "u0001", "Buenos días.")
+        commands.edit_line(training.database, training.store, begun, LineAddress(None, "es", "u0001"), "Buenos días.")
     )
     assert training.wait(begun).summary["training"] == ours, "once"
     with training.database.read() as session:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from scipy.signal import lfilter
 
-from services.dubbing.chunks import write_list
 from shared.audio import files
 from shared.core.records import (
     SAMPLE_RATE,
@@ -23,6 +22,7 @@ from shared.core.records import (
     Translation,
     Utterance,
     write_jsonl,
+    write_list,
 )
 from shared.engines.protocols import Audio, Voice
 

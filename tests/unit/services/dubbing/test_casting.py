@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from services.dubbing.casting import Candidate, cast, gender_of
-from services.dubbing.chunks import read_list, write_list
 from services.dubbing.engines.kokoro import KokoroSynthesizer, voice_table
 from services.dubbing.stage import CAST, candidates
 from shared.core.errors import UsageError
-from shared.core.records import CastMember, Speaker
+from shared.core.records import CastMember, Speaker, read_list, write_list
 from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings
 from tests.unit.services.dubbing.stand_ins import FolderWork, Hummer

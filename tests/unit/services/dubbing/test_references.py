@@ -9,13 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from services.dubbing.chunks import write_list
 from services.dubbing.gathering import read_references
 from services.dubbing.references import LEVEL, WANTED_SECONDS, contrast, pick
 from services.dubbing.stage import REFERENCES, STAGE
 from shared.audio import files
 from shared.audio.signal import SPEECH_RATE, resample, rms
-from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, write_jsonl
+from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, write_jsonl, write_list
 from shared.engines.protocols import clones, engine_class, registered
 from shared.pipeline.planner import TitleRequest, plan
 from shared.pipeline.stage import Scope
