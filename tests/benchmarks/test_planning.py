@@ -103,7 +103,7 @@ def queued(folder: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> tuple[f
     (film := folder / "film.mp4").write_text("a film")
     sources = [commands.VideoSource("upload", f"t{n}.mp4", blob=store.add("video.mp4", film)) for n in range(count)]
     began, tasks = time.perf_counter(), 0
-    _, ready = commands.create_job(database, store, sources, LANGUAGES, Settings())
+    _, ready = commands.create_job(database, store, commands.JobOrder(sources, LANGUAGES, Settings()))
     waiting = dict.fromkeys(QUEUES, 0) | dict(ready)
     while any(waiting.values()):
         for queue in QUEUES:

