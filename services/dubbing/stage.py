@@ -9,11 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.dubbing.casting import Candidate, cast, gender_of
-from services.dubbing.control import run as run_control
-from services.dubbing.gathering import run as run_references
-from services.dubbing.lines import run as run_dubbing
-from services.dubbing.refining import refine
+from services.dubbing.casting.cast import Candidate, cast, gender_of
+from services.dubbing.casting.title_references import run as run_references
+from services.dubbing.casting.voice_search import refine
+from services.dubbing.synthesis.chunk_lines import run as run_dubbing
+from services.dubbing.synthesis.control import run as run_control
 from shared.core.errors import UsageError
 from shared.core.records import CastMember, Speaker, read_list, write_list
 from shared.engines.protocols import EngineOptions, engine_class

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from services.ingest.cutting import shots_between
+from services.ingest.segmentation import shots_between
 from shared.core import languages
 from shared.core.records import Probe, Shot
 from shared.engines.protocols import EngineOptions, engine_class

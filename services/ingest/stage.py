@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from services.ingest.cutting import chunks_of, shots_between
+from services.ingest.segmentation import chunks_of, shots_between
 from shared.audio.vad import speech_in_file
 from shared.core import languages
 from shared.core.records import SAMPLE_RATE, Note, Probe, write_notes

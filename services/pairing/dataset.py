@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from services.pairing.acceptance.merged_tables import merge_run
-from services.pairing.report import numbers, page
-from services.pairing.report.reading import read_titles
+from services.pairing.report import page, run_statistics
+from services.pairing.report.title_facts import read_titles
 from services.pairing.stage import QUEUE, no_engines
 from shared.pipeline.stage import Scope, Stage, Work
 from shared.schemas.pairs import PairRow
@@ -51,7 +51,7 @@ def run(
         paths("pairs.jsonl"), paths("rejects.jsonl"), outputs["pairs.parquet"], outputs["rejects.parquet"], failures()
     )
     work.progress(0.2)
-    report = numbers.count(titles, settings.pairing, settings.fit)
+    report = run_statistics.count(titles, settings.pairing, settings.fit)
     work.progress(0.5)
     report = page.make(titles, report, settings.report, outputs["report.html"])
     outputs["report.json"].write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from services.transcription.recognition.gates import CREDITS, GHOSTS, phrase_share
-from services.transcription.recognition.rehearing import unheard
+from services.transcription.recognition.second_hearing import unheard
 from services.transcription.recognition.utterances import Heard
 from services.transcription.recognition.windows import PAD_SECONDS, cut, read_speech, windows
 from shared.audio.signal import SPEECH_RATE, rms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from services.transcription import language, residual, round_trip, speaker_labels
-from services.transcription.recognition import utterances_of_chunk
+from services.transcription.recognition import chunk_utterances
 from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import EngineUse, Scope, Stage
 from shared.settings.models import QualitySettings, Settings, TranscriptionSettings
@@ -57,7 +57,7 @@ def residual_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse
 
 LANGUAGE = Stage("language", 2, language.run, lambda settings: settings.transcription, language_engines, QUEUE)
 STAGE = Stage(
-    "transcription", 6, utterances_of_chunk.run, lambda settings: settings.transcription, transcription_engines, QUEUE
+    "transcription", 6, chunk_utterances.run, lambda settings: settings.transcription, transcription_engines, QUEUE
 )
 SPEAKERS = Stage(
     "speakers", 2, speaker_labels.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE

@@ -19,7 +19,7 @@ from shared.core.records import SAMPLE_RATE, Probe
 from shared.core.text import clean
 from shared.media import child
 from shared.media.aac import AacEncoder, container_tag
-from shared.media.opening import open_media, packets, shows_in_order, video_stream
+from shared.media.opened_file import open_media, packets, shows_in_order, video_stream
 from shared.media.picture import PictureEncoder, frames, pixel_shape
 from shared.media.probing import origin
 from shared.media.subtitles import Cue, guard, parse_cues

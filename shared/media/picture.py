@@ -16,7 +16,7 @@ import numpy as np
 from shared.core.records import Probe, Shot
 from shared.media import child
 from shared.media.grading import Grading
-from shared.media.opening import Decoded, open_media, shows_in_order, video_stream
+from shared.media.opened_file import Decoded, open_media, shows_in_order, video_stream
 from shared.media.probing import check_pixels, origin
 from shared.settings.models import LimitSettings
 

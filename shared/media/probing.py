@@ -13,10 +13,10 @@ import numpy as np
 from shared.core.errors import InputError
 from shared.core.records import AudioStream, Probe, Restart, VideoStream
 from shared.media import child
-from shared.media.choosing import Choice, choose, language_of
+from shared.media.clock_restarts import Restarts
 from shared.media.grading import HDR
-from shared.media.opening import Decoded, open_media, packets, read_head, refuse_scripts, shows_in_order
-from shared.media.restarting import Restarts
+from shared.media.opened_file import Decoded, open_media, packets, read_head, refuse_scripts, shows_in_order
+from shared.media.stream_choice import Choice, choose, language_of
 from shared.settings.models import LimitSettings
 
 SLOWEST_BYTES_PER_SECOND = 10e6

@@ -18,7 +18,7 @@ from shared.audio.files import FlacWriter
 from shared.core.errors import InputError, StorageError
 from shared.core.records import SAMPLE_RATE, Probe
 from shared.media import child
-from shared.media.opening import Decoded, as_float, audio_stream, open_media
+from shared.media.opened_file import Decoded, as_float, audio_stream, open_media
 from shared.media.probing import origin
 from shared.settings.models import LimitSettings
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from services.dubbing.batching import SpeechRequest
+from services.dubbing.synthesis.batching import SpeechRequest
 from shared.audio.signal import resample
 from shared.engines.accelerator import release
 from shared.engines.protocols import EngineOptions, Line, engine_class

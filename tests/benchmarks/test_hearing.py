@@ -19,9 +19,9 @@ import pytest
 
 from services.separation.blocks import separate
 from services.transcription.engines.faster_whisper import FasterWhisper
+from services.transcription.recognition.chunk_utterances import ChunkSound, best_text, listen
 from services.transcription.recognition.gates import phrase_share
 from services.transcription.recognition.hearings import windowed
-from services.transcription.recognition.utterances_of_chunk import ChunkSound, best_text, listen
 from services.transcription.recognition.windows import union, windows
 from shared.audio.signal import SPEECH_RATE, resample, rms
 from shared.audio.silero import SileroVad

@@ -27,7 +27,7 @@ import pytest
 import torch
 
 from shared.media.aac import AacEncoder
-from shared.media.opening import as_float
+from shared.media.opened_file import as_float
 from tests.conftest import ROOT
 from trainer.data.batches import Batches, BatchPlan
 from trainer.data.feed import ShardFeed, make_feed
@@ -38,7 +38,7 @@ from trainer.recipe import Recipe, recipe_from
 from trainer.shards import encoding
 from trainer.shards.dubs import plan_dubs
 from trainer.shards.encoding import X264
-from trainer.shards.making import make_shards
+from trainer.shards.shard_building import make_shards
 
 pytestmark = pytest.mark.bench
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.dubbing.batching import SpeechRequest
 from services.dubbing.stage import STAGE
+from services.dubbing.synthesis.batching import SpeechRequest
 from shared.core.errors import Cancelled, EngineError, UsageError
 from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import Scope

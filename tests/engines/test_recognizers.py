@@ -15,7 +15,7 @@ import soundfile as sf
 from services.transcription.engines import whisper_weights
 from services.transcription.engines.faster_whisper import FasterWhisper
 from services.transcription.engines.whisper import OpenAIWhisper, _Prepared
-from services.transcription.recognition.utterances_of_chunk import ChunkSound, listen
+from services.transcription.recognition.chunk_utterances import ChunkSound, listen
 from shared.audio.signal import resample
 from shared.core.errors import Cancelled, EngineError, UsageError
 from shared.core.records import Span

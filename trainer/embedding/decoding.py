@@ -19,11 +19,11 @@ import soxr
 from shared.core.errors import InputError
 from shared.core.records import Restart
 from shared.media import child
-from shared.media.choosing import Choice, choose
-from shared.media.opening import Decoded, open_media, packets, shows_in_order, video_stream
+from shared.media.clock_restarts import Restarts
+from shared.media.opened_file import Decoded, open_media, packets, shows_in_order, video_stream
 from shared.media.probing import Times, check_pixels
-from shared.media.restarting import Restarts
 from shared.media.sound import TIMELINE_SLACK, Timeline
+from shared.media.stream_choice import Choice, choose
 from shared.settings.models import LimitSettings
 
 SLOWEST_BYTES_PER_SECOND = 1e6

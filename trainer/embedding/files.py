@@ -16,7 +16,7 @@ from shared.core.errors import CounterdubError, InputError
 from shared.core.storage_errors import storage_errors
 from shared.media import child
 from trainer.embedding.ahead import ahead
-from trainer.embedding.reading import Cut, windows
+from trainer.embedding.file_windows import Cut, windows
 from trainer.embedding.rows import EmbeddingRow, FileEncoder, schema, table
 
 SOUNDS = 64

@@ -12,14 +12,14 @@ from shared.core.errors import InputError, UsageError
 from shared.core.languages import code
 from shared.core.records import Probe
 from shared.media import child
-from shared.media.opening import open_media
+from shared.media.opened_file import open_media
 from shared.media.probing import survey
 from shared.pipeline.title_names import VIDEO_SUFFIXES, safe_name, walk
 from shared.settings.models import LimitSettings
-from trainer.shards.cutting import LONGEST, SHORTEST
-from trainer.shards.naming import file_digest, key_of, with_digest
+from trainer.shards.member_names import file_digest, key_of, with_digest
 from trainer.shards.pairs import Planned
 from trainer.shards.records import ShotPlan, SoundSource
+from trainer.shards.shot_extraction import LONGEST, SHORTEST
 
 CLIP = re.compile(r"(?P<title>.+)_(?P<shot>\d{1,6})_(?P<language>[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})?)")
 """Stem of a clip in LVU-M's layout: ``{title}_{shot}_{language}``."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from shared.core.errors import InputError, UsageError
 from shared.schemas.layout import ORIG
-from trainer.shards.naming import file_digest, key_of, with_digest
+from trainer.shards.member_names import file_digest, key_of, with_digest
 from trainer.shards.records import BACKGROUND, ShotPlan, SoundSource
 
 MEASURES = (

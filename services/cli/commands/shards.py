@@ -13,9 +13,9 @@ from services.cli.terminal.output import FAILED, SOME_REJECTED, console, errors,
 from shared.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from trainer.shards.making import ShardSummary
     from trainer.shards.pairs import Planned
-    from trainer.shards.verifying import Checked
+    from trainer.shards.shard_building import ShardSummary
+    from trainer.shards.verification import Checked
 
 HARMLESS = {"too_short", "too_long"}
 """Reasons that shots are left out for on purpose."""
@@ -40,7 +40,7 @@ def shards(
     """
     with reported(json):
         if verify is not None:
-            from trainer.shards.verifying import verify as check
+            from trainer.shards.verification import verify as check
 
             with bar("verifying", json) as progress:
                 checked = check(verify, progress)
@@ -48,7 +48,7 @@ def shards(
             return
         if to is None or (out is None) == (dubs is None):
             raise UsageError("Say counterdub shards OUT --to DIR, or --dubs FOLDER --to DIR.", code="bad_usage")
-        from trainer.shards.making import make_shards
+        from trainer.shards.shard_building import make_shards
 
         planned = plan(out, dubs, primary)
         with bar("shots", json) as progress:

@@ -8,10 +8,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from services.dubbing.batching import SpeechRequest
 from services.dubbing.engines.coqui import library
 from services.dubbing.engines.resident import loading, model_folder, needing, one_file
 from services.dubbing.engines.vits import Network, VitsSynthesizer, padded
+from services.dubbing.synthesis.batching import SpeechRequest
 from shared.core.errors import EngineError
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.weights.local import local_digests, registered_names

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from services.dubbing.casting import Candidate
+from services.dubbing.casting.cast import Candidate
 from services.dubbing.engines.kokoro_graph import PITCH, with_pitch
 from services.dubbing.engines.kokoro_phonemes import LANGUAGES, Phonemes, pieces
 from services.dubbing.engines.kokoro_search import nearest

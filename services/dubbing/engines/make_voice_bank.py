@@ -16,7 +16,7 @@ from services.dubbing.engines.kokoro import PROBES, KokoroSynthesizer, prosody_s
 from services.dubbing.engines.kokoro_phonemes import LANGUAGES
 from services.dubbing.engines.kokoro_search import COORDINATES, USUAL_HZ
 from services.dubbing.engines.kokoro_voices import COLOUR, STYLES, read_style
-from services.dubbing.finishing import trim
+from services.dubbing.post_processing import trim
 from shared.audio.pitch import median_f0
 from shared.audio.resemblyzer import Resemblyzer
 from shared.audio.signal import SPEECH_RATE, resample

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from services.dubbing.batching import SpeechRequest
 from services.dubbing.engines.resident import hub_folder, loading, needing
 from services.dubbing.engines.vits import Network, VitsSynthesizer, padded
+from services.dubbing.synthesis.batching import SpeechRequest
 from shared.core import languages
 from shared.core.errors import EngineError
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles

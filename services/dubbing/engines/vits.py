@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from services.dubbing.batching import SpeechRequest
 from services.dubbing.engines.kokoro_phonemes import pieces
 from services.dubbing.engines.resident import Resident, needing, use_threads
+from services.dubbing.synthesis.batching import SpeechRequest
 from shared.audio.signal import resample
 from shared.core.errors import EngineError, UsageError
 from shared.engines.accelerator import in_batches, torch_device, torch_dtype

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from services.dubbing.casting import Candidate
+from services.dubbing.casting.cast import Candidate
 from services.dubbing.engines.coqui import library
 from services.dubbing.engines.kokoro_phonemes import pieces
 from services.dubbing.engines.resident import Resident, loading, model_folder, needing, one_file, use_threads

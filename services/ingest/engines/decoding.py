@@ -36,7 +36,7 @@ def small_frames(
         form: ``bgr24`` or ``rgb24``.
     """
     # PyAV is wanted by those who decode, not by those who list the engines.
-    from shared.media.opening import open_media
+    from shared.media.opened_file import open_media
     from shared.media.picture import frames
     from shared.media.probing import origin
 

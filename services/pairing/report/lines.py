@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from services.pairing.acceptance.criteria import MIN_LANGUAGE_SECONDS
 from services.pairing.report import charts
-from services.pairing.report.reading import TitleFiles
+from services.pairing.report.title_facts import TitleFiles
 from shared.core.records import DubbedUtterance
 from shared.schemas.layout import CONTROL, ORIG
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from services.pairing.report.charts import clock
-from services.pairing.report.reading import TitleFiles, track_name
 from services.pairing.report.schema import ReportEngine, RunReport
+from services.pairing.report.title_facts import TitleFiles, track_name
 from shared.core.languages import name as language_name
 from shared.schemas.layout import CONTROL, ORIG
 

@@ -16,10 +16,10 @@ from markupsafe import Markup
 
 from services.pairing.report import charts, overview
 from services.pairing.report.lines import CastRow, LineTable, cast_rows, line_table
-from services.pairing.report.listening import Listening, listen
 from services.pairing.report.measures import MEASURES
-from services.pairing.report.reading import TitleFiles, track_name
 from services.pairing.report.schema import MediaShown, RunReport
+from services.pairing.report.shot_players import Listening, listen
+from services.pairing.report.title_facts import TitleFiles, track_name
 from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.reasons import TEXTS
 from shared.settings.models import ReportSettings

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from services.api.auth.keys import Limits, create_key
-from services.ingest.fetching import fetch
+from services.ingest.video_download import fetch
 from shared.core.errors import CounterdubError
 from shared.core.records import Utterance, write_jsonl
 from shared.ledger.tables import Edit, Job, StageRun, Title

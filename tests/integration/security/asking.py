@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.fetching import fetch
+from services.ingest.video_download import fetch
 from shared.core.errors import CounterdubError
 from shared.queue.service_settings import ServiceSettings
 from shared.settings.models import LimitSettings

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest import fetching
-from services.ingest.fetching import fetch
+from services.ingest import video_download
+from services.ingest.video_download import fetch
 from shared.core.errors import Cancelled, CounterdubError
 from shared.settings.models import LimitSettings
 from tests.integration.security.asking import SECRETS, VIDEO, fetched, refused, settings
@@ -72,7 +72,7 @@ def trickling(connection: socket.socket, _request: str) -> None:
 
 
 def test_server_that_falls_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "IDLE_S", 0.3)
+    monkeypatch.setattr(video_download, "IDLE_S", 0.3)
     with serving({"/a": silent}) as origin:
         error = refused(tmp_path, f"{origin.url}/a")
     assert error.code == "fetch_timeout" and error.retryable

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest import fetching
-from services.ingest.fetching import fetch
+from services.ingest import video_download
+from services.ingest.video_download import fetch
 from shared.settings.models import LimitSettings
 from tests.integration.security.asking import VIDEO, fetched, refused, settings
 from tests.integration.security.origin import PUBLIC, Internet, redirect, respond, serving
@@ -76,7 +76,7 @@ def test_dns_rebinding_between_the_request_and_a_redirect_is_refused(internet: I
 def test_redirects_in_a_circle_end(tmp_path: Path) -> None:
     with serving({"/a": redirect("/a")}) as origin:
         assert refused(tmp_path, f"{origin.url}/a").code == "fetch_failed"
-        assert len(origin.requests) == fetching.MAX_REDIRECTS + 1
+        assert len(origin.requests) == video_download.MAX_REDIRECTS + 1
 
 
 def test_credentials_go_to_no_other_host(tmp_path: Path) -> None:

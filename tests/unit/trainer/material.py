@@ -10,7 +10,7 @@ import av
 import numpy as np
 
 from trainer.shards.encoding import encode_picture, encode_sound
-from trainer.shards.joining import write_index
+from trainer.shards.index_merge import write_index
 from trainer.shards.records import digest_of
 from trainer.shards.tar import Sample, write_shard
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.dubbing.casting import Candidate, cast, gender_of
+from services.dubbing.casting.cast import Candidate, cast, gender_of
 from services.dubbing.engines.kokoro import KokoroSynthesizer, voice_table
 from services.dubbing.stage import CAST, candidates
 from shared.core.errors import UsageError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dubbing.finishing import add, finish, limit_bandwidth, panning, trim
+from services.dubbing.post_processing import add, finish, limit_bandwidth, panning, trim
 from shared.audio.loudness import speech_loudness
 from shared.core.records import SAMPLE_RATE
 from tests.unit.services.dubbing.stand_ins import babble

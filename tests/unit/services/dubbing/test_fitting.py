@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dubbing.fitting import FIXED_SECONDS, SpeakingPace, choose, first_speed, next_speed, place
+from services.dubbing.synthesis.duration_fitting import (
+    FIXED_SECONDS,
+    SpeakingPace,
+    choose,
+    first_speed,
+    next_speed,
+    place,
+)
 from shared.core.records import Hypothesis
 from shared.settings.models import FitSettings
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from services.dubbing.guarding import Fallback, Guard
 from services.dubbing.stage import STAGE, named_after, speaking_engines
-from services.dubbing.voicing import SpokenLine, Voicer
+from services.dubbing.synthesis.line_synthesis import SpokenLine, Voicer
+from services.dubbing.synthesis.speech_check import Fallback, Guard
 from shared.core.errors import EngineError
 from shared.core.records import CastMember, DubbedUtterance, Hypothesis, Speaker, read_jsonl
 from shared.engines.protocols import Audio, Segment

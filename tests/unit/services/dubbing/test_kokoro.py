@@ -10,7 +10,7 @@ import pytest
 from services.dubbing.engines.kokoro import KokoroSynthesizer, voice_table
 from services.dubbing.engines.kokoro_voices import STYLES, Mix, read_style, style_voice
 from services.dubbing.engines.make_voice_table import embedding
-from services.dubbing.finishing import trim
+from services.dubbing.post_processing import trim
 from shared.audio.resemblyzer import Resemblyzer
 from shared.core.errors import EngineError
 from shared.engines.protocols import EngineOptions, WeightFiles

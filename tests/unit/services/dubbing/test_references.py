@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from services.dubbing.gathering import read_references
-from services.dubbing.references import LEVEL, WANTED_SECONDS, contrast, pick
+from services.dubbing.casting.reference_selection import LEVEL, WANTED_SECONDS, contrast, pick
+from services.dubbing.casting.title_references import read_references
 from services.dubbing.stage import REFERENCES, STAGE
 from shared.audio import files
 from shared.audio.signal import SPEECH_RATE, resample, rms

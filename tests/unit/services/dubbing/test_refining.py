@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.dubbing.casting import Candidate, gender_heard
+from services.dubbing.casting.cast import Candidate, gender_heard
+from services.dubbing.casting.voice_search import refine
 from services.dubbing.engines.kokoro import PROBES, KokoroSynthesizer, natural_pitch, prosody_style, voice_table
 from services.dubbing.engines.kokoro_phonemes import LANGUAGES
 from services.dubbing.engines.kokoro_search import bank, nearest
 from services.dubbing.engines.kokoro_voices import STYLES, Mix
 from services.dubbing.engines.make_voice_bank import coordinates
-from services.dubbing.refining import refine
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.records import CastMember, Speaker

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dubbing.slots import slots
+from services.dubbing.synthesis.slots import slots
 from shared.core.records import Shot, Utterance
 from shared.settings.models import FitSettings
 from tests.unit.services.dubbing.stand_ins import utterance

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.cutting import chunks_of, shots_between
+from services.ingest.segmentation import chunks_of, shots_between
 from shared.core.records import SAMPLE_RATE, Shot, Span
 
 TIMES = st.floats(0, 4000, allow_nan=False)

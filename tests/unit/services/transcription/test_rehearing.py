@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.transcription.recognition.rehearing import hear_again, one_text, unheard
+from services.transcription.recognition.chunk_utterances import ChunkSound, listen
+from services.transcription.recognition.second_hearing import hear_again, one_text, unheard
 from services.transcription.recognition.utterances import Heard
-from services.transcription.recognition.utterances_of_chunk import ChunkSound, listen
 from shared.audio.signal import SPEECH_RATE
 from shared.core.records import Span, Word
 from shared.engines.protocols import Segment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.transcription.recognition.spreading import apart, placed
+from services.transcription.recognition.cue_splitting import apart, placed
 from services.transcription.transcripts.transcript import Given
 from shared.core.records import Span, Word
 from shared.media.subtitles import Cue

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.transcription.engines.faster_whisper import FasterWhisper
+from services.transcription.recognition.chunk_utterances import ChunkSound, listen
 from services.transcription.recognition.hearings import WHOLE_WEIGHT, unlooped
 from services.transcription.recognition.utterances import Heard
-from services.transcription.recognition.utterances_of_chunk import ChunkSound, listen
 from services.transcription.recognition.voting import Hearing, vote
 from services.transcription.stage import LANGUAGE
 from shared.audio.signal import resample

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt
 
-from services.dubbing.room import add_room, reverberation_time
-from services.dubbing.timbre import BANDS_HZ, band_levels, equalise
+from services.dubbing.casting.timbre import BANDS_HZ, band_levels, equalise
+from services.dubbing.synthesis.room import add_room, reverberation_time
 from shared.core.records import SAMPLE_RATE
 
 

@@ -11,11 +11,11 @@ import pytest
 from shared.audio import files
 from shared.core.errors import InputError
 from shared.core.records import Probe
-from shared.media.choosing import programmes
 from shared.media.muxing import Track, mux_title
 from shared.media.picture import frames
 from shared.media.probing import Wanted, probe
 from shared.media.sound import decode_audio
+from shared.media.stream_choice import programmes
 from tests.unit.shared.media import odd, several
 
 SILENCE = np.zeros(3 * 48000, np.float32)

@@ -56,11 +56,11 @@ def test_playlist_disguised_as_mp4(tmp_path: Path, make: Callable[..., Path]) ->
 def test_demuxers_that_open_other_files_are_off_even_where_the_head_is_not_recognised(
     tmp_path: Path, make: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from shared.media import opening
+    from shared.media import opened_file
 
-    monkeypatch.setattr(opening, "refuse_scripts", lambda head: None)
+    monkeypatch.setattr(opened_file, "refuse_scripts", lambda head: None)
     with pytest.raises(InputError) as caught:
-        opening.open_media(make(tmp_path / "a.mp4", odd.clip(tmp_path / "secret.mp4")))
+        opened_file.open_media(make(tmp_path / "a.mp4", odd.clip(tmp_path / "secret.mp4")))
     assert caught.value.code == "not_a_video"
 
 

@@ -24,7 +24,7 @@ from trainer.data.feed import ShardFeed, make_feed
 from trainer.feed import Batch
 from trainer.recipe import Recipe
 from trainer.shards.index import open_index
-from trainer.shards.joining import write_index
+from trainer.shards.index_merge import write_index
 
 
 def some(feed: ShardFeed, count: int) -> list[Batch]:

@@ -19,7 +19,7 @@ from shared.media.probing import probe
 from tests.unit.trainer.shards.test_making import samples_of
 from trainer.shards.dubs import plan_dubs, windows
 from trainer.shards.encoding import encode_picture
-from trainer.shards.making import make_shards
+from trainer.shards.shard_building import make_shards
 from trainer.shards.tar import shard_path
 
 

@@ -25,11 +25,11 @@ from tests.conftest import ROOT
 from tests.integration.films.cli import COMMAND
 from tests.unit.trainer.shards.conftest import SHOTS, rows_of, write_pairs
 from trainer.shards.index import open_index
-from trainer.shards.joining import write_index
-from trainer.shards.making import make_shards
+from trainer.shards.index_merge import write_index
 from trainer.shards.pairs import Planned, plan_pairs
+from trainer.shards.shard_building import make_shards
 from trainer.shards.tar import shard_path
-from trainer.shards.verifying import verify
+from trainer.shards.verification import verify
 
 
 def samples_of(tar: Path) -> dict[str, dict[str, bytes]]:

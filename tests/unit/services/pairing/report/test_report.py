@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from services.pairing.report.lines import redub
-from services.pairing.report.listening import affordable
 from services.pairing.report.measures import MEASURES
 from services.pairing.report.schema import RunReport
+from services.pairing.report.shot_players import affordable
 from shared.core.records import CastMember
 from shared.settings.models import Settings
 from tests.unit.services.pairing.report.fixtures import LANGUAGES, SHOTS, RunFolder, add_title, dubbed

@@ -14,7 +14,7 @@ from shared.audio.files import FlacWriter, length, read_audio
 from shared.core.errors import InputError
 from shared.core.records import SAMPLE_RATE, Probe
 from shared.media import child
-from shared.media.opening import Decoded, open_media, shows_in_order
+from shared.media.opened_file import Decoded, open_media, shows_in_order
 from shared.media.picture import frames, pixel_shape
 from shared.media.probing import examine, origin
 from shared.media.sound import Timeline
@@ -142,7 +142,7 @@ def master(path: Path, stream: int, found: Probe, out: Path) -> None:
     """
     import soxr
 
-    from shared.media.opening import audio_stream
+    from shared.media.opened_file import audio_stream
 
     with open_media(path) as container:
         sounds = [sound for sound in container.streams.audio if stream in {-1, sound.index}]

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from services.dubbing.chunks import load
-from services.dubbing.finishing import add, finish
-from services.dubbing.lines import blank
+from services.dubbing.post_processing import add, finish
+from services.dubbing.synthesis.chunk_inputs import load
+from services.dubbing.synthesis.chunk_lines import blank
 from shared.audio import files
 from shared.audio.signal import to_mono
 from shared.core.records import SAMPLE_RATE, write_jsonl

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from services.ingest.fetching import fetch
+from services.ingest.video_download import fetch
 from shared.pipeline.stage import Scope, Stage, Work
 from shared.queue.service_settings import FETCH, service_settings
 from shared.settings.models import LimitSettings

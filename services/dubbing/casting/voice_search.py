@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from services.dubbing.casting import cosine
-from services.dubbing.finishing import trim
+from services.dubbing.casting.cast import cosine
+from services.dubbing.post_processing import trim
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.records import CastMember, Speaker
 from shared.pipeline.stage import Work

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from shared.core.errors import InputError
 from trainer.shards.index import Index, open_index
-from trainer.shards.joining import join, sidecars
+from trainer.shards.index_merge import join, sidecars
 from trainer.shards.records import ShardRecord
 from trainer.shards.tar import shard_path
 

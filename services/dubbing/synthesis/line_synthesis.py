@@ -12,10 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import soundfile as sf
 
-from services.dubbing.batching import FAULTS, SpeechRequest, SynthesisAhead
-from services.dubbing.finishing import trim
-from services.dubbing.fitting import RANK_COST, Placement, SpeakingPace, choose, first_speed, misfit, next_speed, place
-from services.dubbing.guarding import Fallback, Guard
+from services.dubbing.post_processing import trim
+from services.dubbing.synthesis.batching import FAULTS, SpeechRequest, SynthesisAhead
+from services.dubbing.synthesis.duration_fitting import (
+    RANK_COST,
+    Placement,
+    SpeakingPace,
+    choose,
+    first_speed,
+    misfit,
+    next_speed,
+    place,
+)
+from services.dubbing.synthesis.speech_check import Fallback, Guard
 from shared.audio.signal import SPEECH_RATE, fade, resample
 from shared.audio.stretch import stretch
 from shared.core.errors import EngineError

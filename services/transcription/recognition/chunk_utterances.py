@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.transcription.recognition import spreading
+from services.transcription.recognition import cue_splitting
 from services.transcription.recognition.gates import refuse
 from services.transcription.recognition.hearings import WHOLE_WEIGHT, whole, windowed
-from services.transcription.recognition.rehearing import hear_again, unheard
+from services.transcription.recognition.second_hearing import hear_again, unheard
 from services.transcription.recognition.turns import by_voice
 from services.transcription.recognition.utterances import breathing_room, hug, joined, levels, reunite, settle, split
 from services.transcription.recognition.voting import Hearing, vote
@@ -79,7 +79,7 @@ def run(
         last = chunk.index == max(chunk.index for chunk in chunks)
         mine = [
             part
-            for part in spreading.apart(cues, in_title)
+            for part in cue_splitting.apart(cues, in_title)
             if offset <= max(part.given.cue.start, 0.0) and (part.given.cue.start < end or last)
         ]
         sound = ChunkSound(mix, vocals, on_mix, on_vocals)
@@ -118,7 +118,7 @@ class ChunkSound(NamedTuple):
 
 
 def heard_apart(
-    parts: Sequence[spreading.Part],
+    parts: Sequence[cue_splitting.Part],
     sound: ChunkSound,
     offset: float,
     language: str | None,
@@ -139,7 +139,7 @@ def heard_apart(
     out = [part.given for part in parts if not part.rough]
     cut = 0
     for _, group in itertools.groupby((part.given for part in parts if part.rough), key=lambda item: item.cue.line):
-        placed = spreading.placed(
+        placed = cue_splitting.placed(
             list(group), heard, speech, language or "", settings.split_gap_seconds, settings.max_utterance_seconds
         )
         cut, out = cut + 1, [*out, *placed]

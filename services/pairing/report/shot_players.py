@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from services.pairing.acceptance.facts import TOUCH_SECONDS
 from services.pairing.report import charts
-from services.pairing.report.reading import TitleFiles, track_name
+from services.pairing.report.title_facts import TitleFiles, track_name
 from services.pairing.tracks.shots import spread
 from services.pairing.tracks.timeline import ShotTimeline
 from shared.core.records import DubbedUtterance, Utterance

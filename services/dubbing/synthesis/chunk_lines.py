@@ -8,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from services.dubbing.batching import FAULTS
-from services.dubbing.chunks import ChunkLines, load
-from services.dubbing.finishing import active_range, add, finish
-from services.dubbing.gathering import FILE as REFERENCES
-from services.dubbing.gathering import read_references
-from services.dubbing.guarding import Fallback, Guard
-from services.dubbing.room import add_room
-from services.dubbing.slots import slots
-from services.dubbing.timbre import band_levels, equalise
-from services.dubbing.voicing import SpokenLine, Voiced, Voicer
+from services.dubbing.casting.timbre import band_levels, equalise
+from services.dubbing.casting.title_references import FILE as REFERENCES
+from services.dubbing.casting.title_references import read_references
+from services.dubbing.post_processing import active_range, add, finish
+from services.dubbing.synthesis.batching import FAULTS
+from services.dubbing.synthesis.chunk_inputs import ChunkLines, load
+from services.dubbing.synthesis.line_synthesis import SpokenLine, Voiced, Voicer
+from services.dubbing.synthesis.room import add_room
+from services.dubbing.synthesis.slots import slots
+from services.dubbing.synthesis.speech_check import Fallback, Guard
 from shared.audio import files
 from shared.audio.signal import to_mono
 from shared.core.errors import CounterdubError, EngineError
@@ -224,7 +224,7 @@ class SpeakerSound:
 
     Args:
         references: Speaker → what engines that clone are shown, of the whole title; see
-            :mod:`services.dubbing.gathering`.
+            :mod:`services.dubbing.casting.title_references`.
     """
 
     def __init__(self, chunk: ChunkLines, references: Mapping[str, np.ndarray]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from services.dubbing.references import pick
+from services.dubbing.casting.reference_selection import pick
 from shared.audio import files
 from shared.audio.signal import to_mono_16k
 from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, read_jsonl, read_list

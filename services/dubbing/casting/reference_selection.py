@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from services.dubbing.casting import cosine
-from services.dubbing.finishing import trim
+from services.dubbing.casting.cast import cosine
+from services.dubbing.post_processing import trim
 from shared.audio.loudness import frame_powers
 from shared.audio.signal import SPEECH_RATE, rms
 from shared.core.records import Utterance

@@ -13,7 +13,7 @@ import numpy as np
 from services.pairing.acceptance.summary import THRESHOLDS
 from services.pairing.report import schema
 from services.pairing.report.measures import MEASURES, Bound, Measure, is_beyond, line_values, row_values
-from services.pairing.report.reading import TitleFiles
+from services.pairing.report.title_facts import TitleFiles
 from shared.settings.models import FitSettings, PairingSettings
 
 SHOT_BIN, SHOT_TOP = 0.5, 12.0

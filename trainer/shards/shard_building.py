@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from shared.core.errors import Cancelled, InputError, StorageError
 from shared.core.storage_errors import storage_errors
 from shared.media import child
-from trainer.shards.joining import sidecars, write_index
+from trainer.shards.index_merge import sidecars, write_index
 from trainer.shards.pairs import Planned
 from trainer.shards.records import ShardRecord, ShotPlan, Skipped
 from trainer.shards.tar import Sample, shard_path, sidecar_path, write_shard
@@ -171,7 +171,7 @@ def cut(plans: list[ShotPlan], place: Path, meter: Meter) -> list[tuple[Path, di
     try:
         arguments = {"plans": [plan.model_dump() for plan in plans], "folder": str(place)}
         limit = SECONDS_A_SHOT * (2 + len(plans))
-        made = child.call("trainer.shards.cutting:cut", arguments, timeout=limit, progress=progress)
+        made = child.call("trainer.shards.shot_extraction:cut", arguments, timeout=limit, progress=progress)
     except InputError as error:
         if error.code not in CRASHES:
             raise

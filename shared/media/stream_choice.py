@@ -12,7 +12,7 @@ import numpy as np
 
 from shared.core import languages
 from shared.core.errors import InputError, UsageError
-from shared.media.opening import Decoded, as_float, open_media, packets
+from shared.media.opened_file import Decoded, as_float, open_media, packets
 
 LONG_ENOUGH = 0.5
 """Share of the longest picture's length that the film must have: covers and trailers are shorter."""
@@ -44,7 +44,7 @@ def choose(
         wanted_video, wanted_audio: Indices that somebody chose.
 
     Raises:
-        InputError: ``no_such_stream``, and what :func:`~shared.media.opening.open_media` raises.
+        InputError: ``no_such_stream``, and what :func:`~shared.media.opened_file.open_media` raises.
     """
     with open_media(path) as container:
         pictures = [stream for stream in container.streams.video if usable(stream)]
