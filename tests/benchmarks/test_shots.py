@@ -33,7 +33,7 @@ from shared.pipeline.stage import Scope
 from shared.settings.models import Settings
 from tests.benchmarks.running import write_result
 from tests.unit.services.ingest.detection import shot_begins
-from tests.unit.services.ingest.test_ingest import Folder
+from tests.unit.services.ingest.test_stage import Folder
 from tests.unit.shared.media.transitions import Counts, Film, drawn_shots, make_film, real_shots, score
 
 pytestmark = pytest.mark.bench

@@ -269,7 +269,7 @@ def test_decoder_that_hangs_or_crashes_ends_as_a_clear_failure(
 
     def hanging(_target: str, _arguments: Any, *, timeout: float, progress: Any) -> Any:
         return call(
-            f"tests.unit.shared.media.test_probe:{work}",
+            f"tests.unit.shared.media.test_probing:{work}",
             {},
             timeout=3 if work == "hang" else timeout,
             progress=progress,

@@ -16,7 +16,7 @@ from shared.audio import files
 from shared.core.errors import CounterdubError
 from shared.media.muxing import Track, mux, mux_title
 from shared.media.probing import probe
-from tests.unit.trainer.shards.test_making import samples_of
+from tests.unit.trainer.shards.test_shard_building import samples_of
 from trainer.shards.dubs import plan_dubs, windows
 from trainer.shards.encoding import encode_picture
 from trainer.shards.shard_building import make_shards

@@ -20,8 +20,8 @@ from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.records import CastMember, Speaker
 from shared.engines.protocols import Audio, EngineOptions, WeightFiles
+from tests.unit.services.dubbing.casting.test_cast import Table, speaker, unit
 from tests.unit.services.dubbing.stand_ins import FolderWork
-from tests.unit.services.dubbing.test_casting import Table, speaker, unit
 
 
 class Proposer:

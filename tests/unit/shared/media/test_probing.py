@@ -178,18 +178,18 @@ def chatter(progress: Any) -> str:
 @pytest.mark.parametrize(("work", "code"), [("crash", "decode_crashed"), ("hang", "decode_timeout")])
 def test_a_decoder_that_crashes_or_hangs_is_an_input_error(work: str, code: str) -> None:
     with pytest.raises(InputError) as caught:
-        child.call(f"tests.unit.shared.media.test_probe:{work}", {}, timeout=4)
+        child.call(f"tests.unit.shared.media.test_probing:{work}", {}, timeout=4)
     assert caught.value.code == code
 
 
 def test_a_decoder_that_wants_all_memory_is_an_input_error() -> None:
     with pytest.raises(InputError) as caught:
-        child.call("tests.unit.shared.media.test_probe:swallow", {}, timeout=30)
+        child.call("tests.unit.shared.media.test_probing:swallow", {}, timeout=30)
     assert caught.value.code == "decode_memory"
 
 
 def test_what_libraries_print_does_not_disturb() -> None:
-    assert child.call("tests.unit.shared.media.test_probe:chatter", {}, timeout=30) == "done"
+    assert child.call("tests.unit.shared.media.test_probing:chatter", {}, timeout=30) == "done"
 
 
 def test_the_caller_can_stop_a_child() -> None:
@@ -200,4 +200,4 @@ def test_the_caller_can_stop_a_child() -> None:
         raise Stop
 
     with pytest.raises(Stop):
-        child.call("tests.unit.shared.media.test_probe:hang", {}, timeout=30, progress=stop)
+        child.call("tests.unit.shared.media.test_probing:hang", {}, timeout=30, progress=stop)
