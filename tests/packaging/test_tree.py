@@ -16,6 +16,35 @@ PACKAGES = ("services", "shared", "trainer")
 LARGEST = 16
 """Source files of a folder, ``__init__.py`` aside."""
 
+SEVERAL = {
+    "services/separation/test_separators",
+    "services/transcription/test_listening",
+    "services/translation/test_engines",
+    "shared/audio/test_timbre_and_room",
+    "shared/media/test_subtitle_round_trip",
+    "shared/pipeline/test_edits",
+    "shared/weights/test_split_archive",
+    "trainer/data/test_decoding",
+    "trainer/evaluation/test_adapters",
+    "trainer/evaluation/test_hear_api",
+    "trainer/objective/test_gradcache_model",
+    "trainer/objective/test_several_processes",
+    "trainer/parity/test_cases",
+    "trainer/parity/test_folder",
+    "trainer/parity/test_mistakes",
+    "trainer/recipes/test_paper",
+    "trainer/reproduce/test_reproduce",
+    "trainer/service/test_parts",
+    "trainer/service/test_rules",
+    "trainer/shards/test_command",
+    "trainer/towers/test_attention",
+    "trainer/towers/test_build",
+    "trainer/training/test_command",
+    "trainer/training/test_curves",
+    "trainer/training/test_faults",
+    "trainer/training/test_learning",
+}
+"""Unit tests of several modules of their folder at once."""
 CROWDED = {"services/dubbing/engines": 19, "trainer/reproduce": 17}
 
 
@@ -78,3 +107,12 @@ def test_vague_names_of_functions_are_rare() -> None:
                 if not stage:
                     defined[node.name].append(path.relative_to(ROOT).as_posix())
     assert {name: files for name, files in defined.items() if len(files) > 3} == {}
+
+
+def test_unit_tests_stand_where_their_source_stands() -> None:
+    unit = ROOT / "tests" / "unit"
+    tests = {path.relative_to(unit).with_suffix("").as_posix(): path for path in unit.rglob("test_*.py")}
+    strays = {name for name in tests if not (ROOT / name.replace("/test_", "/")).with_suffix(".py").exists()}
+    assert strays == SEVERAL
+    homeless = {name for name, path in tests.items() if not (ROOT / path.parent.relative_to(unit)).is_dir()}
+    assert homeless == set()
