@@ -48,7 +48,7 @@ def open_folder_ledger(path: Path) -> Database:
             upgrade_database(database)
     except sqlite3.DatabaseError as error:  # Of the first version's file, read without SQLAlchemy.
         database.close()
-        met = refused(path, error.sqlite_errorcode & 0xFF)
+        met = refused(path, getattr(error, "sqlite_errorcode", 0) & 0xFF)
         if met is None:
             raise
         raise met from error

@@ -107,7 +107,10 @@ class RunLedger:
 
     def end_title(self, name: str, error: Mapping[str, Any] | None) -> None:
         with self._database.write() as session:
-            tell(session, self._locked(session), f"title_{'failed' if error else 'done'}", title=name, error=error)
+            job = self._locked(session)
+            job.titles_ended += 1
+            job.titles_failed += error is not None
+            tell(session, job, f"title_{'failed' if error else 'done'}", title=name, error=error)
 
     def end_run(self, state: str) -> None:
         """The run has ended: ``done``, ``failed`` or ``cancelled``; of what was not done nothing is waited for."""
