@@ -215,11 +215,12 @@ def begin_task(session: Session, job_id: str, events: int, run_id: int, owner: s
     return run
 
 
-def book_done(session: Session, run: Any, owner: str, done: Done, computed: bool) -> bool:
+def book_done(session: Session, events: int, run: Any, owner: str, done: Done, computed: bool) -> bool:
     """Book a task's result; False where the task is its owner's no more.
 
     Args:
-        run: The task and its job's latest event, as ``HELD`` gives them.
+        events: Number of the job's latest event.
+        run: The task, as :func:`begin_task` or ``HELD`` gives it.
         computed: Whether it was really done: ``done.cached`` is what its users are told.
     """
     booked: Any = session.execute(
@@ -242,7 +243,7 @@ def book_done(session: Session, run: Any, owner: str, done: Done, computed: bool
         return False
     spent = {"seconds": round(done.seconds, 3), "engine_seconds": round(done.engine_seconds, 3)}
     facts = {**task_facts(run), "cached": done.cached, **spent}
-    note(session, run.job_id, run.events + 1, "task_done", facts, ended=1)
+    note(session, run.job_id, events + 1, "task_done", facts, ended=1)
     return True
 
 

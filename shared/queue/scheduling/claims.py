@@ -165,7 +165,7 @@ def finish(database: Database, store: Store, run_id: int, worker: str, done: Don
         if run is None:
             return {}
         told = as_told(session, done, run.key_id)
-        if not book_done(session, run, worker, told, computed=not done.cached):
+        if not book_done(session, run.events, run, worker, told, computed=not done.cached):
             return {}  # It was taken away while this one waited for the job.
         if run.job_state != "running":
             end_if_cancelled(session, same_job(session, run.job_id))
