@@ -12,6 +12,7 @@ import typer
 from services.cli.commands import db, evaluate, keys, store
 from services.cli.commands.api import api
 from services.cli.commands.embed import embed
+from services.cli.commands.options import Json, Set
 from services.cli.commands.parity import parity
 from services.cli.commands.reproduce import reproduce
 from services.cli.commands.serve import serve
@@ -40,10 +41,7 @@ app = typer.Typer(
 models = typer.Typer(help="Fetch, list and verify model weights.", no_args_is_help=True)
 app.add_typer(models, name="models")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Jobs = Annotated[int, typer.Option(min=1, max=64, help="Tasks at a time; engines use two threads each.")]
-Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as dubbing.seed=3.")]
-
 
 VideoStream = Annotated[int | None, typer.Option(min=0, help="Stream of the file that the picture is.")]
 AudioStream = Annotated[int | None, typer.Option(min=0, help="Stream of the file that the sound is.")]

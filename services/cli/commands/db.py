@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from services.cli.commands.options import Data, Json
 from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, say_json
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from shared.ledger.database import Database
 
 app = typer.Typer(help="Bring the services' database up to date, or check that it is.", no_args_is_help=True)
-
-Data = Annotated[Path | None, typer.Option(help="Folder given to serve; else what COUNTERDUB_… says.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 @app.command("upgrade")

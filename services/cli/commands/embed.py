@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.commands.options import Device, Json
 from services.cli.terminal.extras import with_extra
-from services.cli.terminal.output import DONE, FAILED, SOME_REJECTED, console, errors, say_json
+from services.cli.terminal.output import DONE, FAILED, SOME_REJECTED, console, say_json
 
 if TYPE_CHECKING:
     from shared.core.errors import CounterdubError
@@ -23,9 +24,9 @@ def embed(
     out: Annotated[Path, typer.Option("--out", "-o", help="Parquet file to write.")],
     crops: Annotated[bool, typer.Option(help="A row for each of the five crops, not their mean.")] = False,
     heads: Annotated[bool, typer.Option(help="Projections that the loss saw, not the towers' output.")] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: cuda where there is one.")] = "auto",
+    device: Device = "auto",
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Files decoded at a time.")] = 2,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    json: Json = False,
 ) -> None:
     """Embed every 3 s window of sound and picture of files.
 
@@ -54,10 +55,12 @@ def embed(
 @contextmanager
 def bar(quiet: bool) -> Iterator[Listener]:
     """A progress bar on a terminal; files that fail are always named."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from services.cli.terminal.progress import make_progress
 
     columns = (BarColumn(bar_width=32), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal) as progress:
+    with make_progress(*columns, quiet=quiet) as progress:
         task = progress.add_task("", total=None)
 
         def hear(done: int, total: int, file: str, error: CounterdubError | None) -> None:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.commands.evaluation_options import bar, encoders, named, tell, torch_device
+from services.cli.commands.evaluation_options import (
+    EvaluationOptions,
+    bar,
+    evaluate_checkpoints,
+    named,
+    show_results,
+    torch_device,
+)
+from services.cli.commands.options import Device, Json
 from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trainer.evaluation.cache import EmbeddingCache
+    from trainer.evaluation.hear.protocol import Listener
 
 app = typer.Typer(help="Evaluate checkpoints and compare the results.", no_args_is_help=True)
 
@@ -27,9 +41,7 @@ Cache = Annotated[
     Path | None,
     typer.Option(help="File of embeddings that are kept; by default embeddings.db in the folder of results."),
 ]
-Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:N, or auto: cuda where there is one.")]
 Seed = Annotated[int, typer.Option(help="Of everything that is drawn.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
 
 @app.command()
@@ -46,30 +58,27 @@ def hear(
 ) -> None:
     """Run HEAR 2021 tasks by HEAR's own protocol; each clip is embedded once, whatever number of tasks it is in."""
     with with_extra("trainer", json):
-        from trainer.evaluation.cache import EmbeddingCache
         from trainer.evaluation.hear.protocol import evaluate
         from trainer.evaluation.hear.tasks import read_task
-        from trainer.evaluation.results import records
 
-        read = [read_task(folder) for folder in tasks]
-        written = []
-        chosen = encoders(checkpoint, seed, device)
-        with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
-            for label, encoder in chosen:
-                for task in read:
-                    result, predictions = evaluate(
-                        task,
-                        encoder,
-                        kept,
-                        label=label,
-                        grid=grid,
-                        grid_points=grid_points,
-                        seed=seed,
-                        device=torch_device(device),
-                        listener=named(listener, f"{label} {task.name}"),
-                    )
-                    written.append(records.write(result, out, predictions))
-        tell(written, json)
+        hear_tasks = [read_task(folder) for folder in tasks]
+
+        def measure(label: str, encoder: Any, kept: EmbeddingCache, listener: Listener) -> Iterator[Any]:
+            for task in hear_tasks:
+                yield evaluate(
+                    task,
+                    encoder,
+                    kept,
+                    label=label,
+                    grid=grid,
+                    grid_points=grid_points,
+                    seed=seed,
+                    device=torch_device(device),
+                    listener=named(listener, f"{label} {task.name}"),
+                )
+
+        options = EvaluationOptions(checkpoint, out, seed, cache, device, quiet=json)
+        show_results(evaluate_checkpoints(options, measure), json)
 
 
 @app.command()
@@ -92,11 +101,9 @@ def probe(
     with with_extra("trainer", json):
         from shared.core.errors import UsageError
         from trainer.encoder import Encoder
-        from trainer.evaluation.cache import EmbeddingCache
         from trainer.evaluation.probes.listings import LISTINGS, LVU_TASKS, lvu
         from trainer.evaluation.probes.probe import GRID, LINEAR, PAPER
         from trainer.evaluation.probes.protocol import evaluate
-        from trainer.evaluation.results import records
 
         if layout not in {*LISTINGS, "lvu"} or streams not in {"video", "audio", "both"}:
             raise UsageError(f"There is no layout “{layout}” or no streams “{streams}”.", code="bad_setting")
@@ -104,27 +111,27 @@ def probe(
             listings = [lvu(data, name) for name in task or LVU_TASKS]
         else:
             listings = [LISTINGS[layout](data, number) for number in split]
-        written = []
-        chosen = encoders(checkpoint, seed, device)
-        with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
-            for label, encoder in chosen:
-                if not isinstance(encoder, Encoder):
-                    raise UsageError(f"“{label}” has no tower for pictures.", code="no_tower")
-                for listing in listings:
-                    result = evaluate(
-                        listing,
-                        encoder,
-                        kept,
-                        label=label,
-                        streams=streams,
-                        grid=LINEAR if linear else GRID,
-                        schedule=PAPER._replace(epochs=epochs),
-                        seed=seed,
-                        device=torch_device(device),
-                        progress=partial(listener, f"{label} {listing.name}"),
-                    )
-                    written.append(records.write(result, out))
-        tell(written, json)
+
+        def measure(label: str, encoder: Any, kept: EmbeddingCache, listener: Listener) -> Iterator[Any]:
+            if not isinstance(encoder, Encoder):
+                raise UsageError(f"“{label}” has no tower for pictures.", code="no_tower")
+            for listing in listings:
+                result = evaluate(
+                    listing,
+                    encoder,
+                    kept,
+                    label=label,
+                    streams=streams,
+                    grid=LINEAR if linear else GRID,
+                    schedule=PAPER._replace(epochs=epochs),
+                    seed=seed,
+                    device=torch_device(device),
+                    progress=partial(listener, f"{label} {listing.name}"),
+                )
+                yield result, None
+
+        options = EvaluationOptions(checkpoint, out, seed, cache, device, quiet=json)
+        show_results(evaluate_checkpoints(options, measure), json)
 
 
 @app.command()
@@ -143,31 +150,30 @@ def long(
 ) -> None:
     """Run scene tasks by HARES' schedule: Adam 2e-4, 400k steps, warm-up, cosine, batch 64."""
     with with_extra("trainer", json):
-        from trainer.evaluation.cache import EmbeddingCache
         from trainer.evaluation.hear.tasks import read_task
         from trainer.evaluation.probes.probe import HARES, Shape
         from trainer.evaluation.probes.protocol import evaluate_long
-        from trainer.evaluation.results import records
 
-        read, written = [read_task(folder) for folder in tasks], []
+        scene_tasks = [read_task(folder) for folder in tasks]
         schedule = HARES._replace(steps=steps, warmup=min(HARES.warmup, steps // 80))
-        chosen = encoders(checkpoint, seed, device)
-        with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
-            for label, encoder in chosen:
-                for one in read:
-                    result = evaluate_long(
-                        one,
-                        encoder,
-                        kept,
-                        label=label,
-                        shape=Shape(hidden),
-                        schedule=schedule,
-                        seed=seed,
-                        device=torch_device(device),
-                        listener=named(listener, f"{label} {one.name}"),
-                    )
-                    written.append(records.write(result, out))
-        tell(written, json)
+
+        def measure(label: str, encoder: Any, kept: EmbeddingCache, listener: Listener) -> Iterator[Any]:
+            for task in scene_tasks:
+                result = evaluate_long(
+                    task,
+                    encoder,
+                    kept,
+                    label=label,
+                    shape=Shape(hidden),
+                    schedule=schedule,
+                    seed=seed,
+                    device=torch_device(device),
+                    listener=named(listener, f"{label} {task.name}"),
+                )
+                yield result, None
+
+        options = EvaluationOptions(checkpoint, out, seed, cache, device, quiet=json)
+        show_results(evaluate_checkpoints(options, measure), json)
 
 
 @app.command()
@@ -189,28 +195,25 @@ def invariance(
     with with_extra("trainer", json):
         from shared.core.errors import UsageError
         from trainer.encoder import Encoder
-        from trainer.evaluation.cache import EmbeddingCache
         from trainer.evaluation.invariance.protocol import evaluate
-        from trainer.evaluation.results import records
 
-        written = []
-        chosen = encoders(checkpoint, seed, device)
-        with EmbeddingCache(cache or out / "embeddings.db") as kept, bar(quiet=json) as listener:
-            for label, encoder in chosen:
-                if not isinstance(encoder, Encoder):
-                    raise UsageError(f"“{label}” has no recipe to cut shots by.", code="no_tower")
-                result = evaluate(
-                    encoder,
-                    shards,
-                    kept,
-                    label=label,
-                    limit=shots,
-                    speech=speech,
-                    seed=seed,
-                    progress=partial(listener, label),
-                )
-                written.append(records.write(result, out))
-        tell(written, json, every=True)
+        def measure(label: str, encoder: Any, kept: EmbeddingCache, listener: Listener) -> Iterator[Any]:
+            if not isinstance(encoder, Encoder):
+                raise UsageError(f"“{label}” has no recipe to cut shots by.", code="no_tower")
+            result = evaluate(
+                encoder,
+                shards,
+                kept,
+                label=label,
+                limit=shots,
+                speech=speech,
+                seed=seed,
+                progress=partial(listener, label),
+            )
+            yield result, None
+
+        options = EvaluationOptions(checkpoint, out, seed, cache, device, quiet=json)
+        show_results(evaluate_checkpoints(options, measure), json, every=True)
 
 
 @app.command()

@@ -1,17 +1,63 @@
-"""What the commands of ``counterdub eval`` share: encoders by name, progress, what was written."""
+"""What the commands of ``counterdub eval`` share: options, encoders by name, progress, what was written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from services.cli.terminal.output import console, errors, say_json
+from services.cli.terminal.output import console, say_json
 
 if TYPE_CHECKING:
+    from trainer.evaluation.cache import EmbeddingCache
     from trainer.evaluation.hear.protocol import Listener
+
+
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Options of every evaluation of checkpoints.
+
+    Attributes:
+        checkpoints: As ``--checkpoint`` names them.
+        out: Folder of the results.
+        cache: File of embeddings; None for ``embeddings.db`` in the folder of results.
+        quiet: No progress is shown.
+    """
+
+    checkpoints: list[str]
+    out: Path
+    seed: int
+    cache: Path | None
+    device: str
+    quiet: bool
+
+
+Measure = Callable[[str, Any, "EmbeddingCache", "Listener"], Iterable[tuple[dict[str, Any], Any]]]
+"""``measure(label, encoder, cache, listener)``: results with their predictions, or with None."""
+
+
+def evaluate_checkpoints(options: EvaluationOptions, measure: Measure) -> list[Path]:
+    """Measure one encoder after the other and write every result as soon as it is there; returns the files.
+
+    Raises:
+        StorageError: ``disk_full``, ``not_writable``.
+    """
+    from trainer.evaluation.cache import EmbeddingCache
+    from trainer.evaluation.results import records
+
+    written = []
+    chosen = encoders(options.checkpoints, options.seed, options.device)
+    with (
+        EmbeddingCache(options.cache or options.out / "embeddings.db") as cache,
+        bar(quiet=options.quiet) as listener,
+    ):
+        for label, encoder in chosen:
+            for result, predictions in measure(label, encoder, cache, listener):
+                written.append(records.write(result, options.out, predictions))
+    return written
 
 
 def encoders(names: list[str], seed: int, device: str) -> Iterator[tuple[str, Any]]:
@@ -36,36 +82,39 @@ def label_of(place: str, encoder: Any) -> str:
 
 
 def torch_device(device: str) -> str:
+    """``auto`` as the device that there is."""
     from trainer.training.processes import found
 
     return str(found(device, 0))
 
 
-def tell(written: list[Path], as_json: bool, every: bool = False) -> None:
+def show_results(written: list[Path], as_json: bool, every: bool = False) -> None:
     """Show what was written: the main metric, or every one."""
     from trainer.evaluation.results.records import read_result
 
-    found = [{**read_result(path), "path": str(path)} for path in written]
+    results = [{**read_result(path), "path": str(path)} for path in written]
     if as_json:
-        say_json({"results": found})
+        say_json({"results": results})
         return
-    for result in found:
+    for result in results:
         for name in result["metrics"] if every else [result["primary"]]:
-            found_one = result["metrics"][name]
-            value = "not defined" if found_one["value"] is None else f"{found_one['value']:.4f}"
-            spread = f" ± {found_one['sd']:.4f}" if found_one["sd"] is not None else ""
-            blind = f"  (chance {found_one['chance']:.4f})" if "chance" in found_one else ""
-            console.print(f"{result['label']}  {result['name']}  {name} {value}{spread}{blind}", highlight=False)
+            metric = result["metrics"][name]
+            value = "not defined" if metric["value"] is None else f"{metric['value']:.4f}"
+            spread = f" ± {metric['sd']:.4f}" if metric["sd"] is not None else ""
+            chance = f"  (chance {metric['chance']:.4f})" if "chance" in metric else ""
+            console.print(f"{result['label']}  {result['name']}  {name} {value}{spread}{chance}", highlight=False)
         console.print(f"  {result['path']}", soft_wrap=True, highlight=False)
 
 
 @contextmanager
 def bar(quiet: bool) -> Iterator[Listener]:
     """A progress bar on a terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+
+    from services.cli.terminal.progress import make_progress
 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=32), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal) as progress:
+    with make_progress(*columns, quiet=quiet) as progress:
         task = progress.add_task("", total=None)
         yield lambda what, done, of: progress.update(task, description=what, completed=done, total=of)
 

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from services.cli.commands.db import Data, Json, opened
+from services.cli.commands.db import opened
+from services.cli.commands.options import Data, Json
 from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, say_json
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from services.cli.commands.options import Json
 from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import DONE, FAILED, console, say_json
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def parity(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of parity cases.")],
     only: Annotated[str, typer.Option(metavar="PATTERN", help="Cases to check, such as 'mvit/*_S_*'.")] = "*",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    json: Json = False,
 ) -> None:
     """Check this installation's towers, front end and losses against stated numbers, a line a case.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from services.cli.commands.options import Json
 from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, errors, say_json
 
@@ -24,7 +25,7 @@ def reproduce(
     ] = False,
     steps: Annotated[int | None, typer.Option(min=10, help="Of each training, instead of the scale's own.")] = None,
     jobs: Annotated[int, typer.Option(min=1, max=64, help="Processes of one thread each.")] = 2,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    json: Json = False,
 ) -> None:
     """Train the paper's controlled variants in a synthetic cinema and say which of its claims hold there.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.cli.terminal.output import FAILED, SOME_REJECTED, console, errors, reported, say_json
+from services.cli.commands.options import Json
+from services.cli.terminal.output import FAILED, SOME_REJECTED, console, reported, say_json
 from shared.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def shards(
     verify: Annotated[Path | None, typer.Option(help="Check a folder of shards, and make none.")] = None,
     shots_a_shard: Annotated[int, typer.Option(min=1, max=100_000, help="Shots in one tar.")] = 256,
     jobs: Annotated[int, typer.Option(min=1, max=256, help="Shards at a time.")] = 2,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    json: Json = False,
 ) -> None:
     """Make shards for the trainer out of pairs. What is there already is not made again.
 
@@ -73,10 +74,12 @@ def plan(out: Path | None, dubs: Path | None, primary: str) -> Planned:
 @contextmanager
 def bar(name: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A progress bar where somebody watches."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+    from services.cli.terminal.progress import make_progress
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, disable=quiet or not errors.is_terminal) as progress:
+    with make_progress(*columns, quiet=quiet) as progress:
         task = progress.add_task(name, total=None)
         yield lambda done, every: progress.update(task, completed=done, total=every)
 

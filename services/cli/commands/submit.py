@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.commands.options import Json, Set
 from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, errors, say_json
 
@@ -28,12 +29,10 @@ def submit(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Fetch the results there; waits for them.")] = None,
     job: Annotated[str | None, typer.Option(help="Wait for, or fetch, an earlier job instead.")] = None,
     profile: Annotated[str, typer.Option(help="Engines and defaults: cpu or gpu.")] = "cpu",
-    set_: Annotated[
-        list[str], typer.Option("--set", metavar="KEY=VALUE", help="A setting, such as dubbing.seed=3.")
-    ] = [],  # noqa: B006
+    set_: Set = [],  # noqa: B006
     transcript: Annotated[Path | None, typer.Option(help="SRT, VTT or JSON with the source text of the video.")] = None,
     name: Annotated[str, typer.Option(help="For people.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    json: Json = False,
 ) -> None:
     """Send videos to a server (`counterdub serve`) and, if wanted, wait for the results.
 
@@ -142,7 +141,9 @@ def show(server: Server, job: dict[str, Any], titles: list[dict[str, Any]], out:
 
 def byte_bars(quiet: bool) -> Progress:
     """Bars that count bytes; nothing when nobody watches."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TransferSpeedColumn
+
+    from services.cli.terminal.progress import make_progress
 
     columns = (
         TextColumn("{task.description:<22.22}"),
@@ -150,4 +151,4 @@ def byte_bars(quiet: bool) -> Progress:
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    return Progress(*columns, console=errors, disable=quiet or not errors.is_terminal)
+    return make_progress(*columns, quiet=quiet)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.commands.options import Json
 from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, errors, say_json
 
@@ -26,7 +27,7 @@ def train(
     ] = [],  # noqa: B006 - typer copies it
     fresh: Annotated[bool, typer.Option("--fresh/--resume", help="Start over, or go on from what is there.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="List the recipes.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    json: Json = False,
 ) -> None:
     """Train an encoder on shards, by a recipe.
 

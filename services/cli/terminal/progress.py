@@ -6,9 +6,23 @@ import threading
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
+from services.cli.terminal.output import errors
 from shared.pipeline.events import RunEvent
+
+
+def make_progress(*columns: ProgressColumn, quiet: bool) -> Progress:
+    """A progress display of these columns on a terminal; nothing where nobody watches, or if ``quiet``."""
+    return Progress(*columns, console=errors, disable=quiet or not errors.is_terminal)
 
 
 class Bars:

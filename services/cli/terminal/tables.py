@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.progress import BarColumn, DownloadColumn, TextColumn
 from rich.table import Table
 
-from services.cli.terminal.output import errors
+from services.cli.terminal.progress import make_progress
 from shared.core.errors import EngineError
 from shared.engines.protocols import KINDS, EngineOptions, engine_class, registered
 from shared.weights import Entry, WeightFolder, names, pull
@@ -110,8 +110,7 @@ def model_table(rows: list[dict[str, Any]]) -> Table:
 def pull_with_bars(wanted: list[str] | None, profile: str, quiet: bool) -> list[str]:
     """Fetch models with a bar for each."""
     chosen = wanted or list(names(profile))
-    bars = Progress(TextColumn("{task.description:<32}"), BarColumn(), DownloadColumn(), console=errors)
-    bars.disable = quiet or not errors.is_terminal
+    bars = make_progress(TextColumn("{task.description:<32}"), BarColumn(), DownloadColumn(), quiet=quiet)
     tasks: dict[str, Any] = {}
 
     def show(name: str, done: int, total: int) -> None:
