@@ -36,9 +36,9 @@ def label_of(place: str, encoder: Any) -> str:
 
 
 def torch_device(device: str) -> str:
-    from trainer.training.processes import found
+    from trainer.training.processes import select_device
 
-    return str(found(device, 0))
+    return str(select_device(device, 0))
 
 
 def tell(written: list[Path], as_json: bool, every: bool = False) -> None:
