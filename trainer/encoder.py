@@ -20,7 +20,7 @@ from trainer.recipe import Recipe, recipe_from
 from trainer.towers import Tower
 from trainer.towers.published import load_published
 from trainer.training import checkpoints
-from trainer.training.processes import found
+from trainer.training.processes import select_device
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -155,7 +155,7 @@ def load_encoder(checkpoint: str | PathLike[str], device: str = "cpu") -> Encode
         UsageError: ``no_checkpoint``, ``no_device``.
     """
     path = newest(Path(checkpoint))
-    where = found(device, 0)
+    where = select_device(device, 0)
     try:
         made = ours(path, where)
     except InputError as error:

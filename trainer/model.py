@@ -58,11 +58,11 @@ class Model(nn.Module):
         Returns:
             Stream → float32 ``[B, head.size]``.
         """
-        found: dict[str, Tensor] = {}
+        embeddings: dict[str, Tensor] = {}
         for tower, streams, clips in self.entering(inputs):
             for stream, part in zip(streams, tower(clips).chunk(len(streams)), strict=True):
-                found[stream] = self.project(stream, part)
-        return found
+                embeddings[stream] = self.project(stream, part)
+        return embeddings
 
     def entering(self, inputs: Mapping[str, Tensor]) -> Iterator[tuple[Tower, list[str], Tensor]]:
         """Each tower, its streams, and their clips one stream after another, as they go through it."""
@@ -105,14 +105,14 @@ def prepared(
         ``v_p``, ``v_s``: uint8 ``[B, T, S, S, 3]``; ``a_p``, ``a_s``: float32 ``[B, C, mels, frames]`` in dB; ``shot``.
     """
     here = {name: value.to(device, non_blocking=True) for name, value in tensors(batch).items()}
-    found = {"shot": here["shot"]}
+    streams = {"shot": here["shot"]}
     for suffix in ("p", "s"):
         if f"video_{suffix}" in here:
-            found[f"v_{suffix}"] = here[f"video_{suffix}"]
+            streams[f"v_{suffix}"] = here[f"video_{suffix}"]
         for kind in ("audio", "mel"):
             if f"{kind}_{suffix}" in here:
-                found[f"a_{suffix}"] = front(here[f"{kind}_{suffix}"], generator)
-    return found
+                streams[f"a_{suffix}"] = front(here[f"{kind}_{suffix}"], generator)
+    return streams
 
 
 def tensors(batch: Batch) -> Mapping[str, Tensor]:

@@ -25,24 +25,24 @@ def inspect(path: Path, shots: bool = False, settings: Settings | None = None) -
     wanted = Wanted(
         languages.code(language) if language else None, settings.ingest.video_stream, settings.ingest.audio_stream
     )
-    found = probe(path, settings.limits, wanted=wanted)
-    facts = {"name": path.name, **found.model_dump()}
+    media = probe(path, settings.limits, wanted=wanted)
+    facts = {"name": path.name, **media.model_dump()}
     if shots:
-        facts["shots"] = [piece.model_dump() for piece in shots_in(path, found, settings)]
+        facts["shots"] = [piece.model_dump() for piece in shots_in(path, media, settings)]
     return facts
 
 
-def shots_in(path: Path, found: Probe, settings: Settings) -> list[Shot]:
+def shots_in(path: Path, media: Probe, settings: Settings) -> list[Shot]:
     """Shots that the configured detector finds, on the title's clock."""
-    streams = {"video_stream": found.video.index, "audio_stream": found.audio.index if found.audio else None}
+    streams = {"video_stream": media.video.index, "audio_stream": media.audio.index if media.audio else None}
     options = EngineOptions(extra={"limits": settings.limits.model_dump(), "streams": streams})
     detector = engine_class("shot_detector", settings.ingest.detector)(options, WeightFolder())
     cuts = detector.cuts(path, lambda _share: None)
-    zero, end = origin(found), found.video.start + found.video.duration - origin(found)
-    return shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / found.video.fps)
+    zero, end = origin(media), media.video.start + media.video.duration - origin(media)
+    return shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / media.video.fps)
 
 
-def shots_of(path: Path, found: Probe) -> list[tuple[float, float]]:
+def shots_of(path: Path, media: Probe) -> list[tuple[float, float]]:
     """Start and end of the shots that the default detector finds, seconds from the start of the picture."""
-    late = found.video.start - origin(found)
-    return [(max(0.0, shot.start - late), shot.end - late) for shot in shots_in(path, found, Settings())]
+    late = media.video.start - origin(media)
+    return [(max(0.0, shot.start - late), shot.end - late) for shot in shots_in(path, media, Settings())]

@@ -61,14 +61,14 @@ def chunks_of(samples: int, shots: Sequence[Shot], speech: Sequence[Span], secon
 
 def pauses(speech: Sequence[Span], low: float, high: float) -> list[Span]:
     """Where nobody speaks within ``[low, high]``."""
-    found = []
+    silences = []
     position = low
     for span in speech:
         if span.end <= low or span.start >= high:
             continue
         if span.start > position:
-            found.append(Span(start=position, end=span.start))
+            silences.append(Span(start=position, end=span.start))
         position = max(position, span.end)
     if position < high:
-        found.append(Span(start=position, end=high))
-    return found
+        silences.append(Span(start=position, end=high))
+    return silences

@@ -40,23 +40,23 @@ def run(
 ) -> dict[str, Path]:
     """``source`` → ``probe.json``, ``shots.json``, ``chunks.json``, ``master.flac``, ``speech.json``."""
     source, limits = inputs["source"], settings.limits
-    looked = probe(source, limits, within(work, 0.0, 0.05), wanted_streams(settings))
+    probed = probe(source, limits, within(work, 0.0, 0.05), wanted_streams(settings))
     master = work.path("master.flac")
-    sound = decode_audio(source, looked, master, limits, within(work, 0.05, 0.2))
-    found = settled(looked, sound)
-    check_limits(found, limits)
+    sound = decode_audio(source, probed, master, limits, within(work, 0.05, 0.2))
+    media = correct_probe(probed, sound)
+    check_limits(media, limits)
     if sound.corrupt:
         work.count("corrupt_audio_packets", sound.corrupt)
     cuts = engines["shots"].cuts(source, within(work, 0.2, 0.9))
-    zero, end = origin(found), found.video.start + found.video.duration - origin(found)
-    shots = shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / found.video.fps)
-    speech = speech_in_file(engines["vad"], master, within(work, 0.9, 1.0)) if found.audio else []
+    zero, end = origin(media), media.video.start + media.video.duration - origin(media)
+    shots = shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / media.video.fps)
+    speech = speech_in_file(engines["vad"], master, within(work, 0.9, 1.0)) if media.audio else []
     chunks = chunks_of(sound.samples, shots, speech, settings.ingest.chunk_seconds)
-    notes = [Note(kind="file", message=text) for text in found.notes] + damage(sound)
+    notes = [Note(kind="file", message=text) for text in media.notes] + damage_notes(sound)
     for note in notes:
         log.info("%s", note.message)
     probe_file = work.path("probe.json")
-    probe_file.write_text(found.model_dump_json(indent=1), encoding="utf-8")
+    probe_file.write_text(media.model_dump_json(indent=1), encoding="utf-8")
     return {
         "probe.json": probe_file,
         "master.flac": master,
@@ -72,26 +72,28 @@ def wanted_streams(settings: IngestOptions) -> Wanted:
     return Wanted(language, settings.ingest.video_stream, settings.ingest.audio_stream)
 
 
-def damage(sound: Sound) -> list[Note]:
-    """What of the sound could not be used, in seconds."""
-    told = []
+def damage_notes(sound: Sound) -> list[Note]:
+    """Notes of what of the sound could not be used, and how many seconds."""
+    messages = []
     if sound.trimmed > TOLD_SECONDS:
-        told.append(f"{sound.trimmed:.2f} s of sound are left out: their times lie in what was heard already.")
+        messages.append(f"{sound.trimmed:.2f} s of sound are left out: their times lie in what was heard already.")
     if sound.filled > TOLD_SECONDS:
-        told.append(f"{sound.filled:.2f} s of silence stand for gaps in the sound.")
+        messages.append(f"{sound.filled:.2f} s of silence stand for gaps in the sound.")
     if sound.gain_db < -0.05:
-        told.append(f"The sound was lowered by {-sound.gain_db:.1f} dB as a whole: its channels mixed down would clip.")
+        messages.append(
+            f"The sound was lowered by {-sound.gain_db:.1f} dB as a whole: its channels mixed down would clip."
+        )
     if sound.corrupt:
-        told.append(f"{sound.corrupt} packets of sound could not be decoded; silence stands for them.")
-    return [Note(kind="sound_damaged", message=message) for message in told]
+        messages.append(f"{sound.corrupt} packets of sound could not be decoded; silence stands for them.")
+    return [Note(kind="sound_damaged", message=message) for message in messages]
 
 
-def settled(looked: Probe, sound: Sound) -> Probe:
-    """The probe with what decoding taught: the sound's true start and end, and the master's length."""
-    audio = looked.audio
+def correct_probe(probed: Probe, sound: Sound) -> Probe:
+    """The probe with what only decoding shows: the sound's true start and end, and the master's length."""
+    audio = probed.audio
     if audio:
         audio = audio.model_copy(update={"start": sound.start, "duration": sound.end - sound.start})
-    return looked.model_copy(update={"audio": audio, "duration": sound.samples / SAMPLE_RATE})
+    return probed.model_copy(update={"audio": audio, "duration": sound.samples / SAMPLE_RATE})
 
 
 def within(work: Work, low: float, high: float) -> Any:

@@ -65,13 +65,13 @@ def run(
     chunk = next(chunk for chunk in chunks if chunk.index == scope.chunk)
     offset = chunk.start / SAMPLE_RATE
     language = read_json(inputs["language.json"])["language"]
-    said = [
+    utterances = [
         line.model_copy(update={"start": line.start - offset, "end": line.end - offset})
         for line in read_jsonl(inputs["utterances.jsonl"], Utterance)
     ]
     background = read_speech(inputs["background.flac"])
-    found = listen(background, language, engines, work.progress)
-    left = [judge(sentence, said, language or "") for sentence in found]
+    sentences = listen(background, language, engines, work.progress)
+    left = [judge(sentence, utterances, language or "") for sentence in sentences]
     moved = [item.model_copy(update={"start": item.start + offset, "end": item.end + offset}) for item in left]
     work.progress(1.0)
     return {"residual.jsonl": write_jsonl(work.path("residual.jsonl"), moved)}
@@ -82,7 +82,7 @@ def listen(
 ) -> list[Sentence]:
     """All that is heard in mono 16 kHz sound: window by window, then alone where a detector hears a wordless voice."""
     skim = getattr(engines["recognizer"], "skim", engines["recognizer"].transcribe)
-    found: list[Sentence] = []
+    sentences: list[Sentence] = []
     words: list[Heard] = []
     plan = windows([Span(start=0.0, end=len(background) / SPEECH_RATE)], background) if len(background) else []
     for number, window in enumerate(plan):
@@ -91,7 +91,7 @@ def listen(
         if rms(audio) < SILENT_RMS:
             continue
         for segment in skim(audio, language):
-            found += sentence(segment, window.start)
+            sentences += sentence(segment, window.start)
             words += [
                 Heard(
                     word.model_copy(update={"start": word.start + window.start, "end": word.end + window.start}),
@@ -107,8 +107,8 @@ def listen(
         audio = cut(background, gap, PAD_SECONDS)
         if rms(audio) >= SILENT_RMS:
             for segment in skim(audio, language):
-                found += [item._replace(span=gap) for item in sentence(segment, gap.start)]
-    return sorted(found, key=lambda item: (item.span.start, item.span.end))
+                sentences += [item._replace(span=gap) for item in sentence(segment, gap.start)]
+    return sorted(sentences, key=lambda item: (item.span.start, item.span.end))
 
 
 def sentence(segment: Segment, offset: float) -> list[Sentence]:
@@ -119,7 +119,7 @@ def sentence(segment: Segment, offset: float) -> list[Sentence]:
     return [Sentence(span, segment.text.strip(), segment.mean_logprob, segment.no_speech)]
 
 
-def judge(found: Sentence, said: Iterable[Utterance], language: str) -> LeftSpeech:
+def judge(heard: Sentence, utterances: Iterable[Utterance], language: str) -> LeftSpeech:
     """How much it is to be believed that somebody says this.
 
     The recogniser's own figures say how likely there is speech and how likely it is this text. Every content word that
@@ -129,23 +129,23 @@ def judge(found: Sentence, said: Iterable[Utterance], language: str) -> LeftSpee
     """
     near = [
         line.text
-        for line in said
-        if line.start - NEAR_SECONDS < found.span.end and found.span.start < line.end + NEAR_SECONDS
+        for line in utterances
+        if line.start - NEAR_SECONDS < heard.span.end and heard.span.start < line.end + NEAR_SECONDS
     ]
-    shared = shared_words(found.text, near, language)
-    words = content(found.text, language)
-    belief = (1.0 - found.no_speech) * min(1.0, float(np.exp(found.mean_logprob)))
+    shared = shared_words(heard.text, near, language)
+    words = content(heard.text, language)
+    belief = (1.0 - heard.no_speech) * min(1.0, float(np.exp(heard.mean_logprob)))
     belief = 1.0 - (1.0 - belief) ** (1 + len(shared) ** 2 / max(len(words), 1))
     if not shared and len(words) < LEAST_WORDS:
         belief = min(belief, ALONE_MOST)
-    if invented(found.text, language):
+    if invented(heard.text, language):
         belief = 0.0
     return LeftSpeech(
-        start=round(found.span.start, 3),
-        end=round(max(found.span.end, found.span.start), 3),
-        text=found.text,
-        mean_logprob=round(found.mean_logprob, 4),
-        no_speech=round(found.no_speech, 4),
+        start=round(heard.span.start, 3),
+        end=round(max(heard.span.end, heard.span.start), 3),
+        text=heard.text,
+        mean_logprob=round(heard.mean_logprob, 4),
+        no_speech=round(heard.no_speech, 4),
         shared=shared,
         belief=round(belief, 4),
     )

@@ -59,8 +59,8 @@ def run(
         work.progress(0.9 * number / len(lines))
         span = Span(start=line.start - offset, end=line.end - offset)
         audio = cut(speech, span, PAD_SECONDS)
-        said = line.status in ("ok", "overflow") and line.end - line.start >= MIN_SECONDS and rms(audio) > SILENT_RMS
-        checked.append(check_line(line, audio, speakers, engines, work) if said and settings.round_trip else line)
+        audible = line.status in ("ok", "overflow") and line.end - line.start >= MIN_SECONDS and rms(audio) > SILENT_RMS
+        checked.append(check_line(line, audio, speakers, engines, work) if audible and settings.round_trip else line)
     work.progress(0.9)
     vocals = read_speech(inputs["vocals.flac"])
     activity = {

@@ -64,11 +64,11 @@ def assign(
         return np.zeros(count, dtype=int)
     groups = np.full(count, -1)
     known = np.flatnonzero(trusted)
-    found = agglomerate(vectors[known], threshold, max(1, most))
-    names, found = np.unique(found, return_inverse=True)
-    groups[known] = found
+    labels = agglomerate(vectors[known], threshold, max(1, most))
+    names, labels = np.unique(labels, return_inverse=True)
+    groups[known] = labels
     weighted = vectors[known] * seconds[known, None]
-    centroids = unit(np.stack([weighted[found == i].sum(axis=0) for i in range(len(names))]))
+    centroids = unit(np.stack([weighted[labels == i].sum(axis=0) for i in range(len(names))]))
     for i in np.flatnonzero(~trusted).tolist():
         likeness = centroids @ vectors[i]
         near = neighbour(i, spans, known)

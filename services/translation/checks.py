@@ -142,8 +142,10 @@ def only_names(text: str) -> bool:
 
 def repeats(source_text: str, text: str, source: str, target: str, room: Budget) -> bool:
     """A phrase over and over where the source has none: “No, no, no” may stay."""
-    said, asked = normalise(text), normalise(source_text)
-    return any(pattern.search(said) and not pattern.search(asked) for pattern in (REPEATED_OFTEN, REPEATED_LONG))
+    translation, original = normalise(text), normalise(source_text)
+    return any(
+        pattern.search(translation) and not pattern.search(original) for pattern in (REPEATED_OFTEN, REPEATED_LONG)
+    )
 
 
 def wrong_script(source_text: str, text: str, source: str, target: str, room: Budget) -> bool:

@@ -51,16 +51,16 @@ def likely_script(language: str) -> str:
 
 def by_language(codes: Iterable[str]) -> dict[str, str]:
     """ISO 639-1 → the code among a model's ``codes`` that means it best."""
-    found: dict[str, tuple[tuple[bool, bool, bool], str]] = {}
+    best: dict[str, tuple[tuple[bool, bool, bool], str]] = {}
     for code in codes:
         if not code or not code[0].isalpha() or (language := iso_639_1(code)) is None:
             continue
         part, _, script = code.partition("_")
         own = part in {language, alpha3(language)}
         rank = (part != MAIN.get(language, part), not own, script not in {"", likely_script(language)})
-        if language not in found or rank < found[language][0]:
-            found[language] = rank, code
-    return {language: code for language, (_, code) in found.items()}
+        if language not in best or rank < best[language][0]:
+            best[language] = rank, code
+    return {language: code for language, (_, code) in best.items()}
 
 
 def find(codes: dict[str, str], language: str) -> str | None:

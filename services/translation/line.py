@@ -85,18 +85,18 @@ def translate_line(
         counts[f"refused_{reason}"] = counts.get(f"refused_{reason}", 0) + 1
         return answers
 
-    found = ask(first, settings.seed)
-    if not found:
+    candidates = ask(first, settings.seed)
+    if not candidates:
         counts["retries"] = counts.get("retries", 0) + 1
-        found = ask(first._replace(before=(), after=()), settings.seed + 1)
-    if not found:
+        candidates = ask(first._replace(before=(), after=()), settings.seed + 1)
+    if not candidates:
         return Translation(utterance="", hypotheses=[], status="failed", reason=reasons[0] if reasons else "empty")
-    shortest = min(spoken_characters(candidate.text) for candidate in found)
+    shortest = min(spoken_characters(candidate.text) for candidate in candidates)
     if shortest > task.room.limit:
         counts["rewrites"] = counts.get("rewrites", 0) + 1
         size = round(min(task.room.limit, REWRITE_SHARE * shortest))
-        found += ask(first._replace(max_chars=size), settings.seed + 2)
-    return done(rank(found, task.room, settings.length_tolerance, terms.values())[: max(settings.hypotheses, 1)])
+        candidates += ask(first._replace(max_chars=size), settings.seed + 2)
+    return done(rank(candidates, task.room, settings.length_tolerance, terms.values())[: max(settings.hypotheses, 1)])
 
 
 def done(hypotheses: list[Hypothesis]) -> Translation:

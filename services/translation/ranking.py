@@ -25,11 +25,11 @@ def rank(
     wanted = [normalise(term) for term in terms]
     best: dict[str, Hypothesis] = {}
     for candidate in candidates:
-        said = normalise(candidate.text)
+        normalised = normalise(candidate.text)
         score = candidate.score - length_cost(candidate.text, room, tolerance)
-        score -= TERM_COST * sum(term not in said for term in wanted)
-        if said not in best or best[said].score < score:
-            best[said] = Hypothesis(text=candidate.text, score=round(score, 4))
+        score -= TERM_COST * sum(term not in normalised for term in wanted)
+        if normalised not in best or best[normalised].score < score:
+            best[normalised] = Hypothesis(text=candidate.text, score=round(score, 4))
     return sorted(best.values(), key=lambda candidate: -candidate.score)
 
 

@@ -16,17 +16,17 @@ _END = re.compile(r"[.!?…。！？]+[\"'”»’)]*\s*")
 
 def sentences(text: str) -> list[str]:
     """The sentences of a line, in order; never cut after “Mr.” or an initial, nor within “Wait...”."""
-    found, start = [], 0
+    parts, start = [], 0
     for match in _END.finditer(text):
         rest = text[match.end() :]
         if not rest:
             break
         if match.group()[-1] not in " \t\n。！？" or rest[0].islower() or abbreviated(text[start : match.start()]):
             continue
-        found.append(text[start : match.end()].strip())
+        parts.append(text[start : match.end()].strip())
         start = match.end()
-    found.append(text[start:].strip())
-    return [sentence for sentence in found if sentence]
+    parts.append(text[start:].strip())
+    return [sentence for sentence in parts if sentence]
 
 
 def abbreviated(before: str) -> bool:
@@ -46,7 +46,7 @@ def fitting(text: str, fits: Callable[[str], bool]) -> list[str]:
             middle = min(near, key=lambda cut: abs(cut - middle))
             break
     parts = text[:middle].strip(), text[middle:].strip()
-    return [found for part in parts if part for found in fitting(part, fits)]
+    return [piece for part in parts if part for piece in fitting(part, fits)]
 
 
 def combine(parts: Sequence[Sequence[tuple[str, float, int]]], count: int, target: str = "") -> list[Hypothesis]:

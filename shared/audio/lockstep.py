@@ -23,9 +23,9 @@ def lockstep(paths: Sequence[Path], size: int = 10 * SAMPLE_RATE) -> Iterator[tu
         files = [stack.enter_context(sf.SoundFile(str(path))) for path in paths]
         shapes = sorted({(file.frames, file.channels) for file in files})
         if len(shapes) != 1:
-            found = ", ".join(f"{frames} samples × {channels}" for frames, channels in shapes)
+            sizes = ", ".join(f"{frames} samples × {channels}" for frames, channels in shapes)
             raise StorageError(
-                f"Sound files of one title differ in shape ({found}). Run the title again with --fresh.",
+                f"Sound files of one title differ in shape ({sizes}). Run the title again with --fresh.",
                 code="length_mismatch",
             )
         for start in range(0, shapes[0][0], size):

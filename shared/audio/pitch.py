@@ -31,6 +31,6 @@ def median_f0(audio: np.ndarray) -> float | None:
     """
     if not len(audio):
         return None
-    found = _detector().detect(audio, SPEECH_RATE, LOWEST, HIGHEST)
-    pitch = found.pitch_hz[found.confidence >= VOICED]
+    contour = _detector().detect(audio, SPEECH_RATE, LOWEST, HIGHEST)
+    pitch = contour.pitch_hz[contour.confidence >= VOICED]
     return float(np.median(pitch)) if len(pitch) >= MIN_FRAMES else None

@@ -100,7 +100,7 @@ def resolve(edits: Sequence[LineEdit], lines: Sequence[Utterance]) -> Resolved:
     First the line of the same text, nearest in time where there are several; else the line at the same time whose text
     is alike.
     """
-    found: dict[str, LineEdit] = {}
+    by_line: dict[str, LineEdit] = {}
     lost = []
     texts = {line.id: normalise(line.text) for line in lines}
     for edit in edits:
@@ -108,8 +108,8 @@ def resolve(edits: Sequence[LineEdit], lines: Sequence[Utterance]) -> Resolved:
         if line is None:
             lost.append(edit)
         else:
-            found[line.id] = edit
-    return Resolved(found, lost)
+            by_line[line.id] = edit
+    return Resolved(by_line, lost)
 
 
 def line_of(edit: LineEdit, lines: Sequence[Utterance], texts: Mapping[str, str]) -> Utterance | None:

@@ -46,12 +46,12 @@ def is_public(address: str) -> bool:
     that carries an IPv4 address within (mapped, 6to4, Teredo, NAT64).
     """
     try:
-        found = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(found, ipaddress.IPv6Address) and (found.scope_id or found not in _INTERNET_6):
+    if isinstance(ip, ipaddress.IPv6Address) and (ip.scope_id or ip not in _INTERNET_6):
         return False
-    return found.is_global and not found.is_multicast and not any(found in special for special in _SPECIAL)
+    return ip.is_global and not ip.is_multicast and not any(ip in special for special in _SPECIAL)
 
 
 def check_url(url: str, private_hosts: Iterable[str] = ()) -> httpx2.URL:
@@ -132,12 +132,12 @@ async def look_up(host: str) -> list[str]:
     """Addresses of a host, in the system's order of preference."""
     try:
         async with asyncio.timeout(CONNECT_S):
-            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            entries = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise httpx2.ConnectError("The host's name cannot be resolved.") from error
     except TimeoutError as error:
         raise httpx2.ConnectTimeout("The host's name is not resolved in time.") from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def trusted(url: httpx2.URL, private_hosts: Iterable[str]) -> bool:

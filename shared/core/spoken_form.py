@@ -216,16 +216,16 @@ class Reader:
 
     def _abbreviation(self, match: re.Match[str]) -> str:
         short, gap, after = match[1], match[2], match[3]
-        said: str = self._table["abbreviations"][short]
+        expansion: str = self._table["abbreviations"][short]
         before = text_before(match).rstrip()
         after_name = before[-1:].isalpha() and before.split()[-1][0].isupper()
         if len(short) == 2 and (not after.isupper() or after_name):
             return match[0]
         if match.start() == 0 or before.endswith((".", "!", "?")):
-            said = said[0].upper() + said[1:]
+            expansion = expansion[0].upper() + expansion[1:]
         # The full stop of the last word ends the sentence too.
         ends = not after or (short[0].islower() and after.isupper())
-        return f"{said}{'.' if ends else ''}{gap}"
+        return f"{expansion}{'.' if ends else ''}{gap}"
 
     # Numbers
 
@@ -237,8 +237,8 @@ class Reader:
             # The CLDR has no words for it in this language: the synthesiser's own front end reads it.
             return number
         text = next((rules[rule] for rule in wanted if rule in rules), None) or next(iter(rules.values()))
-        said = str(text).replace("\u00ad", "")
-        return said if self.language == "fr" else said.replace("-", " ")
+        words = str(text).replace("\u00ad", "")
+        return words if self.language == "fr" else words.replace("-", " ")
 
     def value(self, written: str) -> str | None:
         """A number as written in this language → a plain decimal one; None where it is none (``1.2.3``, ``12 30``)."""
@@ -280,15 +280,15 @@ class Reader:
         written, noun = match[1], (match[2] or "").strip()
         value = self.value(written)
         if value is None:
-            said = self._parts(written)
+            words = self._parts(written)
         elif self.language in {"en", "de"} and re.fullmatch(r"1[1-9]\d\d|20\d\d", written):
-            said = self.words(value, FormatPurpose.YEAR)
+            words = self.words(value, FormatPurpose.YEAR)
         else:
-            said = self.counting(value, noun)
+            words = self.counting(value, noun)
         start, end = match.start(), match.end(1)
         left = " " if start and match.string[start - 1].isalpha() else ""
         right = " " if match.string[end : end + 1].isalpha() else ""
-        return f"{left}{said}{right}"
+        return f"{left}{words}{right}"
 
     def _parts(self, written: str) -> str:
         """Numbers that are not one: versions, addresses of machines, rows of numbers."""
@@ -374,13 +374,13 @@ class Reader:
             return match[0]
         if match[1]:
             value = f"-{value}"
-        said = format_unit(Decimal(value), UNITS[match[3]], length="long", locale=self._locale)
+        quantity = format_unit(Decimal(value), UNITS[match[3]], length="long", locale=self._locale)
         if self.language == "ja":
-            return re.sub(r"[-−]?\d[\d.,]*+", value, said, count=1).replace(" ", "")
-        noun = re.sub(r"[\d.,\-−\u00a0\u202f\u200e]", "", said).strip()
+            return re.sub(r"[-−]?\d[\d.,]*+", value, quantity, count=1).replace(" ", "")
+        noun = re.sub(r"[\d.,\-−\u00a0\u202f\u200e]", "", quantity).strip()
         minus = f"{self._table['minus']} " if match[1] else ""
         words = minus + self.counting(value.lstrip("-"), noun)
-        return re.sub(r"[-−\u200e]{0,2}\d[\d.,\u202f]*+", lambda number: words, said, count=1)
+        return re.sub(r"[-−\u200e]{0,2}\d[\d.,\u202f]*+", lambda number: words, quantity, count=1)
 
     # Dates and times
 
@@ -482,8 +482,8 @@ class Reader:
             template = re.sub("heures|horas", one, template)
         feminine = "spellout-cardinal-feminine" if self.language in {"fr", "pt", "es"} else "spellout-numbering"
         kind = feminine if self.language != "de" else "spellout-cardinal-masculine"
-        said = {"m": self.counting(minute) if minute else "", "h": self.words(str(hour), wanted=(kind,))}
-        return template.format(**said).strip()
+        words = {"m": self.counting(minute) if minute else "", "h": self.words(str(hour), wanted=(kind,))}
+        return template.format(**words).strip()
 
     # Addresses
 
@@ -494,9 +494,9 @@ class Reader:
         address = whole.rstrip("/")
         space = "" if self.language == "ja" else " "
         signs = {".": "dot", "@": "at", "/": "slash", "-": "hyphen", "_": "underscore"}
-        said = re.sub(r"[.@/\-_]", lambda sign: f"{space}{self._table[signs[sign[0]]]}{space}", address)
-        said = re.sub(r"\bwww\b", "w w w", said)
-        return re.sub(r"[~%?=&#:+]", " ", said) + end
+        spoken = re.sub(r"[.@/\-_]", lambda sign: f"{space}{self._table[signs[sign[0]]]}{space}", address)
+        spoken = re.sub(r"\bwww\b", "w w w", spoken)
+        return re.sub(r"[~%?=&#:+]", " ", spoken) + end
 
 
 def text_before(match: re.Match[str]) -> str:

@@ -55,9 +55,11 @@ def for_service(error: CounterdubError) -> CounterdubError:
     """
     if error.code not in IN_SERVICE or error.details.get("part"):
         return error
-    told = StorageError(IN_SERVICE[error.code], code=error.code, stage=error.stage, retryable=True, **error.details)
-    told.__cause__ = error
-    return told
+    service_error = StorageError(
+        IN_SERVICE[error.code], code=error.code, stage=error.stage, retryable=True, **error.details
+    )
+    service_error.__cause__ = error
+    return service_error
 
 
 def full(folder: Path) -> bool:

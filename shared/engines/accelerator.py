@@ -72,7 +72,7 @@ def in_batches(
     while order:
         chosen = order[:size]
         try:
-            found = run([items[index] for index in chosen])
+            batch_results = run([items[index] for index in chosen])
         except Exception as error:
             if not out_of_memory(error):
                 raise
@@ -82,7 +82,7 @@ def in_batches(
             size = max(1, len(chosen) // 2)
             log.warning("out of memory with %d at a time: going on with %d", len(chosen), size)
             continue
-        results.update(zip(chosen, found, strict=True))
+        results.update(zip(chosen, batch_results, strict=True))
         order = order[len(chosen) :]
     return [results[index] for index in range(len(items))]
 

@@ -76,7 +76,7 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in STORAGES:
             return STORAGES[name]
-        found: dict[tuple[str, str], Any] = {
+        allowed: dict[tuple[str, str], Any] = {
             ("collections", "OrderedDict"): self._mapping,
             ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
             ("torch._utils", "_rebuild_parameter"): self._parameter,
@@ -86,9 +86,9 @@ class _Reader(pickle.Unpickler):
             ("numpy._core.multiarray", "_reconstruct"): self._array,
             ("_codecs", "encode"): self._encode,
         }
-        if (module, name) not in found:
+        if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no array needs")
-        return found[module, name]
+        return allowed[module, name]
 
     def persistent_load(self, key: Any) -> np.ndarray:
         kind, dtype, name, _device, count = key[:5]

@@ -61,12 +61,12 @@ def check_schema(database: Database) -> None:
         StorageError: ``schema_old`` or ``schema_new``; ``database_away``.
     """
     with database.read() as session:
-        found = state(session.connection())
-    if found == "old":
+        schema = state(session.connection())
+    if schema == "old":
         raise StorageError(
             "The database has no tables yet or those of an older version. Run: counterdub db upgrade", code="schema_old"
         )
-    if found == "new":
+    if schema == "new":
         raise too_new()
 
 

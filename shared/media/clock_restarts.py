@@ -71,7 +71,7 @@ class Restarts:
         step = time - state.time if state.time is not None else 0.0
         state.time, state.end = time, time + (length or max(step, 0.0))
 
-    def found(self) -> list[Restart]:
+    def list_restarts(self) -> list[Restart]:
         """Where the clock begins again, and what is added from there on: the first stream to leap has no gap."""
         groups: list[list[Leap]] = []
         for leap in sorted(self._leaps):

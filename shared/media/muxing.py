@@ -82,7 +82,7 @@ def mux(picture: Path, audio: np.ndarray, out: Path, language: str | None, bitra
 
 def mux_title(
     source: Path,
-    found: Probe,
+    probe: Probe,
     tracks: Sequence[Track],
     subtitles: Sequence[tuple[str, Path]],
     out: Path,
@@ -112,14 +112,14 @@ def mux_title(
         "shared.media.muxing:write_title",
         {
             "source": str(source),
-            "found": found.model_dump(),
+            "probe": probe.model_dump(),
             "tracks": [[t.name, t.language, str(t.path), t.title] for t in tracks],
             "subtitles": [[language, str(path)] for language, path in subtitles],
             "out": str(out),
             "bitrate": bitrate,
             "max_pixels": limits.max_pixels,
         },
-        timeout=TIMEOUT_FACTOR * (limits.decode_timeout_factor * found.duration + 60),
+        timeout=TIMEOUT_FACTOR * (limits.decode_timeout_factor * probe.duration + 60),
         progress=progress,
     )
     return copied
@@ -127,7 +127,7 @@ def mux_title(
 
 def write_title(
     source: str,
-    found: dict[str, Any],
+    probe: dict[str, Any],
     tracks: list[list[Any]],
     subtitles: list[list[str]],
     out: str,
@@ -136,7 +136,7 @@ def write_title(
     progress: Callable[[float], None] = child.ignore,
 ) -> bool:
     """The child's part of :func:`mux_title`."""
-    facts = Probe.model_validate(found)
+    facts = Probe.model_validate(probe)
     chosen = [Track(name, language, Path(path), title) for name, language, path, title in tracks]
     texts = [(language, Path(path)) for language, path in subtitles]
     kind = FORMATS[Path(out).suffix]
@@ -187,14 +187,14 @@ def when(packet: Any) -> float:
     return float(packet.dts * packet.time_base)
 
 
-def copied_picture(source: Any, target: Any, found: Probe) -> Iterator[Any]:
+def copied_picture(source: Any, target: Any, probe: Probe) -> Iterator[Any]:
     """The source's own video packets on the title's clock."""
-    stream = video_stream(source, found.video.index)
+    stream = video_stream(source, probe.video.index)
     assert stream is not None
     copy = target.add_stream_from_template(stream)
-    if target.format.name == "mp4" and found.video.codec == "hevc":
+    if target.format.name == "mp4" and probe.video.codec == "hevc":
         copy.codec_context.codec_tag = "hvc1"  # Apple's players take nothing else.
-    return _shifted(packets(source, stream, restarts=found.restarts), copy, origin(found))
+    return _shifted(packets(source, stream, restarts=probe.restarts), copy, origin(probe))
 
 
 def _shifted(source: Iterable[Any], stream: Any, zero: float) -> Iterator[Any]:
@@ -209,13 +209,13 @@ def _shifted(source: Iterable[Any], stream: Any, zero: float) -> Iterator[Any]:
         yield packet
 
 
-def keep_chapters(source: Any, target: Any, found: Probe) -> None:
+def keep_chapters(source: Any, target: Any, probe: Probe) -> None:
     """The source's chapters on the title's clock."""
-    zero, kept = origin(found), []
+    zero, kept = origin(probe), []
     for number, chapter in enumerate(source.chapters()[:MOST_CHAPTERS], 1):
         base = float(chapter["time_base"])
         start, end = (round(max(0.0, chapter[side] * base - zero) * 1000) for side in ("start", "end"))
-        end = min(end, round(found.duration * 1000))
+        end = min(end, round(probe.duration * 1000))
         if start < end:
             facts = {"title": clean(chapter["metadata"].get("title", ""))[:200]}
             kept.append({"id": number, "start": start, "end": end, "time_base": Fraction(1, 1000), "metadata": facts})
@@ -254,14 +254,14 @@ def decode_times(source: Iterable[Any]) -> Iterator[Any]:
         raise Uncopyable
 
 
-def encoded_picture(source: Any, target: Any, found: Probe, max_pixels: int) -> Iterator[Any]:
+def encoded_picture(source: Any, target: Any, probe: Probe, max_pixels: int) -> Iterator[Any]:
     """The picture encoded anew: H.264, upright, even sizes."""
-    encoder = PictureEncoder(target, found, pixel_shape(source, found))
+    encoder = PictureEncoder(target, probe, pixel_shape(source, probe))
 
     def run() -> Iterator[Any]:
-        for time, frame in frames(source, found, max_pixels):
+        for time, frame in frames(source, probe, max_pixels):
             yield from encoder.encode(time, frame)
-        yield from encoder.finish(found.video.start - origin(found) + found.video.duration)
+        yield from encoder.finish(probe.video.start - origin(probe) + probe.video.duration)
 
     return run()
 

@@ -35,19 +35,19 @@ SLOWER_THAN_DECODING = 5
 """Encoding may take this many times the time allowed for decoding."""
 
 
-def frames(container: Any, found: Probe, max_pixels: int, threads: int = 2) -> Iterator[tuple[float, Any]]:
+def frames(container: Any, probe: Probe, max_pixels: int, threads: int = 2) -> Iterator[tuple[float, Any]]:
     """``(seconds on the title's clock, frame)``, strictly increasing; frames that cannot be decoded are left out.
 
     Times are the frames' own, also where the rate varies. A frame without a time follows the last by one average step.
     """
-    stream = video_stream(container, found.video.index)
+    stream = video_stream(container, probe.video.index)
     assert stream is not None
     stream.thread_type = "AUTO"
     stream.thread_count = threads
-    zero, step, ordered = origin(found), 1 / found.video.fps, shows_in_order(container)
-    first = found.video.start - zero
+    zero, step, ordered = origin(probe), 1 / probe.video.fps, shows_in_order(container)
+    first = probe.video.start - zero
     last, earliest = first - step, None
-    for frame in Decoded(container, stream, found.restarts):
+    for frame in Decoded(container, stream, probe.restarts):
         check_pixels(frame.width, frame.height, max_pixels)
         time = last + step
         if ordered and frame.dts is not None:
@@ -62,7 +62,7 @@ def frames(container: Any, found: Probe, max_pixels: int, threads: int = 2) -> I
 
 def encode_picture(
     source: Path,
-    found: Probe,
+    probe: Probe,
     shots: Sequence[Shot],
     folder: Path,
     limits: LimitSettings | None = None,
@@ -86,12 +86,12 @@ def encode_picture(
         "shared.media.picture:encode",
         {
             "source": str(source),
-            "found": found.model_dump(),
+            "probe": probe.model_dump(),
             "shots": [shot.model_dump() for shot in shots],
             "folder": str(folder),
             "max_pixels": limits.max_pixels,
         },
-        timeout=SLOWER_THAN_DECODING * (limits.decode_timeout_factor * found.duration + 60),
+        timeout=SLOWER_THAN_DECODING * (limits.decode_timeout_factor * probe.duration + 60),
         progress=progress,
     )
     return {index: shot_file(folder, index) for index in made}
@@ -103,14 +103,14 @@ def shot_file(folder: Path, index: int) -> Path:
 
 def encode(
     source: str,
-    found: dict[str, Any],
+    probe: dict[str, Any],
     shots: list[dict[str, Any]],
     folder: str,
     max_pixels: int,
     progress: Callable[[float], None] = child.ignore,
 ) -> list[int]:
     """The child's part of :func:`encode_picture`: indices of the shots that got a file."""
-    facts = Probe.model_validate(found)
+    facts = Probe.model_validate(probe)
     todo = [Shot.model_validate(shot) for shot in shots]
     made: list[int] = []
     if not todo:
@@ -142,10 +142,10 @@ def encode(
 class ShotWriter:
     """One shot's picture on its way into an MP4."""
 
-    def __init__(self, path: Path, shot: Shot, found: Probe, shape: Fraction | None) -> None:
+    def __init__(self, path: Path, shot: Shot, probe: Probe, shape: Fraction | None) -> None:
         self._shot = shot
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        self._encoder = PictureEncoder(self._container, found, shape)
+        self._encoder = PictureEncoder(self._container, probe, shape)
 
     def add(self, time: float, frame: Any) -> None:
         self._container.mux(self._encoder.encode(time - self._shot.start, frame))
@@ -164,11 +164,11 @@ class PictureEncoder:
         shape: Width ÷ height of a source's pixel, if it says so.
     """
 
-    def __init__(self, container: Any, found: Probe, shape: Fraction | None) -> None:
-        self._stream = container.add_stream("libx264", rate=Fraction(found.video.fps).limit_denominator(1001))
+    def __init__(self, container: Any, probe: Probe, shape: Fraction | None) -> None:
+        self._stream = container.add_stream("libx264", rate=Fraction(probe.video.fps).limit_denominator(1001))
         self._stream.options = dict(QUALITY)
         self._shape = shape
-        self._rotation = found.video.rotation
+        self._rotation = probe.video.rotation
         self._size: tuple[int, int] | None = None
         self._waiting: tuple[int, Any] | None = None
         self._durations: dict[int, int] = {}
@@ -229,9 +229,9 @@ class PictureEncoder:
         return packets
 
 
-def pixel_shape(container: Any, found: Probe) -> Fraction | None:
+def pixel_shape(container: Any, probe: Probe) -> Fraction | None:
     """Width ÷ height of a pixel of the file's picture."""
-    stream = video_stream(container, found.video.index)
+    stream = video_stream(container, probe.video.index)
     return getattr(stream, "sample_aspect_ratio", None) or None
 
 

@@ -53,8 +53,8 @@ def probe(
             ``no_video_stream``, ``no_such_stream``, ``too_large``, ``too_long``, ``too_many_pixels``,
             ``too_many_channels``, ``decode_timeout``, ``decode_memory`` or ``decode_crashed``.
     """
-    found = survey(path, limits or LimitSettings(), progress, wanted)
-    return found.model_copy(update={"sha256": sha256(path, progress)})
+    surveyed = survey(path, limits or LimitSettings(), progress, wanted)
+    return surveyed.model_copy(update={"sha256": sha256(path, progress)})
 
 
 def survey(
@@ -76,14 +76,14 @@ def survey(
         timeout=limits.probe_timeout_s + size / SLOWEST_BYTES_PER_SECOND,
         progress=progress,
     )
-    found = Probe.model_validate({**facts, "size_bytes": size, "sha256": ""})
-    check_limits(found, limits)
-    return found
+    surveyed = Probe.model_validate({**facts, "size_bytes": size, "sha256": ""})
+    check_limits(surveyed, limits)
+    return surveyed
 
 
-def origin(found: Probe) -> float:
+def origin(media: Probe) -> float:
     """The title's zero on the file's own clock, seconds: the earliest start of the two streams."""
-    return min(found.video.start, found.audio.start) if found.audio else found.video.start
+    return min(media.video.start, media.audio.start) if media.audio else media.video.start
 
 
 def length(video: VideoStream, audio: AudioStream | None) -> float:
@@ -92,18 +92,18 @@ def length(video: VideoStream, audio: AudioStream | None) -> float:
     return max(s.start + s.duration for s in streams) - min(s.start for s in streams)
 
 
-def check_limits(found: Probe, limits: LimitSettings) -> None:
+def check_limits(media: Probe, limits: LimitSettings) -> None:
     """Hold what was found against the limits."""
-    if found.duration > limits.max_seconds:
+    if media.duration > limits.max_seconds:
         raise InputError(
-            f"The video lasts {found.duration:.0f} s; limits.max_seconds allows {limits.max_seconds:.0f}.",
+            f"The video lasts {media.duration:.0f} s; limits.max_seconds allows {limits.max_seconds:.0f}.",
             code="too_long",
-            seconds=found.duration,
+            seconds=media.duration,
         )
-    check_pixels(found.video.width, found.video.height, limits.max_pixels)
-    if found.audio and found.audio.channels > limits.max_audio_channels:
+    check_pixels(media.video.width, media.video.height, limits.max_pixels)
+    if media.audio and media.audio.channels > limits.max_audio_channels:
         raise InputError(
-            f"The sound has {found.audio.channels} channels; limits.max_audio_channels allows "
+            f"The sound has {media.audio.channels} channels; limits.max_audio_channels allows "
             f"{limits.max_audio_channels}.",
             code="too_many_channels",
         )
@@ -201,7 +201,7 @@ def survey_packets(
             progress(0.0)
         video = describe_video(picture, first_video, times[picture.index])
         audio = describe_audio(sound, first_audio, times[sound.index]) if sound is not None else None
-        return Seen(container.format.name, video, audio, times[picture.index].hidden, watch.found())
+        return Seen(container.format.name, video, audio, times[picture.index].hidden, watch.list_restarts())
 
 
 def first_frames(path: Path, max_pixels: int, choice: Choice) -> tuple[Any, Any]:

@@ -68,7 +68,7 @@ class Sound(NamedTuple):
 
 def decode_audio(
     path: Path,
-    found: Probe,
+    probe: Probe,
     out: Path,
     limits: LimitSettings | None = None,
     progress: child.Progress = child.ignore,
@@ -87,18 +87,18 @@ def decode_audio(
     limits = limits or LimitSettings()
     result = child.call(
         "shared.media.sound:decode",
-        {"path": str(path), "found": found.model_dump(), "out": str(out), "max_seconds": limits.max_seconds},
-        timeout=limits.decode_timeout_factor * found.duration + 60,
+        {"path": str(path), "probe": probe.model_dump(), "out": str(out), "max_seconds": limits.max_seconds},
+        timeout=limits.decode_timeout_factor * probe.duration + 60,
         progress=progress,
     )
     return Sound(**result)
 
 
 def decode(
-    path: str, found: dict[str, Any], out: str, max_seconds: float, progress: Callable[[float], None] = child.ignore
+    path: str, probe: dict[str, Any], out: str, max_seconds: float, progress: Callable[[float], None] = child.ignore
 ) -> dict[str, Any]:
     """The child's part of :func:`decode_audio`."""
-    facts = Probe.model_validate(found)
+    facts = Probe.model_validate(probe)
     zero = origin(facts)
     video_end = facts.video.start + facts.video.duration
     try:

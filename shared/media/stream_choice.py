@@ -59,13 +59,13 @@ def choose(
         if len(pictures) > 1:
             lengths = seconds_of(container, pictures)
             video, why = film(pictures, lengths, wanted_video)
-            notes.append(told("picture", pictures, video, why, lengths))
+            notes.append(describe_choice("picture", pictures, video, why, lengths))
         audio = first_index(sounds)
         if len(sounds) > 1:
             picture = next((stream for stream in pictures if stream.index == video), None)
             own = programme.get(picture.id) if picture is not None else None
             audio, why = sound_of(path, sounds, programme, own, language, wanted_audio)
-            notes.append(told("sound", sounds, audio, why, {}))
+            notes.append(describe_choice("sound", sounds, audio, why, {}))
         return Choice(video, audio, notes)
 
 
@@ -188,7 +188,7 @@ def anything(container: Any, stream: Any) -> bool:
     return False
 
 
-def told(what: str, streams: Sequence[Any], chosen: int | None, why: str, lengths: dict[int, float]) -> str:
+def describe_choice(what: str, streams: Sequence[Any], chosen: int | None, why: str, lengths: dict[int, float]) -> str:
     """The sentence that says which stream was chosen."""
     names = []
     for stream in streams:

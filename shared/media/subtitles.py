@@ -66,7 +66,7 @@ def clock(seconds: float, mark: str) -> str:
 
 def guard(text: str, marked: re.Pattern[str] = MARKED) -> str:
     """Text whose signs no reader of subtitles takes for markup."""
-    return marked.sub(lambda found: found.group() + GUARD, text)
+    return marked.sub(lambda match: match.group() + GUARD, text)
 
 
 def guard_times(text: str) -> str:
@@ -75,13 +75,13 @@ def guard_times(text: str) -> str:
     for line in text.split("\n"):
         timed = ARROW.match(line) or DASHED.match(line) or TIMED.match(line)
         safe = guard(line)
-        lines.append(POINTED.sub(lambda found: found.group() + GUARD, safe) if timed else safe)
+        lines.append(POINTED.sub(lambda match: match.group() + GUARD, safe) if timed else safe)
     return "\n".join(lines)
 
 
 def unguard(text: str) -> str:
     """What :func:`guard` was given."""
-    return GUARDED.sub(lambda found: found.group(1) or found.group(2), text)
+    return GUARDED.sub(lambda match: match.group(1) or match.group(2), text)
 
 
 def to_srt(cues: Iterable[Cue], language: str) -> str:
@@ -197,11 +197,11 @@ def parse_time(text: str) -> float:
     Raises:
         ValueError: when it is none of these.
     """
-    found = re.fullmatch(rf"\s*(-?){TIME}\s*", text)
-    if not found:
+    match = re.fullmatch(rf"\s*(-?){TIME}\s*", text)
+    if not match:
         return float(text.strip().removesuffix("s"))
-    value = seconds(*found.groups()[1:])
-    return -value if found.group(1) else value
+    value = seconds(*match.groups()[1:])
+    return -value if match.group(1) else value
 
 
 def split_lines(text: str) -> list[str]:
@@ -226,9 +226,9 @@ def parse_lines(text: str) -> list[Cue]:
     lines = split_lines(text)
     times = []
     for at, line in enumerate(lines):
-        found = ARROW.match(line) or DASHED.match(line)
-        if found:
-            times.append((at, found))
+        match = ARROW.match(line) or DASHED.match(line)
+        if match:
+            times.append((at, match))
         elif TIMED.match(line):
             raise bad_transcript("the times cannot be read (00:00:01,000 --> 00:00:02,000)", at + 1)
     vtt = text.lstrip("\ufeff \n\r").startswith("WEBVTT")
@@ -236,14 +236,14 @@ def parse_lines(text: str) -> list[Cue]:
         raise bad_transcript("there is no line with times (00:00:01,000 --> 00:00:02,000)", 1)
     numbered = bool(times and times[0][0] and NUMBER.fullmatch(lines[times[0][0] - 1]))
     cues: list[Cue] = []
-    for number, (at, found) in enumerate(times):
+    for number, (at, match) in enumerate(times):
         last = number + 1 == len(times)
         body = lines[at + 1 : None if last else times[number + 1][0]]
         if numbered and not last and body and NUMBER.fullmatch(body[-1]):
             body.pop()
         if vtt:
             body = spoken_part(body, last)
-        groups = found.groups()
+        groups = match.groups()
         start, end = seconds(*groups[1:6]), seconds(*groups[7:12])
         cues += voices(body, vtt, -start if groups[0] else start, -end if groups[6] else end, at + 1)
     return cues
@@ -259,32 +259,32 @@ def spoken_part(body: list[str], last: bool) -> list[str]:
             blocks.append([])
     if not last and len(blocks) > 1 and len(blocks[-1]) == 1:
         blocks.pop()
-    told = [block for block in blocks[1:] if block and block[0].split(" ")[0].strip() not in ASIDE]
-    return [line for block in (blocks[0], *told) for line in block]
+    cue_blocks = [block for block in blocks[1:] if block and block[0].split(" ")[0].strip() not in ASIDE]
+    return [line for block in (blocks[0], *cue_blocks) for line in block]
 
 
 def voices(body: list[str], vtt: bool, start: float, end: float, line: int) -> list[Cue]:
     """A cue, or one for each voice that VTT names in it."""
     text = "\n".join(body)
-    found = list(VOICE.finditer(text))
-    if len(found) < 2:
-        speaker = plain(found[0].group(1), vtt).strip() if found else None
+    tags = list(VOICE.finditer(text))
+    if len(tags) < 2:
+        speaker = plain(tags[0].group(1), vtt).strip() if tags else None
         return [Cue(start, end, plain(text, vtt), speaker, line)]
-    marks = [0, *(voice.start() for voice in found), len(text)]
+    marks = [0, *(voice.start() for voice in tags), len(text)]
     parts = [
-        (None if i == 0 else plain(found[i - 1].group(1), vtt).strip(), plain(text[marks[i] : marks[i + 1]], vtt))
+        (None if i == 0 else plain(tags[i - 1].group(1), vtt).strip(), plain(text[marks[i] : marks[i + 1]], vtt))
         for i in range(len(marks) - 1)
     ]
-    parts = [(who, said) for who, said in parts if said.strip()]
-    times = shared_time(start, end, [said for _, said in parts])
-    return [Cue(first, stop, said, who, line) for (first, stop), (who, said) in zip(times, parts, strict=True)]
+    parts = [(who, content) for who, content in parts if content.strip()]
+    times = shared_time(start, end, [content for _, content in parts])
+    return [Cue(first, stop, content, who, line) for (first, stop), (who, content) in zip(times, parts, strict=True)]
 
 
 def plain(text: str, vtt: bool = False) -> str:
     """Text without tags, entities, codes of ASS and what :func:`guard` put in."""
     text = TAG.sub("", text)
     if "&" in text:
-        text = ENTITY.sub(lambda found: html.unescape(found.group()), text)
+        text = ENTITY.sub(lambda match: html.unescape(match.group()), text)
         # In SRT, which has no entities, some write tags as such.
         text = text if vtt else TAG.sub("", text)
     text = text.replace("\\N", "\n").replace("\\n", "\n").replace("\\h", " ")

@@ -50,8 +50,8 @@ def set_up_logging(
         form: ``json``, ``text`` or ``auto`` (text on a terminal); ``COUNTERDUB_LOG_FORMAT`` or auto when not given.
     """
     out = stream or sys.stderr
-    asked = form or os.environ.get("COUNTERDUB_LOG_FORMAT", "auto")
-    as_text = asked == "text" or (asked != "json" and out.isatty())
+    log_format = form or os.environ.get("COUNTERDUB_LOG_FORMAT", "auto")
+    as_text = log_format == "text" or (log_format != "json" and out.isatty())
     name = os.environ.get("COUNTERDUB_PROCESS", process)
 
     def about(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -39,7 +39,7 @@ def clean(text: str) -> str:
     """``text`` without secrets, on one line: control characters are written as escapes."""
     for pattern, instead in PATTERNS:
         text = pattern.sub(instead, text)
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def redacted(value: Any, name: str = "") -> Any:

@@ -109,7 +109,7 @@ def redub(
     """
     if not (out / STATE / LEDGER).exists():
         raise UsageError("This folder holds no run of counterdub.", code="no_run")
-    target, said = codes.code(language), wanted_text(text)
+    target, translation = codes.code(language), wanted_text(text)
     with stop_signals(threading.Event(), signal.SIGINT) as cancelled, opened(out) as database:
         with database.write() as session:
             record = chosen_title(titles(session), title)
@@ -127,7 +127,9 @@ def redub(
                     code="source_missing",
                 )
             settings = own_settings(session, record)
-            new = PendingEdit(record.id, target, edit_of(line, said), [line for line in lines if line.status == "ok"])
+            new = PendingEdit(
+                record.id, target, edit_of(line, translation), [line for line in lines if line.status == "ok"]
+            )
             job = begin_run(session, settings, record.languages)
         return run_titles(out, database, settings, job.id, {str(source)}, jobs, False, listener, cancelled, new)
 

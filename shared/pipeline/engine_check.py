@@ -60,19 +60,19 @@ class CheckRow:
 
 def configured(settings: Settings, languages: Sequence[str] = ("es",)) -> list[EngineUse]:
     """Every engine that a run with these settings into these languages would load, once each."""
-    found: list[EngineUse] = []
+    engine_uses: list[EngineUse] = []
     for name in stage_names():
         try:
-            asked = stage(name).engines
+            engines_of = stage(name).engines
         except ImportError:
             continue  # a stage of a service whose packages are not here
         for scope in (Scope(), *(Scope(language=language) for language in languages)):
             try:
-                uses = asked(settings, scope)
+                uses = engines_of(settings, scope)
             except (CounterdubError, AttributeError, KeyError, TypeError):
                 continue  # a stage that works on one language only
-            found += [use for use in uses.values() if use not in found]
-    return found
+            engine_uses += [use for use in uses.values() if use not in engine_uses]
+    return engine_uses
 
 
 def check_engines(settings: Settings, languages: Sequence[str] = ("es",)) -> Iterator[CheckRow]:
@@ -188,8 +188,8 @@ def speaking(engine: Any, language: str) -> Task:
     reference = tone(3.0, SPEECH_RATE)
 
     def task() -> float:
-        said = engine.synthesize(SENTENCE, language, voices[0].id, reference=reference)
-        return len(said) / float(engine.sample_rate)
+        audio = engine.synthesize(SENTENCE, language, voices[0].id, reference=reference)
+        return len(audio) / float(engine.sample_rate)
 
     return task
 
@@ -218,8 +218,8 @@ WORK: Mapping[str, Callable[[Any, str], Task | None]] = {
 
 def dtype_of(engine: Any) -> str | None:
     """What an engine computes in, where it says so: its ``dtype``, or ``_dtype`` of torch."""
-    found = getattr(engine, "dtype", None) or getattr(engine, "_dtype", None)
-    return None if found is None else str(found).removeprefix("torch.")
+    dtype = getattr(engine, "dtype", None) or getattr(engine, "_dtype", None)
+    return None if dtype is None else str(dtype).removeprefix("torch.")
 
 
 def resident() -> int:
@@ -241,9 +241,9 @@ def card_memory() -> int:
 
 
 def main(out: Path) -> None:
-    asked = json.loads(sys.stdin.read())
-    use = EngineUse(asked["kind"], asked["name"], EngineOptions(**asked["options"]))
-    out.write_text(json.dumps(measure(use, asked["language"]).to_dict()), encoding="utf-8")
+    request = json.loads(sys.stdin.read())
+    use = EngineUse(request["kind"], request["name"], EngineOptions(**request["options"]))
+    out.write_text(json.dumps(measure(use, request["language"]).to_dict()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -44,14 +44,14 @@ def engines(settings: Settings) -> list[tuple[str, str]]:
 
 def terms(uses: Iterable[tuple[str, str]]) -> list[Terms]:
     """Licences of engines. One that is unknown or not installed here is left out: loading it says so better."""
-    found = []
+    licences = []
     for kind, name in uses:
         try:
             licence = engine_class(kind, name).licence
         except CounterdubError:
             continue
-        found.append(Terms(kind, name, licence))
-    return found
+        licences.append(Terms(kind, name, licence))
+    return licences
 
 
 def not_accepted(settings: Settings, accepted: Sequence[str] = ()) -> list[Terms]:

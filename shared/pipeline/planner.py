@@ -252,13 +252,13 @@ def quality_task(track: str, chunk: int) -> Task:
 
 def residual_tasks(chunks: Sequence[int]) -> list[Task]:
     """The background heard again."""
-    told: Inputs = {**LINES, "language.json": Ref("language", "language.json")}
+    title_inputs: Inputs = {**LINES, "language.json": Ref("language", "language.json")}
     return [
         Task(
             f"residual/{chunk:04}",
             "residual",
             Scope(chunk=chunk),
-            {**told, "background.flac": Ref(f"stems/{chunk:04}", "background.flac")},
+            {**title_inputs, "background.flac": Ref(f"stems/{chunk:04}", "background.flac")},
         )
         for chunk in chunks
     ]

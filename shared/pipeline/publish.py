@@ -52,12 +52,12 @@ def internals(run: TitleOutcome) -> dict[str, Blob]:
     files = {f"cast.{lang}.json": ("cast/" + lang, "cast.json") for lang in run.request.languages}
     files |= {name: ("pairs", name) for name in ("pairs.jsonl", "rejects.jsonl", "quality.json")}
     files |= {f"preview.{track}.json": (f"preview/{track}", "preview.json") for track in run.plan.tracks}
-    found = {}
+    blobs = {}
     for name, (task, output) in files.items():
         done = run.done.get(task)
         if done and output in done.outputs:
-            found[name] = done.outputs[output]
-    return found
+            blobs[name] = done.outputs[output]
+    return blobs
 
 
 def title_record(run: TitleOutcome, store: Store, timings: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
@@ -92,13 +92,13 @@ def title_record(run: TitleOutcome, store: Store, timings: Mapping[str, Mapping[
 
 def notes(run: TitleOutcome, store: Store) -> list[dict[str, str]]:
     """What the stages chose, repaired or left out, each once, in the order of the plan."""
-    told: dict[tuple[str, str, str], None] = {}
+    seen: dict[tuple[str, str, str], None] = {}
     for task in run.plan.tasks:
         done = run.done.get(task.id)
         if done and "notes.json" in done.outputs:
             rows = json.loads(store.fetch(done.outputs["notes.json"]).read_text(encoding="utf-8"))
-            told.update(((task.stage, row["kind"], row["message"]), None) for row in rows)
-    return [{"stage": stage, "kind": kind, "message": message} for stage, kind, message in told]
+            seen.update(((task.stage, row["kind"], row["message"]), None) for row in rows)
+    return [{"stage": stage, "kind": kind, "message": message} for stage, kind, message in seen]
 
 
 def speech_covered(quality: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -160,8 +160,8 @@ def lay_out(
         whole: Titles of which ``files`` holds everything: what else lies in their folders is removed.
         location: URL of the store, where it is not the folder's own.
     """
-    told = {name: asdict(blob) for name, blob in files.items()}
-    write_json(state / PENDING, {"files": told, "records": dict(records), "whole": list(whole), "store": location})
+    blobs = {name: asdict(blob) for name, blob in files.items()}
+    write_json(state / PENDING, {"files": blobs, "records": dict(records), "whole": list(whole), "store": location})
     go_on(out, state, store)
 
 

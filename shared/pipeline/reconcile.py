@@ -25,11 +25,11 @@ class LedgerEntry(Generic[T]):
     """A task in the ledger.
 
     Attributes:
-        asked: What it was asked with; compared with what the plan asks now.
+        request: The scope and inputs it was entered with; compared with those of the plan.
         state: waiting, ready, resting, running, done, failed, skipped or cancelled.
     """
 
-    asked: T
+    request: T
     state: str
 
 
@@ -48,12 +48,12 @@ class Changes:
     new: tuple[Task, ...]
 
 
-def reconcile(plan: Plan, ledger: Mapping[str, LedgerEntry[T]], asked: Callable[[Task], T]) -> Changes:
+def reconcile(plan: Plan, ledger: Mapping[str, LedgerEntry[T]], request_of: Callable[[Task], T]) -> Changes:
     """Compare a plan with a ledger, task by task.
 
     Args:
         ledger: Task → its entry.
-        asked: What the plan asks of a task, in the form in which the ledger has it.
+        request_of: What the plan asks of a task, in the form in which the ledger has it.
     """
     named = {task.id for task in plan.tasks}
     reached: set[str] = set()
@@ -61,7 +61,7 @@ def reconcile(plan: Plan, ledger: Mapping[str, LedgerEntry[T]], asked: Callable[
     # The planner names tasks after those they need, so that one pass finds all that hang on a change.
     for task in plan.tasks:
         entry = ledger.get(task.id)
-        changed = entry is not None and (entry.state in UNDONE or entry.asked != asked(task))
+        changed = entry is not None and (entry.state in UNDONE or entry.request != request_of(task))
         if changed or not reached.isdisjoint(task.needs):
             reached.add(task.id)
         if entry is None:

@@ -80,9 +80,9 @@ class Performer:
                 },
             }
         )
-        found = None if self._fresh else self.store.find(key)
-        if found is not None:
-            return Done(key, found, cached=True, engines=identities)
+        stored = None if self._fresh else self.store.find(key)
+        if stored is not None:
+            return Done(key, stored, cached=True, engines=identities)
         spent: list[float] = []
         began = time.perf_counter()
         with self.store.workspace() as folder:

@@ -187,11 +187,11 @@ class TaskWork:
             {"part of": self._stage.name, "version": self._stage.version, "engines": self._identities, "key": dict(key)}
         )
         name = f"part{suffix}"
-        found = None if self._fresh else self._store.find(address)
-        self.count("parts_reused" if found else "parts_made")
-        if found is None:
+        stored = None if self._fresh else self._store.find(address)
+        self.count("parts_reused" if stored else "parts_made")
+        if stored is None:
             path = self.path(name)
             with storage_errors("a temporary file"):
                 make(path)
-            found = self._store.put(address, {name: path})
-        return self._store.fetch(found[name])
+            stored = self._store.put(address, {name: path})
+        return self._store.fetch(stored[name])

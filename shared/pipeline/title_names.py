@@ -29,7 +29,7 @@ def find_videos(inputs: Sequence[str], suffixes: frozenset[str] = VIDEO_SUFFIXES
         UsageError: ``no_input`` when something named matches nothing, ``bad_name`` for a name that is not UTF-8.
         InputError: ``unreadable`` for a folder that cannot be listed.
     """
-    found: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for text in inputs:
         path = Path(text)
         if path.is_dir():
@@ -44,8 +44,8 @@ def find_videos(inputs: Sequence[str], suffixes: frozenset[str] = VIDEO_SUFFIXES
         for video in videos:
             check_name(video)
         # One file, one path, however it was named; its own name stays even where that is a link.
-        found.update((video.parent.resolve() / video.name, None) for video in videos)
-    return list(found)
+        paths.update((video.parent.resolve() / video.name, None) for video in videos)
+    return list(paths)
 
 
 def check_name(video: Path) -> None:

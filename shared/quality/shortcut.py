@@ -156,8 +156,8 @@ def fit(inputs: np.ndarray, labels: np.ndarray, c: float = 1.0) -> tuple[np.ndar
         return hessian
 
     # So few parameters that second derivatives are cheap: a dozen steps where L-BFGS takes a hundred.
-    found = minimize(loss, np.zeros(x.shape[1]), jac=True, hess=curvature, method="trust-exact").x
-    return found[:-1], float(found[-1]), mean, scale
+    solution = minimize(loss, np.zeros(x.shape[1]), jac=True, hess=curvature, method="trust-exact").x
+    return solution[:-1], float(solution[-1]), mean, scale
 
 
 def auc(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -135,7 +135,7 @@ def cancel_job(database: Database, job_id: str) -> Wakes:
         UsageError: ``no_such_job`` or ``job_ended``.
     """
     with database.write() as session:
-        job = found(session, job_id)
+        job = existing_job(session, job_id)
         if job.state in FINAL:
             raise UsageError("This job has come to its end already.", code="job_ended")
         if job.state == "waiting":  # A training for which there were not enough pairs.
@@ -261,8 +261,8 @@ def delete_job(database: Database, job_id: str) -> None:
         session.delete(job)  # Its events go with it.
 
 
-def found(session: Session, job_id: str) -> Job:
-    """The job, locked."""
+def existing_job(session: Session, job_id: str) -> Job:
+    """The job, locked; ``no_such_job`` where there is none."""
     job = locked_job(session, job_id)
     if job is None:
         raise UsageError("There is no such job.", code="no_such_job")
@@ -271,7 +271,7 @@ def found(session: Session, job_id: str) -> Job:
 
 def ended(session: Session, job_id: str) -> Job:
     """The job, locked; refused while it runs."""
-    job = found(session, job_id)
+    job = existing_job(session, job_id)
     if job.state not in FINAL:
         raise UsageError("This job is still running: wait for its end, or cancel it first.", code="job_running")
     return job

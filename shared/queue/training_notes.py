@@ -44,14 +44,14 @@ def unfinished(database: Database) -> set[str]:
 
 def sources(database: Database, jobs: Sequence[str]) -> dict[str, dict[str, Blob]]:
     """Job → its files by their path in the output layout; a job that was deleted is left out."""
-    found: dict[str, dict[str, Blob]] = {}
+    files_by_job: dict[str, dict[str, Blob]] = {}
     with database.read() as session:
         for job_id in jobs:
             rows = session.scalars(select(Artifact).where(Artifact.job_id == job_id, Artifact.internal.is_(False)))
             files = {row.path: Blob(row.name, row.sha256, row.size) for row in rows.all()}
             if files:
-                found[job_id] = files
-    return found
+                files_by_job[job_id] = files
+    return files_by_job
 
 
 def note_phase(database: Database, run_id: int, worker: str, phase: str, **facts: Any) -> None:
@@ -107,10 +107,10 @@ def replace(session: Session, training_id: str, points: Mapping[tuple[int, str],
 
 
 def merged(points: Mapping[tuple[int, str], Mapping[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    line: dict[str, Any] = {}
     for key in sorted(points):
-        found |= points[key]
-    return found
+        line |= points[key]
+    return line
 
 
 def points_until(database: Database, training_id: str, step: int) -> Iterable[Mapping[str, Any]]:

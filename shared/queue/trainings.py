@@ -129,10 +129,12 @@ def start_waiting(session: Session, key_id: str | None) -> Wakes:
     wakes: dict[str, int] = {}
     for job, training in session.execute(waiting.with_for_update(of=Job)).all():
         wanted = training.wanted or {}
-        found = accepted(session, key_id, wanted.get("languages") or ())
-        if sum(found.values()) >= wanted["accepted_pairs"]:
-            training.jobs = list(found)
-            tell(session, job, "training_triggered", accepted_pairs=sum(found.values()), jobs=training.jobs[:100])
+        pairs_by_job = accepted(session, key_id, wanted.get("languages") or ())
+        if sum(pairs_by_job.values()) >= wanted["accepted_pairs"]:
+            training.jobs = list(pairs_by_job)
+            tell(
+                session, job, "training_triggered", accepted_pairs=sum(pairs_by_job.values()), jobs=training.jobs[:100]
+            )
             for queue, count in begin(session, job).items():
                 wakes[queue] = wakes.get(queue, 0) + count
     return wakes
@@ -141,13 +143,13 @@ def start_waiting(session: Session, key_id: str | None) -> Wakes:
 def accepted(session: Session, key_id: str | None, languages: Sequence[str]) -> dict[str, int]:
     """The caller's finished jobs, oldest first → accepted rows in these languages (all of them: in any track)."""
     done = select(Job.id, Job.summary).where(Job.key_id == key_id, Job.kind == "job", Job.state == "done")
-    found = {}
+    pairs_by_job = {}
     for job_id, summary in session.execute(done.order_by(Job.created, Job.id)):
         by_track = summary.get("tracks") or {}
         rows = sum(by_track.get(name, 0) for name in languages) if languages else summary.get("accepted", 0)
         if rows:
-            found[job_id] = rows
-    return found
+            pairs_by_job[job_id] = rows
+    return pairs_by_job
 
 
 def resume_training(

@@ -177,8 +177,8 @@ def too_long(value: Any) -> str | None:
     return f"is longer than {LONGEST_TEXT} characters" if value and len(value) > LONGEST_TEXT else None
 
 
-def first(found: Iterator[str | None]) -> str | None:
-    return next((wrong for wrong in found if wrong), None)
+def first(objections: Iterator[str | None]) -> str | None:
+    return next((wrong for wrong in objections if wrong), None)
 
 
 def leaves(model: BaseModel, above: str = "") -> Iterator[tuple[str, Any]]:

@@ -39,8 +39,8 @@ def pip_download(packages: Sequence[str], folder: Path, target: WheelTarget | No
         command += ["--python-version", target.python, "--platform", target.platform]
     with tempfile.TemporaryDirectory(dir=folder, prefix=".pip-") as scratch:
         _run([*command, "--dest", scratch, *packages])
-        found = {_package(path): path for path in Path(scratch).glob("*.whl")}
-        return {package: _keep(found, package, folder) for package in packages}
+        wheels = {_package(path): path for path in Path(scratch).glob("*.whl")}
+        return {package: _keep(wheels, package, folder) for package in packages}
 
 
 def npm_pack(package: str, folder: Path) -> Path:
@@ -54,11 +54,11 @@ def npm_pack(package: str, folder: Path) -> Path:
         tarballs = Path(scratch, "out")
         tarballs.mkdir()
         _run([*_npm(Path(scratch)), "pack", "--loglevel=error", "--ignore-scripts", package], tarballs)
-        found = list(tarballs.glob("*.tgz"))
-        if len(found) != 1:
+        archives = list(tarballs.glob("*.tgz"))
+        if len(archives) != 1:
             raise ClientError(f"npm gave no tarball of {package}")
         kept = folder / archive_name(package)
-        found[0].replace(kept)
+        archives[0].replace(kept)
         return kept
 
 
@@ -92,11 +92,11 @@ def _npm(scratch: Path) -> list[str]:
     return [str(node), str(script)]
 
 
-def _keep(found: dict[str, Path], package: str, folder: Path) -> Path:
+def _keep(wheels: dict[str, Path], package: str, folder: Path) -> Path:
     name = archive_name(package)
-    if name not in found:
+    if name not in wheels:
         raise ClientError(f"pip gave no wheel of {package}")
-    return found[name].replace(folder / name)
+    return wheels[name].replace(folder / name)
 
 
 def _package(wheel: Path) -> str:

@@ -118,9 +118,9 @@ def _fetch(
         except ClientError as error:
             answers.append(f"{source.name}: {error}")
     if left:
-        said = "; ".join(answers) or "no source has them"
+        reasons = "; ".join(answers) or "no source has them"
         raise EngineError(
-            f"The weights of {entry.title} could not be fetched ({said}). Check the network and run "
+            f"The weights of {entry.title} could not be fetched ({reasons}). Check the network and run "
             f"`counterdub models pull {entry.name}` again, or name a folder that has them in COUNTERDUB_MODELS_SOURCE.",
             code="weights_unavailable",
             retryable=True,

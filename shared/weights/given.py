@@ -33,10 +33,10 @@ def digest(path: Path) -> str:
     """
     if path.is_file():
         return _of_file(path)
-    found = hashlib.sha256()
+    combined = hashlib.sha256()
     for file in sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith(".")):
-        found.update(f"{file.relative_to(path).as_posix()} {_of_file(file)}\n".encode())
-    return found.hexdigest()
+        combined.update(f"{file.relative_to(path).as_posix()} {_of_file(file)}\n".encode())
+    return combined.hexdigest()
 
 
 def _of_file(path: Path) -> str:

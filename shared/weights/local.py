@@ -72,5 +72,5 @@ def hub_commit(model: str, revision: str) -> str:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:
         return revision
-    found = try_to_load_from_cache(model, "config.json", revision=revision)
-    return Path(found).parent.name if isinstance(found, str) else revision
+    config = try_to_load_from_cache(model, "config.json", revision=revision)
+    return Path(config).parent.name if isinstance(config, str) else revision

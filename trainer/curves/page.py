@@ -38,12 +38,12 @@ def figures(logged: Lines, measured: Lines, steps: int) -> list[str]:
     """Charts of whatever was measured."""
     chance = Curve("chance", series(measured, "chance"), dashed=True)
     pairs = sorted({name.partition("/")[2] for line in measured for name in line if name.startswith("r1/")})
-    found = []
+    charts = []
     for depth in (1, 5, 10):
         curves = [Curve(pair, series(measured, f"r{depth}/{pair}")) for pair in pairs]
         blind = chance._replace(points=[(step, min(1.0, depth * value)) for step, value in chance.points])
         if curves:
-            found.append(chart(f"Retrieval on held-out shots: first {depth}", [*curves, blind], steps, share=True))
+            charts.append(chart(f"Retrieval on held-out shots: first {depth}", [*curves, blind], steps, share=True))
     terms = sorted({name for line in logged for name in line if name.startswith("loss/")})
     plain = [
         (
@@ -57,7 +57,7 @@ def figures(logged: Lines, measured: Lines, steps: int) -> list[str]:
         ("Clips a second", [Curve("all processes", series(logged, "clips_per_s"))], False),
         ("Time spent waiting for data", [Curve("share", series(logged, "data_wait"))], True),
     ]
-    return found + [chart(title, curves, steps, share=share) for title, curves, share in plain if curves[0].points]
+    return charts + [chart(title, curves, steps, share=share) for title, curves, share in plain if curves[0].points]
 
 
 def series(lines: Lines, name: str) -> list[tuple[float, float]]:

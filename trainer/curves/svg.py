@@ -94,11 +94,11 @@ def ticks(low: float, high: float, about: int = 4) -> list[float]:
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw)
     first = math.ceil(low / step - 1e-9)
-    found = []
+    values = []
     while first * step <= high * (1 + 1e-9):
-        found.append(round(first * step, 12))
+        values.append(round(first * step, 12))
         first += 1
-    return found
+    return values
 
 
 def thinned(points: Sequence[tuple[float, float]], most: int = MOST) -> list[tuple[float, float]]:

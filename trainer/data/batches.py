@@ -97,7 +97,9 @@ class Batches(torch.utils.data.Dataset[MadeBatch]):
         track_p = self._policy.primary
         # Held-out shots keep their language from one measurement to the next.
         draw = int(random.integers(2**31)) if plan.training else int(index.shot_hash[row])
-        track_s, asked = secondary(self._policy, int(index.track_bits[row]), plan.turn if plan.training else draw, draw)
+        track_s, has_language = secondary(
+            self._policy, int(index.track_bits[row]), plan.turn if plan.training else draw, draw
+        )
         shot: dict[str, Any] = {"shot": row, "title": int(index.title[row]), "track_p": track_p, "track_s": track_s}
         places, shard = index.locate(row), int(index.shard[row])
         for stream, track, start in (("a_p", track_p, start_p), ("a_s", track_s, start_s)):
@@ -112,7 +114,7 @@ class Batches(torch.utils.data.Dataset[MadeBatch]):
         if windows:
             data = self._members.read(shard, *places[PICTURE])
             shot.update(zip(windows, decode_windows(data, list(windows.values()), shape.size), strict=True))
-        if not asked:
+        if not has_language:
             skipped["language_missing"] += 1
         return shot
 

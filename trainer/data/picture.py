@@ -66,10 +66,10 @@ def decode_windows(data: bytes, windows: Sequence[ShotWindow], size: int) -> lis
     scalers = [Scalers(VideoReformatter(), VideoReformatter()) for _ in windows]
     wanted = {int(tick) for window in windows for tick in window.ticks}
     crops: list[Crop] = []
-    found = set()
+    decoded = set()
     try:
         for tick, frame in wanted_frames(data, wanted):
-            found.add(tick)
+            decoded.add(tick)
             crops = crops or [crop_of(frame.width, frame.height, window, size) for window in windows]
             for window, scaler, crop, pixels in zip(windows, scalers, crops, out, strict=True):
                 places = np.flatnonzero(window.ticks == tick)
@@ -77,8 +77,8 @@ def decode_windows(data: bytes, windows: Sequence[ShotWindow], size: int) -> lis
                     pixels[places] = scaled(scaler, frame, crop, size)
     except (av.error.FFmpegError, ValueError) as error:
         raise InputError(f"The picture of a shard cannot be decoded: {error}.", code="bad_picture") from error
-    if found != wanted:
-        raise InputError(f"{len(wanted - found)} frames of a shard's picture cannot be decoded.", code="bad_picture")
+    if decoded != wanted:
+        raise InputError(f"{len(wanted - decoded)} frames of a shard's picture cannot be decoded.", code="bad_picture")
     return out
 
 

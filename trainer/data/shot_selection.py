@@ -31,8 +31,8 @@ def usable_rows(index: Index, length: int, primary: int, counts: Counter[str]) -
             counts[reason] = count
     usable = np.flatnonzero(~short & ~mute)
     if not len(usable):
-        found = ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "no shots at all"
-        raise InputError(f"The data holds nothing to train on: {found}.", code="empty_dataset")
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items()) or "no shots at all"
+        raise InputError(f"The data holds nothing to train on: {reasons}.", code="empty_dataset")
     return usable
 
 

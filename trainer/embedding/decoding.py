@@ -67,7 +67,7 @@ def look(path: Path, folder: Path, sample_rate: int, limits: LimitSettings, prog
     if size > limits.max_bytes:
         raise InputError(f"The file has {size:,} bytes; {limits.max_bytes:,} are allowed.", code="too_large")
     try:
-        found = child.call(
+        facts = child.call(
             "trainer.embedding.decoding:look_here",
             {
                 "path": str(path),
@@ -84,7 +84,7 @@ def look(path: Path, folder: Path, sample_rate: int, limits: LimitSettings, prog
         if error.code != "not_a_video":
             raise
         raise InputError("The file is neither a video nor a sound that is known here.", code="not_media") from error
-    return Facts(**found)
+    return Facts(**facts)
 
 
 def look_here(
@@ -138,7 +138,7 @@ def clock_of(path: Path, choice: Choice, progress: child.Progress) -> list[Resta
         for packet in packets(container, *chosen) if watch.watching else ():
             watch.add(packet)
             progress(0.0)
-        return watch.found()
+        return watch.list_restarts()
 
 
 def first_picture(path: Path, max_pixels: int, choice: Choice) -> Any | None:

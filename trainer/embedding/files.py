@@ -86,13 +86,13 @@ def embed_files(
                 for path, cuts in zip(paths, readers, strict=True):
                     problem = None
                     try:
-                        found = list(rows_of(encoder, str(path), cuts, crops=crops, heads=heads))
+                        embedded_rows = list(rows_of(encoder, str(path), cuts, crops=crops, heads=heads))
                     except InputError as error:
                         problem = error
                         failed.append({"file": str(path), "code": error.code, "message": error.message})
                     else:
-                        writer.write_table(table(found, columns))
-                        done, rows = done + 1, rows + len(found)
+                        writer.write_table(table(embedded_rows, columns))
+                        done, rows = done + 1, rows + len(embedded_rows)
                     listener(done + len(failed), len(paths), str(path), problem)
         finally:
             if done:
@@ -120,8 +120,8 @@ def rows_of(
             continue
         yield from of_sounds(encoder, file, waiting, heads)
         waiting = []
-        found = encoder.video(cut.data, heads=heads)
-        every = enumerate(found) if crops else [(None, found.mean(0))]
+        embeddings = encoder.video(cut.data, heads=heads)
+        every = enumerate(embeddings) if crops else [(None, embeddings.mean(0))]
         for crop, embedding in every:
             yield EmbeddingRow(file, "video", cut.start, cut.end, crop, embedding)
     yield from of_sounds(encoder, file, waiting, heads)

@@ -13,7 +13,7 @@ from trainer.evaluation.embedding import AudioEncoder
 from trainer.frontend.mel import MelFrontEnd
 from trainer.model import Model
 from trainer.recipe import AudioSettings, Recipe, load_recipe
-from trainer.training.processes import found
+from trainer.training.processes import select_device
 
 MEL_STATISTICS = "mel-statistics"
 RANDOM = "random:"
@@ -50,7 +50,7 @@ def random_encoder(recipe: Recipe, seed: int = 0, device: str = "cpu") -> Encode
         torch.manual_seed(seed)
         model = Model(recipe)
     of = hashlib.sha256(f"{recipe.model.model_dump_json()} {recipe.audio.model_dump_json()}".encode()).hexdigest()
-    where = found(device, 0)
+    where = select_device(device, 0)
     model.to(where).eval()
     made = Made(recipe, model.audio, model.video, model.project)
     return Encoder(made, f"random-{of[:32]}-{seed}", where)

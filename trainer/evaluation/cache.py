@@ -41,12 +41,12 @@ class EmbeddingCache:
 
     def get(self, keys: Iterable[str]) -> dict[str, np.ndarray]:
         """The arrays that are there."""
-        found: dict[str, np.ndarray] = {}
+        arrays: dict[str, np.ndarray] = {}
         for key in keys:
             row = self._connection.execute("SELECT data FROM embedding WHERE key = ?", (key,)).fetchone()
             if row is not None:
-                found[key] = np.load(io.BytesIO(row[0]), allow_pickle=False)
-        return found
+                arrays[key] = np.load(io.BytesIO(row[0]), allow_pickle=False)
+        return arrays
 
     def put(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Keep arrays, all or none."""

@@ -143,10 +143,10 @@ def embed_files(
     digests = [file_digest(file) for file in files]
     keys = [hashlib.sha256(f"{VERSION} {encoder.id} {kind} {digest}".encode()).hexdigest() for digest in digests]
     place = dict(zip(reversed(keys), reversed(files), strict=True))
-    found = cache.get(place)
+    cached = cache.get(place)
     times = Counter(keys)
-    progress(sum(times[key] for key in found))
-    missing = [key for key in dict.fromkeys(keys) if key not in found]
+    progress(sum(times[key] for key in cached))
+    missing = [key for key in dict.fromkeys(keys) if key not in cached]
     for group in grouped(missing, 1 if events else max(1, batch // 2)):
         waves = [read_wave(place[key], encoder.sample_rate) for key in group]
         if events:
@@ -156,9 +156,9 @@ def embed_files(
         else:
             made = dict(zip(group, scenes(encoder, waves, batch), strict=True))
         cache.put(made)
-        found |= made
+        cached |= made
         progress(sum(times[key] for key in group))
-    arrays = [found[key] for key in keys]
+    arrays = [cached[key] for key in keys]
     if events:
         return Embedded([a[:, :-1] for a in arrays], [a[:, -1] for a in arrays], digests, len(missing))
     return Embedded(arrays, [], digests, len(missing))

@@ -46,11 +46,11 @@ class Ranking:
         """Average precision of each class, ``[classes]``; 0 where a class has no item, as scikit-learn has it."""
         weight = self._weight(weights)
         hits = weight * self.holds
-        found, seen = np.cumsum(hits, axis=0), np.cumsum(weight, axis=0)
-        precision = np.take_along_axis(found, self.last, axis=0) / np.maximum(
+        true_positives, seen = np.cumsum(hits, axis=0), np.cumsum(weight, axis=0)
+        precision = np.take_along_axis(true_positives, self.last, axis=0) / np.maximum(
             np.take_along_axis(seen, self.last, axis=0), 1e-12
         )
-        average: np.ndarray = (hits * precision).sum(axis=0) / np.maximum(found[-1], 1e-12)
+        average: np.ndarray = (hits * precision).sum(axis=0) / np.maximum(true_positives[-1], 1e-12)
         return average
 
     def auc(self, weights: np.ndarray | None = None) -> np.ndarray:

@@ -39,14 +39,14 @@ def find(folder: Path, only: str = "*") -> list[Path]:
     Raises:
         InputError: ``no_parity``: there is none.
     """
-    found = [path for kind in EXAMINERS for path in sorted(folder.glob(f"{kind}.json")) if fnmatch(name(path), only)]
-    if not found:
+    cases = [path for kind in EXAMINERS for path in sorted(folder.glob(f"{kind}.json")) if fnmatch(name(path), only)]
+    if not cases:
         raise InputError(
             "There is no parity case here: name a folder that holds mvit, convnets, audio_frontend, video_frontend "
             "or loss.",
             code="no_parity",
         )
-    return found
+    return cases
 
 
 def check(paths: list[Path]) -> Iterator[Case]:
@@ -58,7 +58,7 @@ def check(paths: list[Path]) -> Iterator[Case]:
     for path in paths:
         case = Case(name(path))
         stated, arrays = read_case(path)
-        examine = next(found for kind, found in EXAMINERS.items() if fnmatch(case.name, kind))
+        examine = next(examiner for kind, examiner in EXAMINERS.items() if fnmatch(case.name, kind))
         try:
             examine(case, stated, arrays)
         except (TypeError, ValueError, AttributeError) as error:

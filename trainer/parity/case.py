@@ -79,9 +79,9 @@ def read_case(path: Path) -> tuple[Stated, Stated]:
     try:
         stated = json.loads(path.read_text(encoding="utf-8"), object_hook=Stated)
         arrays = path.with_suffix(".npz")
-        found = Stated(np.load(arrays, allow_pickle=False)) if arrays.is_file() else Stated()
+        stored_arrays = Stated(np.load(arrays, allow_pickle=False)) if arrays.is_file() else Stated()
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"The parity case “{path.stem}” cannot be read: {error}.", code="bad_parity") from error
     if not isinstance(stated, Stated):
         raise InputError(f"The parity case “{path.stem}” is no JSON object.", code="bad_parity")
-    return stated, found
+    return stated, stored_arrays

@@ -35,8 +35,8 @@ def mel(case: Case, stated: Stated, arrays: Arrays) -> None:
     for name in made.keys() & stated["signals"].keys():
         wave, rate = made[name]
         facts, expected = stated["signals"][name], arrays[name]
-        found = [*wave.ravel()[:8], *wave.ravel()[-8:]]
-        case.compare(f"{name}.wave", found, [*facts["waveform_first8"], *facts["waveform_last8"]], WAVE)
+        samples = [*wave.ravel()[:8], *wave.ravel()[-8:]]
+        case.compare(f"{name}.wave", samples, [*facts["waveform_first8"], *facts["waveform_last8"]], WAVE)
         if f"{name}_resampled_every_37th" in arrays:
             ours = resample(wave.mean(0, dtype=np.float32), rate, settings.sample_rate)
             case.compare(f"{name}.resampled", ours[::37], arrays[f"{name}_resampled_every_37th"], WAVE)
@@ -54,12 +54,12 @@ def tables(case: Case, stated: Stated, arrays: Arrays) -> None:
     frames, target, short, size = (stated[key] for key in ("frames", "target_fps", "short_side", "crop"))
 
     def at_25(row: Stated) -> bool:
-        found = windows.resampled(row["n_frames"], row["fps"], target)
+        indices = windows.resampled(row["n_frames"], row["fps"], target)
         listed = row["resampled_indices"]
         return bool(
-            len(found) == row["resampled_length"]
-            and zlib.crc32(found.astype("<i4").tobytes()) == row["resampled_indices_crc32"]
-            and (listed is None or found.tolist() == listed)
+            len(indices) == row["resampled_length"]
+            and zlib.crc32(indices.astype("<i4").tobytes()) == row["resampled_indices_crc32"]
+            and (listed is None or indices.tolist() == listed)
             and windows.frames_of_clip(row["n_frames"], row["fps"], frames, target).tolist() == row["frames_16"]
         )
 
@@ -68,8 +68,8 @@ def tables(case: Case, stated: Stated, arrays: Arrays) -> None:
         return bool([list(window) for window in windows.video_windows(top / bottom)] == row["windows_s"])
 
     def in_audio(row: Stated) -> bool:
-        found = windows.audio_windows(row["num_samples"], row["sample_rate"])
-        return bool([list(window) for window in found] == row["windows_samples"])
+        spans = windows.audio_windows(row["num_samples"], row["sample_rate"])
+        return bool([list(window) for window in spans] == row["windows_samples"])
 
     def cropped(row: Stated) -> bool:
         height, width = windows.scaled_size(row["height"], row["width"], short)

@@ -62,10 +62,10 @@ def x3d(case: Case, stated: Stated, arrays: Arrays) -> None:
     """X3D-M: stages, residual blocks, pooled trunk, embedding."""
     tower = build_tower(TowerSettings(kind="x3d_m"), "video")
     made = rules.patchwork("input.x3d", (2, 3, 4, 2, 2), (2, 3, 16, 224, 224), stated["seed"])
-    found = convolutional(case, tower, stated, made)
-    trunk = found["stage4"].mean((2, 3, 4))
+    outputs = convolutional(case, tower, stated, made)
+    trunk = outputs["stage4"].mean((2, 3, 4))
     case.compare("trunk", trunk, arrays["trunk_pooled_192"], CONVOLUTIONAL)
-    case.compare("output", found["output"], arrays["embedding_1024"], CONVOLUTIONAL)
+    case.compare("output", outputs["output"], arrays["embedding_1024"], CONVOLUTIONAL)
 
 
 def convolutional(case: Case, tower: nn.Module, stated: Stated, made: np.ndarray) -> dict[str, np.ndarray]:
@@ -79,13 +79,13 @@ def convolutional(case: Case, tower: nn.Module, stated: Stated, made: np.ndarray
     }
     seen = {name: tower.get_submodule(path) for name, path in stages.items()} | blocks
     encode = cast(Callable[[torch.Tensor], torch.Tensor], tower.encode)  # both kinds have one beside forward
-    found, output = watched(tower, encode, seen, made)
+    outputs, output = watched(tower, encode, seen, made)
     for name in stages:
-        summary(case, name, found[name], stated["stages"][name], CONVOLUTIONAL)
+        summary(case, name, outputs[name], stated["stages"][name], CONVOLUTIONAL)
     for name, (mean, spread) in stated["residual_blocks_mean_std"].items():
-        ours = found[name].mean(dtype=np.float64), found[name].std(dtype=np.float64)
+        ours = outputs[name].mean(dtype=np.float64), outputs[name].std(dtype=np.float64)
         case.compare(name, ours, (mean, spread), CONVOLUTIONAL)
-    return {**found, "output": output}
+    return {**outputs, "output": output}
 
 
 def filled(case: Case, tower: nn.Module, stated: Stated, statistics: rules.Statistics) -> None:
@@ -108,11 +108,11 @@ def watched(
     tower: nn.Module, encode: Callable[[torch.Tensor], torch.Tensor], modules: Mapping[str, nn.Module], x: np.ndarray
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The outputs of some modules (the first, of several) while ``tower`` encodes, and what it gives."""
-    found: dict[str, np.ndarray] = {}
+    outputs: dict[str, np.ndarray] = {}
 
     def watch(name: str) -> Callable[[nn.Module, Any, Any], None]:
         def keep(module: nn.Module, given: Any, output: Any) -> None:
-            found[name] = (output[0] if isinstance(output, tuple) else output).numpy()
+            outputs[name] = (output[0] if isinstance(output, tuple) else output).numpy()
 
         return keep
 
@@ -123,7 +123,7 @@ def watched(
     finally:
         for hook in hooks:
             hook.remove()
-    return found, output
+    return outputs, output
 
 
 def summary(case: Case, name: str, ours: np.ndarray, stated: Stated, tolerance: float) -> None:

@@ -177,8 +177,8 @@ def difference(
     if not folds or any(metric not in side[fold]["statistics"] for side in (one, other) for fold in folds):
         return None
     first, second = (pooled([side[fold] for fold in folds], metric) for side in (one, other))
-    found = compare(first, second, draws)
-    if found is None:
+    comparison = compare(first, second, draws)
+    if comparison is None:
         return None
     each = np.array([value_of(one[fold], metric) - value_of(other[fold], metric) for fold in folds])
     sd = float(each.std(ddof=1)) if len(folds) > 1 else None
@@ -186,7 +186,7 @@ def difference(
     if sd is not None:
         reach = float(t.ppf(0.975, len(folds) - 1)) * sd / np.sqrt(len(folds))
         by_fold = (float(each.mean() - reach), float(each.mean() + reach))
-    return Difference(found.difference, sd, (found.low, found.high), by_fold, found.p, len(folds))
+    return Difference(comparison.difference, sd, (comparison.low, comparison.high), by_fold, comparison.p, len(folds))
 
 
 def pooled(folds: Sequence[Measures], metric: str) -> Measured:
@@ -220,16 +220,16 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdict(kind: Kind, found: Difference, p: float) -> Verdict:
+def verdict(kind: Kind, difference: Difference, p: float) -> Verdict:
     """What a difference says of a claim.
 
     Args:
         kind: What is claimed.
-        found: The difference.
+        difference: With its interval and folds.
         p: Corrected; the main measure's, which was named beforehand, is not.
     """
-    low, high = found.interval
-    if found.folds < FEWEST_FOLDS:
+    low, high = difference.interval
+    if difference.folds < FEWEST_FOLDS:
         return "undecided"
     if kind == "alike":
         return (
@@ -257,9 +257,9 @@ def judged(columns: Mapping[str, Mapping[int, Measures]], draws: int = DRAWS) ->
     for claim in CLAIMS:
         for contrast in claim.contrasts:
             if contrast.one in columns and contrast.other in columns:
-                found = difference(columns[contrast.one], columns[contrast.other], contrast.metric, draws)
-                if found is not None:
-                    known[contrast] = found
+                measured = difference(columns[contrast.one], columns[contrast.other], contrast.metric, draws)
+                if measured is not None:
+                    known[contrast] = measured
     tested = [one for one in known if one[:3] != MAIN_MEASURE and one.kind in {"above", "below"}]
     corrected = dict(zip(tested, holm([known[one].p for one in tested]), strict=True))
     rows = []
@@ -267,27 +267,29 @@ def judged(columns: Mapping[str, Mapping[int, Measures]], draws: int = DRAWS) ->
         parts = []
         for contrast in claim.contrasts:
             if contrast in known:
-                found = known[contrast]
-                p = corrected.get(contrast, found.p)
+                measured = known[contrast]
+                p = corrected.get(contrast, measured.p)
                 parts.append(
                     {
                         **contrast._asdict(),
-                        "difference": found.value,
-                        "sd": found.sd,
-                        "interval": found.interval,
-                        "by_source": found.by_source,
-                        "by_fold": found.by_fold,
-                        "p": found.p,
+                        "difference": measured.value,
+                        "sd": measured.sd,
+                        "interval": measured.interval,
+                        "by_source": measured.by_source,
+                        "by_fold": measured.by_fold,
+                        "p": measured.p,
                         "p_holm": p,
-                        "folds": found.folds,
+                        "folds": measured.folds,
                         "paper": paper_difference(contrast),
-                        "verdict": verdict(contrast.kind, found, p),
+                        "verdict": verdict(contrast.kind, measured, p),
                     }
                 )
         says = {part["verdict"] for part in parts}
         whole = len(parts) == len(claim.contrasts)
-        said = "holds" if says == {"holds"} and whole else "does not hold" if "does not hold" in says else "undecided"
+        outcome = (
+            "holds" if says == {"holds"} and whole else "does not hold" if "does not hold" in says else "undecided"
+        )
         rows.append(
-            {"name": claim.name, "text": claim.text, "source": claim.source, "verdict": said, "contrasts": parts}
+            {"name": claim.name, "text": claim.text, "source": claim.source, "verdict": outcome, "contrasts": parts}
         )
     return rows

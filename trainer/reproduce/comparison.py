@@ -143,16 +143,16 @@ def everyone(jobs: list[Any], processes: int, what: str, say: Say) -> list[Path]
     # Read when a process starts: two processes of many threads each would only disturb one another.
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
-    found: dict[int, Path] = {}
+    results: dict[int, Path] = {}
     # A process for each job: eSpeak's library can be set up once only, for speech or for phonemes.
     pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), max_tasks_per_child=1)
     try:
-        asked: dict[Future[Path | dict[str, Any]], int] = {pool.submit(work, job): at for at, job in enumerate(jobs)}
-        for done, future in enumerate(as_completed(asked), 1):
+        places: dict[Future[Path | dict[str, Any]], int] = {pool.submit(work, job): at for at, job in enumerate(jobs)}
+        for done, future in enumerate(as_completed(places), 1):
             answer = future.result()
             if isinstance(answer, dict):
-                raise again(answer)
-            found[asked[future]] = answer
+                raise error_of(answer)
+            results[places[future]] = answer
             say(what, done, len(jobs))
     except BrokenProcessPool as error:
         raise EngineError(
@@ -167,15 +167,19 @@ def everyone(jobs: list[Any], processes: int, what: str, say: Say) -> list[Path]
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    return [found[at] for at in range(len(jobs))]
+    return [results[at] for at in range(len(jobs))]
 
 
-def again(told: dict[str, Any]) -> CounterdubError:
-    """The error that a process met."""
-    if told["code"] == "cancelled":
-        return Cancelled(told["message"])
+def error_of(failure: dict[str, Any]) -> CounterdubError:
+    """The error of a process, from the plain values that it handed back."""
+    if failure["code"] == "cancelled":
+        return Cancelled(failure["message"])
     return EngineError(
-        told["message"], code=told["code"], stage=told["stage"], retryable=told["retryable"], **told["details"]
+        failure["message"],
+        code=failure["code"],
+        stage=failure["stage"],
+        retryable=failure["retryable"],
+        **failure["details"],
     )
 
 

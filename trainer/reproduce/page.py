@@ -50,14 +50,14 @@ def page(summary: Mapping[str, Any], tables: Mapping[str, Table]) -> str:
 def claims(rows: list[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
-        told = "<br>".join(
+        contrasts = "<br>".join(
             f"{part['metric']}: {escape(part['one'])} − {escape(part['other'])} {100 * part['difference']:+.1f} "
             f"[{100 * part['interval'][0]:+.1f}, {100 * part['interval'][1]:+.1f}]{paper(part)}"
             for part in row["contrasts"]
         )
         lines.append(
             f"<tr><td class={MARKS[row['verdict']]}>{row['verdict']}</td><td class=text>{escape(row['text'])}<br>"
-            f"<small>{escape(row['source'])}</small></td><td>{told or '–'}</td></tr>"
+            f"<small>{escape(row['source'])}</small></td><td>{contrasts or '–'}</td></tr>"
         )
     return (
         "<h2>Claims</h2><div class=wide><table><tr><th>verdict</th><th>claim</th>"

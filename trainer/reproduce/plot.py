@@ -64,7 +64,7 @@ def draw_shots(
     """
     number = ("train", "probe", "test").index(part)
     random = np.random.default_rng([world.seed, number])
-    found = []
+    drawn = []
     spoken_by = {VOICES[voice].by for voice in np.unique(bank.voice)}
     for title in range(titles):
         by = "kokoro" if "kokoro" in spoken_by and random.random() < KOKORO else "espeak"
@@ -83,13 +83,13 @@ def draw_shots(
             lines = draw_lines(bank, cast, random)
             role = lines[int(random.integers(len(lines)))].role if lines else int(random.integers(2))
             ratio = random.normal(world.speech_db, SPREAD_DB)
-            found.append(
+            drawn.append(
                 PlotShot(
                     *(title, int(random.choice(choice)), lines, role, faces[role], tint),
                     *(float(ratio), by, int(random.integers(2**31))),
                 )
             )
-    return found
+    return drawn
 
 
 def draw_voices(bank: SentenceBank, by: str, female: bool, tested: bool, random: np.random.Generator) -> dict[str, int]:
@@ -130,7 +130,7 @@ def draw_lines(bank: SentenceBank, cast: list[dict[str, int]], random: np.random
     at, lines = 0.0, []
     for slot, gap in zip(slots, gaps, strict=False):
         role = int(random.integers(2))
-        said = {
+        sentences = {
             track: int(
                 random.choice(
                     np.flatnonzero(
@@ -142,6 +142,6 @@ def draw_lines(bank: SentenceBank, cast: list[dict[str, int]], random: np.random
             )
             for track, voice in cast[role].items()
         }
-        lines.append(PlotLine(role, at + gap, said))
+        lines.append(PlotLine(role, at + gap, sentences))
         at += gap + SLOTS[slot]
     return tuple(lines)

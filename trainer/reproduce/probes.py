@@ -134,24 +134,24 @@ def measure(hearing: ListeningProbe, world: Path, material: Path) -> tuple[dict[
     by_track = {track: heard(hearing, every[:, at]) for at, track in enumerate(tracks)}
     own = by_track["orig"]
     sources = [f"{fold}:{source}" for source in tested["source"]]
-    found = {"scene": Found(classified(known, trained["label"], own, tested["label"]), sources)}
+    measured = {"scene": Found(classified(known, trained["label"], own, tested["label"]), sources)}
     both = [one["label"] * 2 + one["talk"] for one in (trained, tested)]
-    found["scene_talk"] = Found(classified(known, both[0], own, both[1]), sources)
-    found |= of_material(hearing, material, fold) | of_items(hearing, world, fold)
+    measured["scene_talk"] = Found(classified(known, both[0], own, both[1]), sources)
+    measured |= of_material(hearing, material, fold) | of_items(hearing, world, fold)
     if hearing.video is not None:
         looked = [
             seen(hearing.video, np.load(world / f"{part}-frames.npy", mmap_mode="r")) for part in ("probe", "test")
         ]
-        found["video"] = Found(classified(looked[0], trained["label"], looked[1], tested["label"]), sources)
+        measured["video"] = Found(classified(looked[0], trained["label"], looked[1], tested["label"]), sources)
         joined = [np.concatenate(pair, axis=1) for pair in ((known, looked[0]), (own, looked[1]))]
-        found["audiovisual"] = Found(classified(joined[0], trained["label"], joined[1], tested["label"]), sources)
+        measured["audiovisual"] = Found(classified(joined[0], trained["label"], joined[1], tested["label"]), sources)
     # Of the shots in which somebody speaks: the tracks of the others are one sound.
     talk = tested["talk"]
     ranks = [agreement(own[talk], by_track[track][talk]).rank for track in ("es", "fr", "ja")]
     titles = np.tile(tested["title"][talk], len(ranks))
-    found["own_dub"] = Found(np.concatenate(ranks) < 1, [f"{fold}:title {title}" for title in titles])
-    told = {name: tell_apart(own[talk], by_track[track][talk]).auc for name, track in SHORTCUTS.items()}
-    return found, {name: auc for name, auc in told.items() if auc is not None}
+    measured["own_dub"] = Found(np.concatenate(ranks) < 1, [f"{fold}:title {title}" for title in titles])
+    aucs = {name: tell_apart(own[talk], by_track[track][talk]).auc for name, track in SHORTCUTS.items()}
+    return measured, {name: auc for name, auc in aucs.items() if auc is not None}
 
 
 def of_material(hearing: ListeningProbe, material: Path, fold: int) -> dict[str, Found]:
@@ -171,14 +171,14 @@ def of_material(hearing: ListeningProbe, material: Path, fold: int) -> dict[str,
 
 
 def of_items(hearing: ListeningProbe, world: Path, fold: int) -> dict[str, Found]:
-    found = {}
+    measured = {}
     with np.load(world / "items.npz") as kept:
         for name in ("count", "language"):
             embeddings = [heard(hearing, kept[f"{part}_{name}_mel"]) for part in ("probe", "test")]
             right = classified(embeddings[0], kept[f"probe_{name}"], embeddings[1], kept[f"test_{name}"])
             of = kept["test_language_voice"] if name == "language" else np.arange(len(right))
-            found[name] = Found(right, [f"{fold}:{name} {one}" for one in of])
-    return found
+            measured[name] = Found(right, [f"{fold}:{name} {one}" for one in of])
+    return measured
 
 
 def chance(metric: str, scale: Scale) -> float:

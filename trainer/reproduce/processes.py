@@ -89,11 +89,11 @@ class Train(NamedTuple):
         from trainer.encoder import ours
         from trainer.training.loop import train
 
-        found = self.folder / f"{self.probes}-{MEASURED}"
-        if not found.exists():
+        measures = self.folder / f"{self.probes}-{MEASURED}"
+        if not measures.exists():
             summary = train(self.training.loaded(), str(self.world), self.folder)
-            write(found, hearing_of(ours(summary.checkpoint, cpu())), self.world, self.sounds)
-        return found
+            write(measures, hearing_of(ours(summary.checkpoint, cpu())), self.world, self.sounds)
+        return measures
 
 
 class Baseline(NamedTuple):
@@ -141,14 +141,14 @@ def write(path: Path, hearing: ListeningProbe, world: Path, sounds: Path) -> Non
     """Counts of right items and of all, by source, and the shortcuts."""
     from trainer.evaluation.results.records import RATIO, statistics
 
-    found, told = measure(hearing, world, sounds / MATERIAL)
+    measured, shortcuts = measure(hearing, world, sounds / MATERIAL)
     whole = {
         name: statistics(RATIO, one.sources, np.column_stack([one.right, np.ones(len(one.right))]))
-        for name, one in found.items()
+        for name, one in measured.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps({"statistics": whole, "shortcuts": told}), encoding="utf-8")
+    part.write_text(json.dumps({"statistics": whole, "shortcuts": shortcuts}), encoding="utf-8")
     part.replace(path)
 
 

@@ -60,12 +60,12 @@ def read_clips(place: Path) -> Clips:
     Raises:
         InputError: ``bad_audio``.
     """
-    found = []
+    rows = []
     for label, folder in enumerate(sorted(path for path in (place / "esc10").iterdir() if path.is_dir())):
         for file in sorted(folder.glob("*.ogg")):
             fold, source, _ = file.stem.split("-", 2)
-            found.append((levelled(fit_length(read_sound(file), SHOT_SAMPLES)), label, int(fold), f"{fold}-{source}"))
-    waves, labels, folds, sources = zip(*found, strict=True)
+            rows.append((levelled(fit_length(read_sound(file), SHOT_SAMPLES)), label, int(fold), f"{fold}-{source}"))
+    waves, labels, folds, sources = zip(*rows, strict=True)
     samples = (np.clip(np.stack(waves), -1, 1) * 32767).astype(np.int16)
     return Clips(samples, np.array(labels), np.array(folds), np.array(sources))
 

@@ -73,7 +73,7 @@ def read_outcome(path: Path) -> dict[str, Any]:
 def result_of(group: str, label: str, folds: Mapping[int, Mapping[str, Any]], outcome: Outcome) -> dict[str, Any]:
     """One column over all folds, as :mod:`trainer.evaluation.results.records` keeps it."""
     names = [name for name in METRICS if all(name in one["statistics"] for one in folds.values())]
-    told = sorted({name for one in folds.values() for name in one["shortcuts"]})
+    shortcuts = sorted({name for one in folds.values() for name in one["shortcuts"]})
     files = outcome.measured[group][label].values()
     stored = {}
     for name in names:
@@ -92,7 +92,10 @@ def result_of(group: str, label: str, folds: Mapping[int, Mapping[str, Any]], ou
         "settings": outcome.scale._asdict() | {"folds": list(folds)},
         "seeds": {str(fold): outcome.scale.seed + fold for fold in folds},
         "metrics": {name: metric(name, [value_of(one, name) for one in folds.values()]) for name in names}
-        | {f"shortcut/{name}": metric("shortcut", [one["shortcuts"][name] for one in folds.values()]) for name in told},
+        | {
+            f"shortcut/{name}": metric("shortcut", [one["shortcuts"][name] for one in folds.values()])
+            for name in shortcuts
+        },
         "primary": "scene",
         "statistics": stored,
     }
@@ -114,7 +117,7 @@ def swept(group: str, columns: Columns, draws: int) -> list[dict[str, Any]]:
     """EFJ − EN of each metric in one of the sweeps."""
     if not {"EFJ", "EN"} <= set(columns):
         return []
-    found = ((name, difference(columns["EFJ"], columns["EN"], name, draws)) for name in METRICS)
+    differences = ((name, difference(columns["EFJ"], columns["EN"], name, draws)) for name in METRICS)
     return [
         {
             "sweep": group,
@@ -124,6 +127,6 @@ def swept(group: str, columns: Columns, draws: int) -> list[dict[str, Any]]:
             "interval": one.interval,
             "folds": one.folds,
         }
-        for name, one in found
+        for name, one in differences
         if one is not None
     ]

@@ -55,17 +55,17 @@ def trainings(scale: Scale) -> list[TrainingVariant]:
     term and no picture, SEP one view, the others two views and three terms.
     """
     chosen = RECIPES if scale.sweeps else {name: RECIPES[name] for name in ("EN", "EFJ", "AUD", "AUD+EFJ")}
-    found = []
+    variants = []
     for fold in scale.folds:
         plain = World(fold, scale.seed + fold, separated=scale.sweeps)
-        found += [TrainingVariant(name, MAIN, recipe, (), scale.steps, plain) for name, recipe in chosen.items()]
+        variants += [TrainingVariant(name, MAIN, recipe, (), scale.steps, plain) for name, recipe in chosen.items()]
         if not scale.sweeps:
             continue
         for name in ("EN", "EFJ"):
-            found.append(TrainingVariant(f"{name}, λ_a = 0", MAIN, RECIPES[name], CROSS, scale.steps, plain))
+            variants.append(TrainingVariant(f"{name}, λ_a = 0", MAIN, RECIPES[name], CROSS, scale.steps, plain))
             for group, world in sweeps(plain).items():
-                found.append(TrainingVariant(name, group, RECIPES[name], (), scale.sweep_steps, world))
-    return sorted(found, key=lambda training: training.group != MAIN)
+                variants.append(TrainingVariant(name, group, RECIPES[name], (), scale.sweep_steps, world))
+    return sorted(variants, key=lambda training: training.group != MAIN)
 
 
 def sweeps(plain: World) -> dict[str, World]:

@@ -109,12 +109,12 @@ def sounds_of(
 ) -> np.ndarray:
     """Every track of a shot, float32 ``[tracks, 80000]``: same background, times and ratio, other voices and words."""
     behind = clips.wave(shot.clip)
-    found = {track: behind + speech_of(shot, bank, track) for track in LANGUAGE_OF if track in tracks}
+    sounds = {track: behind + speech_of(shot, bank, track) for track in LANGUAGE_OF if track in tracks}
     if "background" in tracks:
-        found["background"] = (
-            separate(found["orig"]) if separate else behind + 10 ** (-25 / 20) * speech_of(shot, bank, "orig")
+        sounds["background"] = (
+            separate(sounds["orig"]) if separate else behind + 10 ** (-25 / 20) * speech_of(shot, bank, "orig")
         )
-    return np.stack([found[track] for track in tracks])
+    return np.stack([sounds[track] for track in tracks])
 
 
 def speech_of(shot: PlotShot, bank: SentenceBank, track: str, role: int | None = None) -> np.ndarray:
@@ -180,22 +180,22 @@ def items(
     random = np.random.default_rng([world.seed, 7])
     tested = np.array([VOICES[voice].tested for voice in bank.voice])
     cheap = np.array([VOICES[voice].by == "espeak" for voice in bank.voice])
-    found: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {}
     for part, usable in (("probe", trained), ("test", held)):
         there = np.flatnonzero((tested == (part == "test")) & cheap)
         count = np.arange(COUNTED[part]) % 4 + 1
         waves = np.stack(
             [crowd(bank, there, int(voices), clips.wave(int(random.choice(usable))), random) for voices in count]
         )
-        said = random.choice(there, SAID[part], replace=False) if len(there) >= SAID[part] else there
-        found |= {
+        sentences = random.choice(there, SAID[part], replace=False) if len(there) >= SAID[part] else there
+        arrays |= {
             f"{part}_count": count,
             f"{part}_count_mel": mels(waves, front),
-            f"{part}_language": bank.language[said],
-            f"{part}_language_voice": bank.voice[said] * len(LANGUAGES) + bank.language[said],
-            f"{part}_language_mel": mels(np.stack([alone(bank.wave(int(one)), random) for one in said]), front),
+            f"{part}_language": bank.language[sentences],
+            f"{part}_language_voice": bank.voice[sentences] * len(LANGUAGES) + bank.language[sentences],
+            f"{part}_language_mel": mels(np.stack([alone(bank.wave(int(one)), random) for one in sentences]), front),
         }
-    return found
+    return arrays
 
 
 def crowd(

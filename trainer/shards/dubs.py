@@ -29,10 +29,10 @@ Cuts = Callable[[Path, Probe], Spans]
 """Shots of a film: start and end in seconds from the start of its picture."""
 
 
-def windows(_path: Path, found: Probe) -> Spans:
+def windows(_path: Path, probe: Probe) -> Spans:
     """A film without known shots, cut into equal windows as long as shots may be."""
-    count = max(1, round(found.video.duration / 8.0))
-    step = found.video.duration / count
+    count = max(1, round(probe.video.duration / 8.0))
+    step = probe.video.duration / count
     return [(number * step, (number + 1) * step) for number in range(count)]
 
 
@@ -114,11 +114,11 @@ def film_plans(films: Sequence[Path], original: str, cuts: Cuts, left_out: Count
         names[title] += 1
         title = title if names[title] == 1 else f"{title}-{names[title]}"
         try:
-            found = survey(path, limits)
+            probe = survey(path, limits)
             streams = child.call("trainer.shards.dubs:sound_streams", {"path": str(path)}, timeout=60)
             sounds = sounds_of(path, streams, original)
             digests = {str(path): file_digest(path)}
-            spans = cuts(path, found)
+            spans = cuts(path, probe)
         except InputError as error:
             left_out[error.code] += 1
             continue
@@ -134,7 +134,7 @@ def film_plans(films: Sequence[Path], original: str, cuts: Cuts, left_out: Count
                 end=end,
                 source_language=original,
                 picture=str(path),
-                picture_start=found.video.start + start,
+                picture_start=probe.video.start + start,
                 sounds=sounds,
             )
             plans.append(with_digest(plan, digests))

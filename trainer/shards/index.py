@@ -79,8 +79,8 @@ class Index(NamedTuple):
         first = int(self.first[row])
         place = slice(first, first + int(self.members[row]))
         names = (PICTURE, FACTS, *self.tracks)
-        found = zip(self.name[place].tolist(), self.offset[place].tolist(), self.size[place].tolist(), strict=True)
-        return {names[name]: (offset, size) for name, offset, size in found}
+        members = zip(self.name[place].tolist(), self.offset[place].tolist(), self.size[place].tolist(), strict=True)
+        return {names[name]: (offset, size) for name, offset, size in members}
 
 
 def open_index(folder: Path) -> Index:

@@ -33,9 +33,9 @@ def with_digest(plan: ShotPlan, files: dict[str, str]) -> ShotPlan:
     Args:
         files: Digest by path.
     """
-    said = plan.model_dump(exclude={"key", "digest", "picture", "sounds"})
+    facts = plan.model_dump(exclude={"key", "digest", "picture", "sounds"})
     sources = [files[plan.picture], {name: [files[s.path], s.stream, s.language] for name, s in plan.sounds.items()}]
-    return plan.model_copy(update={"digest": digest_of(FORMAT, SHORT_SIDE, X264, said, sources)})
+    return plan.model_copy(update={"digest": digest_of(FORMAT, SHORT_SIDE, X264, facts, sources)})
 
 
 def file_digest(path: Path) -> str:

@@ -94,8 +94,8 @@ def locked(planned: Planned, folder: Path, shots_a_shard: int, jobs: int, progre
     digest = write_index(folder)
     summary = summarise(folder, digest, planned.left_out, len(work), len(kept))
     if not summary.shots:
-        found = ", ".join(f"{count} {reason}" for reason, count in summary.skipped.items()) or "no shots"
-        raise InputError(f"There is nothing to make shards of: {found}.", code="empty_dataset")
+        reasons = ", ".join(f"{count} {reason}" for reason, count in summary.skipped.items()) or "no shots"
+        raise InputError(f"There is nothing to make shards of: {reasons}.", code="empty_dataset")
     return summary
 
 

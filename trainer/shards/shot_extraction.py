@@ -68,8 +68,8 @@ class Cutter:
         Raises:
             InputError: What makes the shot unusable; a dub that is unusable is left out instead.
         """
-        found = self._probe(plan.picture)
-        end = plan.end if plan.end is not None else found.video.duration
+        probe = self._probe(plan.picture)
+        end = plan.end if plan.end is not None else probe.video.duration
         seconds = end - plan.start
         if plan.end is None and not SHORTEST - 0.5 / FPS <= seconds <= LONGEST + 0.5 / FPS:
             code = "too_short" if seconds < SHORTEST else "too_long"
@@ -84,9 +84,9 @@ class Cutter:
                     raise
                 left_out[track] = error.code
         with open_media(Path(plan.picture)) as container:
-            shape = pixel_shape(container, found)
-            shown = on_grid(self._pictures(container, found, plan, end), ticks)
-            members = {"mp4": encode_picture(shown, shape, found.video.rotation), **members}
+            shape = pixel_shape(container, probe)
+            shown = on_grid(self._pictures(container, probe, plan, end), ticks)
+            members = {"mp4": encode_picture(shown, shape, probe.video.rotation), **members}
         members["json"] = facts_of(plan, end, ticks, samples, left_out)
         for name, content in members.items():
             (self._folder / f"{number}.{name}").write_bytes(content)
@@ -98,13 +98,13 @@ class Cutter:
             self._probes[path] = Probe.model_validate({**facts, "size_bytes": 0, "sha256": ""})
         return self._probes[path]
 
-    def _pictures(self, container: Any, found: Probe, plan: ShotPlan, end: float) -> Iterator[tuple[float, Any]]:
+    def _pictures(self, container: Any, probe: Probe, plan: ShotPlan, end: float) -> Iterator[tuple[float, Any]]:
         """Frames with their times from the shot's start."""
-        zero = plan.picture_start if plan.end is not None else found.video.start
-        if zero - found.video.start > PREROLL and not shows_in_order(container) and not found.restarts:
+        zero = plan.picture_start if plan.end is not None else probe.video.start
+        if zero - probe.video.start > PREROLL and not shows_in_order(container) and not probe.restarts:
             container.seek(int((zero - PREROLL) * 1e6))
-        for time, frame in frames(container, found, self._most_pixels, threads=1):
-            at = time + origin(found) - zero
+        for time, frame in frames(container, probe, self._most_pixels, threads=1):
+            at = time + origin(probe) - zero
             if at >= end - plan.start - EARLY:
                 break
             # What is shown before the cut belongs to another shot.
@@ -134,7 +134,7 @@ class Cutter:
         return fit(audio, samples)
 
 
-def master(path: Path, stream: int, found: Probe, out: Path) -> None:
+def master(path: Path, stream: int, probe: Probe, out: Path) -> None:
     """One sound stream of a file as 48 kHz FLAC that begins with its picture; ``stream`` −1 is the default one.
 
     Raises:
@@ -146,13 +146,13 @@ def master(path: Path, stream: int, found: Probe, out: Path) -> None:
 
     with open_media(path) as container:
         sounds = [sound for sound in container.streams.audio if stream in {-1, sound.index}]
-        own = found.audio.index if found.audio else None
+        own = probe.audio.index if probe.audio else None
         chosen = audio_stream(container, own) if stream == -1 else next(iter(sounds), None)
         if chosen is None:
             raise InputError("The file has no such sound.", code="no_sound")
-        decoded = Decoded(container, chosen, found.restarts)
+        decoded = Decoded(container, chosen, probe.restarts)
         rate, channels = chosen.codec_context.sample_rate or SAMPLE_RATE, min(chosen.codec_context.channels or 1, 2)
-        line = Timeline(decoded, rate, channels, found.video.start, LimitSettings().max_seconds)
+        line = Timeline(decoded, rate, channels, probe.video.start, LimitSettings().max_seconds)
         resampler = soxr.ResampleStream(rate, SAMPLE_RATE, channels, dtype="float32", quality="HQ")
         with FlacWriter(out, channels) as file:
             for block in line.blocks():

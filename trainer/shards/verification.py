@@ -66,10 +66,10 @@ def shard_problem(folder: Path, record: ShardRecord | None, sha256: str) -> str 
     with path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
             return "damaged: its sha256 is another"
-    said = {f"{shot.key}.{m.name}": (m.offset, m.size) for shot in record.shots for m in shot.members}
+    expected = {f"{shot.key}.{m.name}": (m.offset, m.size) for shot in record.shots for m in shot.members}
     with tarfile.open(path) as tar:
-        found = {member.name: (member.offset_data, member.size) for member in tar}
-    return None if found == said else "its members are not where the sidecar says"
+        members = {member.name: (member.offset_data, member.size) for member in tar}
+    return None if members == expected else "its members are not where the sidecar says"
 
 
 def index_problem(index: Index, records: list[ShardRecord]) -> str | None:

@@ -47,7 +47,7 @@ def load_published(path: Path) -> Published:
         ) from error
     if not is_published(state):
         raise InputError(f"“{path.name}” holds no weights of MViT towers.", code="not_a_checkpoint")
-    found = Published({}, {})
+    published = Published({}, {})
     modalities: tuple[Modality, ...] = ("video", "audio")
     for modality in modalities:
         prefix = f"{PREFIX}{modality}."
@@ -56,8 +56,8 @@ def load_published(path: Path) -> Published:
             settings, channels = settings_of(modality, weights)
             tower = build_tower(settings, modality, channels=channels)
             fill(tower, weights, modality)
-            found.settings[modality], found.towers[modality] = settings, tower.eval()
-    return found
+            published.settings[modality], published.towers[modality] = settings, tower.eval()
+    return published
 
 
 def is_published(state: Any) -> bool:

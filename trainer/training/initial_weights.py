@@ -42,8 +42,8 @@ def start_from(model: Model, initial: str) -> None:
 def checkpoint_of(initial: str) -> Path:
     path = Path(initial)
     if path.is_dir():
-        found = checkpoints.steps(path / "checkpoints") or checkpoints.steps(path)
-        path = found[0] if found else path
+        saved = checkpoints.steps(path / "checkpoints") or checkpoints.steps(path)
+        path = saved[0] if saved else path
     if not path.is_file():
         raise UsageError(
             f"The recipe starts from the weights of “{Path(initial).name}”, which are not here. Name a checkpoint or "

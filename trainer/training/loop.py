@@ -201,17 +201,17 @@ class Run:
             step=self.training.step,
         )
 
-    def say(self, metrics: Metrics | None, found: dict[str, Any]) -> None:
+    def say(self, metrics: Metrics | None, figures: dict[str, Any]) -> None:
         """Complete a line, write it, tell the listener. Losses are the processes' mean."""
         line: dict[str, Any] = {}
-        if found:
-            speed = found.pop("speed")
-            names = [name for name in found if name.startswith("loss")]
-            found |= dict(zip(names, self.processes.mean([found[name] for name in names]), strict=True))
+        if figures:
+            speed = figures.pop("speed")
+            names = [name for name in figures if name.startswith("loss")]
+            figures |= dict(zip(names, self.processes.mean([figures[name] for name in names]), strict=True))
             line = {
                 "step": self.training.step,
                 "epoch": round(self.training.step / self.feed.steps_per_epoch, 4),
-                **found,
+                **figures,
                 "temperature": float(self.training.objective.temperature),
                 **speed.taken(self.processes.world),
                 "skipped": dict(self.feed.counts),
@@ -223,7 +223,7 @@ class Run:
 
     def validate(self, learner: Learner, metrics: Metrics | None) -> None:
         training = self.training
-        found = measure(
+        figures = measure(
             training.measured,
             self.feed.held_out(),
             self.feed.tracks,
@@ -233,9 +233,9 @@ class Run:
             training.recipe.running.validate_shots,
         )
         if metrics is not None:
-            if found:
-                metrics.add({"step": training.step, **found})
-                self.listener(training.step, self.steps, {"step": training.step, **found})
+            if figures:
+                metrics.add({"step": training.step, **figures})
+                self.listener(training.step, self.steps, {"step": training.step, **figures})
             self.folder.say("running", training.step, self.steps)
             self.draw()
 

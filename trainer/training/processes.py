@@ -50,9 +50,9 @@ class ProcessGroup(NamedTuple):
         """Every process's value, of any size, in the order of ranks."""
         if self.world == 1:
             return [value]
-        found: list[Any] = [None] * self.world
-        dist.all_gather_object(found, value, group=self.control)
-        return found
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value, group=self.control)
+        return values
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def joined(device: str) -> Iterator[ProcessGroup]:
         UsageError: ``no_device``.
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    here = found(device, int(os.environ.get("LOCAL_RANK", "0")))
+    here = select_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if world == 1:
         yield ProcessGroup(device=here)
         return
@@ -80,7 +80,12 @@ def joined(device: str) -> Iterator[ProcessGroup]:
         dist.destroy_process_group()
 
 
-def found(device: str, local: int) -> torch.device:
+def select_device(device: str, local: int) -> torch.device:
+    """The device of this process; on several cards the one of its local rank.
+
+    Raises:
+        UsageError: ``no_device``.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -70,7 +70,7 @@ def embedded(
     autocast: Autocast,
 ) -> dict[str, np.ndarray]:
     """Embeddings of each stream ``[N, D]`` with ``shot``, ``track_p``, ``track_s`` ``[N]``."""
-    found: dict[str, list[np.ndarray]] = {}
+    parts: dict[str, list[np.ndarray]] = {}
     masks = None if model.video is not None else torch.Generator(device).manual_seed(0)
     training = model.training
     model.eval()
@@ -79,20 +79,20 @@ def embedded(
             with autocast():
                 streams: Mapping[str, torch.Tensor] = model(prepared(batch, front, device, masks))
             for name, value in streams.items():
-                found.setdefault(name, []).append(value.cpu().numpy())
+                parts.setdefault(name, []).append(value.cpu().numpy())
             given = cast(Mapping[str, torch.Tensor], batch)
             for name in ("shot", "track_p", "track_s"):
                 if name in given:
-                    found.setdefault(name, []).append(given[name].numpy())
+                    parts.setdefault(name, []).append(given[name].numpy())
     finally:
         model.train(training)
-    return {name: np.concatenate(values) for name, values in found.items()}
+    return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def recalls(found: Mapping[str, np.ndarray], tracks: tuple[str, ...]) -> dict[str, float]:
+def recalls(embeddings: Mapping[str, np.ndarray], tracks: tuple[str, ...]) -> dict[str, float]:
     """Recalls from all embeddings; a shot that came twice counts once."""
-    _, once = np.unique(found["shot"], return_index=True)
-    every = {name: value[np.sort(once)] for name, value in found.items()}
+    _, once = np.unique(embeddings["shot"], return_index=True)
+    every = {name: value[np.sort(once)] for name, value in embeddings.items()}
     count = len(every["shot"])
     result: dict[str, float] = {"chance": 1 / count, "held_out": count}
     here = np.arange(count)
@@ -111,8 +111,8 @@ def recalls(found: Mapping[str, np.ndarray], tracks: tuple[str, ...]) -> dict[st
     return result
 
 
-def named(name: str, found: np.ndarray) -> dict[str, float]:
-    return {f"r{depth}/{name}": float((found < depth).mean()) for depth in DEPTHS}
+def named(name: str, ranks_of_own: np.ndarray) -> dict[str, float]:
+    return {f"r{depth}/{name}": float((ranks_of_own < depth).mean()) for depth in DEPTHS}
 
 
 def ranks(queries: np.ndarray, among: np.ndarray, own: np.ndarray, rows: int = 1024) -> np.ndarray:
@@ -126,9 +126,9 @@ def ranks(queries: np.ndarray, among: np.ndarray, own: np.ndarray, rows: int = 1
         own: int ``[Q]``, the row of ``among`` that belongs to each query.
         rows: Queries at a time, which bounds the memory.
     """
-    found = []
+    counts = []
     for first in range(0, len(queries), rows):
         near = queries[first : first + rows] @ among.T
         mine = np.take_along_axis(near, own[first : first + rows, None], axis=1)
-        found.append((near >= mine).sum(1) - 1)
-    return np.concatenate(found) if found else np.zeros(0, int)
+        counts.append((near >= mine).sum(1) - 1)
+    return np.concatenate(counts) if counts else np.zeros(0, int)

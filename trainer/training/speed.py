@@ -46,7 +46,7 @@ class Speed:
 
     def waiting(self, batches: Iterator[Batch]) -> Batch | None:
         """The next batch; None when there is none, or none any more because the feed was stopped too."""
-        asked = time.perf_counter()
+        began = time.perf_counter()
         try:
             return next(batches, None)
         except CounterdubError:
@@ -54,13 +54,13 @@ class Speed:
                 return None
             raise
         finally:
-            self.waited += time.perf_counter() - asked
+            self.waited += time.perf_counter() - began
 
     def count(self, clips: int) -> None:
         self.clips += clips
 
     def taken(self, world: int) -> dict[str, float]:
         took = max(1e-9, time.perf_counter() - self.began)
-        found = {"clips_per_s": round(world * self.clips / took, 2), "data_wait": round(self.waited / took, 4)}
+        figures = {"clips_per_s": round(world * self.clips / took, 2), "data_wait": round(self.waited / took, 4)}
         self.began, self.clips, self.waited = time.perf_counter(), 0, 0.0
-        return found
+        return figures

@@ -107,14 +107,14 @@ def seed_everything(seed: int) -> None:
 def random_states(device: torch.device) -> dict[str, Any]:
     """Plain values and tensors, as ``weights_only`` loads them."""
     name, keys, *rest = np.random.get_state(legacy=True)
-    found = {
+    states = {
         "torch": torch.get_rng_state(),
         "numpy": [str(name), torch.from_numpy(np.asarray(keys, np.int64)), *rest],
         "python": random.getstate(),
     }
     if device.type == "cuda":
-        found["cuda"] = torch.cuda.get_rng_state(device)
-    return found
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
 
 
 def put_random_states(states: Mapping[str, Any], device: torch.device) -> None:

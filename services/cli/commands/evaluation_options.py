@@ -83,9 +83,9 @@ def label_of(place: str, encoder: Any) -> str:
 
 def torch_device(device: str) -> str:
     """``auto`` as the device that there is."""
-    from trainer.training.processes import found
+    from trainer.training.processes import select_device
 
-    return str(found(device, 0))
+    return str(select_device(device, 0))
 
 
 def show_results(written: list[Path], as_json: bool, every: bool = False) -> None:

@@ -30,15 +30,15 @@ def run(
     speakers = read_list(inputs["speakers.json"], Speaker)
     # Only the embeddings of the recogniser's own kind can be compared with the speakers'.
     embed = engines["embedder"].embed if settings.embedder == "resemblyzer" else None
-    found = {}
+    references = {}
     for number, speaker in enumerate(speakers):
         work.progress(number / len(speakers))
         own = [line for line in lines if line.speaker == speaker.id]
-        found[speaker.id] = pick(own, vocals.cut, speaker.embedding, embed)
-        work.count("speakers_without_reference", not found[speaker.id].size)
+        references[speaker.id] = pick(own, vocals.cut, speaker.embedding, embed)
+        work.count("speakers_without_reference", not references[speaker.id].size)
     path = work.path(FILE)
     with path.open("wb") as out:
-        np.savez(out, **found)  # type: ignore[arg-type]  # speakers are S1, S2 …: none is an argument of savez
+        np.savez(out, **references)  # type: ignore[arg-type]  # speakers are S1, S2 …: none is an argument of savez
     return {FILE: path}
 
 

@@ -19,7 +19,7 @@ from shared.core.errors import EngineError
 
 NAME = "trainer"
 _lock = threading.RLock()
-_theirs: dict[str, ModuleType] = {}
+_coqui_modules: dict[str, ModuleType] = {}
 
 
 @contextmanager
@@ -30,35 +30,37 @@ def library() -> Iterator[None]:
         EngineError: ``engine_missing``, ``engine_conflict`` when one package overwrote the other.
     """
     with _lock:
-        before = taken_out()
+        before = pop_trainer_modules()
         # Inside another call of this function the name means Coqui's already.
-        inside = bool(before) and before.get(NAME) is _theirs.get(NAME)
+        inside = bool(before) and before.get(NAME) is _coqui_modules.get(NAME)
         try:
-            sys.modules.update(before if inside else _theirs)
+            sys.modules.update(before if inside else _coqui_modules)
             if NAME not in sys.modules:
-                load_theirs()
+                import_coqui_trainer()
             yield
         finally:
-            _theirs.update(taken_out())
-            sys.modules.update(_theirs if inside else before)
+            _coqui_modules.update(pop_trainer_modules())
+            sys.modules.update(_coqui_modules if inside else before)
 
 
-def taken_out() -> dict[str, ModuleType]:
+def pop_trainer_modules() -> dict[str, ModuleType]:
     """Modules of either ``trainer``, no longer importable by name."""
     names = [name for name in sys.modules if name == NAME or name.startswith(f"{NAME}.")]
     return {name: sys.modules.pop(name) for name in names}
 
 
-def load_theirs() -> None:
+def import_coqui_trainer() -> None:
     try:
-        found = Path(str(distribution("coqui-tts-trainer").locate_file(f"{NAME}/__init__.py")))
+        package_file = Path(str(distribution("coqui-tts-trainer").locate_file(f"{NAME}/__init__.py")))
     except PackageNotFoundError as error:
         raise EngineError(
             "This engine needs the package “coqui-tts”, which is not installed.",
             code="engine_missing",
             package="coqui-tts",
         ) from error
-    if not (found.parent / "trainer.py").is_file() or "TrainerConfig" not in found.read_text(encoding="utf-8"):
+    if not (package_file.parent / "trainer.py").is_file() or "TrainerConfig" not in package_file.read_text(
+        encoding="utf-8"
+    ):
         raise EngineError(
             "The packages counterdub and coqui-tts-trainer both hold a folder “trainer” and lie in the same place, so "
             "one overwrote the other. Install coqui-tts into a folder of its own (pip install --target) that is on "
@@ -66,12 +68,14 @@ def load_theirs() -> None:
             code="engine_conflict",
             package="coqui-tts",
         )
-    spec = importlib.util.spec_from_file_location(NAME, found, submodule_search_locations=[str(found.parent)])
+    spec = importlib.util.spec_from_file_location(
+        NAME, package_file, submodule_search_locations=[str(package_file.parent)]
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[NAME] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
-        taken_out()
+        pop_trainer_modules()
         raise

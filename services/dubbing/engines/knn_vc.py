@@ -54,7 +54,9 @@ class KnnVc(CoquiConverter):
     def run(self, model: _Model, speech: Any, reference: Any) -> Any:
         matcher = model.matcher
         # References come trimmed: the library's own trimming may take all of a quiet one.
-        wanted = matcher.get_features(reference, vad_trigger_level=0)
-        said = matcher.get_features(speech, vad_trigger_level=0)
-        found = matcher.match(said.float(), wanted.float(), topk=min(matcher.config.topk, len(wanted)))
-        return model.vocoder.forward(found)
+        reference_features = matcher.get_features(reference, vad_trigger_level=0)
+        speech_features = matcher.get_features(speech, vad_trigger_level=0)
+        converted_features = matcher.match(
+            speech_features.float(), reference_features.float(), topk=min(matcher.config.topk, len(reference_features))
+        )
+        return model.vocoder.forward(converted_features)

@@ -94,10 +94,10 @@ def model_folder(options: EngineOptions, weights: WeightFiles, default: str = ""
             f"The engine “{engine}” needs the folder of a model: give its path as the model setting.",
             code="weights_missing",
         )
-    found = located(options, weights, default)
-    if isinstance(found, Path):
-        return found if found.is_dir() else found.parent
-    return hub_folder(found, options)
+    source = located(options, weights, default)
+    if isinstance(source, Path):
+        return source if source.is_dir() else source.parent
+    return hub_folder(source, options)
 
 
 def hub_folder(repository: str, options: EngineOptions) -> Path:
@@ -133,8 +133,8 @@ def one_file(folder: Path, *patterns: str) -> Path:
         EngineError: ``weights_missing``, naming what is looked for.
     """
     for pattern in patterns:
-        if found := sorted(path for path in folder.glob(pattern) if path.is_file()):
-            return found[0]
+        if matches := sorted(path for path in folder.glob(pattern) if path.is_file()):
+            return matches[0]
     raise EngineError(
         f"“{folder.name}” holds no file named {' or '.join(patterns)}.", code="weights_missing", model=folder.name
     )

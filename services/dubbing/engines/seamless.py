@@ -150,8 +150,8 @@ class SeamlessSynthesizer:
         language = self._tokenizer.convert_tokens_to_ids(f"__{code}__")
         inputs = torch.tensor([[language, *tokens, end]], device=self._device)
 
-        def next_token(_: int, said: Any) -> list[int]:
-            place = len(said) - 2
+        def next_token(_: int, generated: Any) -> list[int]:
+            place = len(generated) - 2
             return [tokens[place] if place < len(tokens) else end]
 
         with within_memory(), torch.inference_mode():

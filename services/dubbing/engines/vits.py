@@ -135,14 +135,14 @@ class VitsSynthesizer:
         for number, request in enumerate(requests):
             self.check_voice(request)
             network = self.network(request.language)
-            found = [
+            own_rows = [
                 (number, request, ids)
                 for part in pieces(request.text, self._fits(network, request.language))
                 if (ids := network.tokens(part, request.language))
             ]
-            if not found:
+            if not own_rows:
                 raise EngineError("The text has nothing that this voice can speak.", code="nothing_to_speak")
-            rows.setdefault(str(self.model_of(request.language)), []).extend(found)
+            rows.setdefault(str(self.model_of(request.language)), []).extend(own_rows)
         for mine in rows.values():
             network = self.network(mine[0][1].language)
             spoken = in_batches(mine, partial(self._run, network), self._batch, size_of)
@@ -173,11 +173,11 @@ class VitsSynthesizer:
             torch.autocast(self._device.type, self._dtype, enabled=half),
             noise_by_row(torch, [request.seed for request in requests]),
         ):
-            found = network.run([row[2] for row in batch], requests)
-        for audio in found:
+            waveforms = network.run([row[2] for row in batch], requests)
+        for audio in waveforms:
             if not audio.size or not np.isfinite(audio).all():
                 raise EngineError("The model returned no usable sound for this text.", code="engine_failed")
-        return [resample(audio, network.sample_rate, self.sample_rate) for audio in found]
+        return [resample(audio, network.sample_rate, self.sample_rate) for audio in waveforms]
 
 
 def size_of(row: tuple[int, SpeechRequest, list[int]]) -> float:

@@ -44,24 +44,24 @@ class Adaptive:
         """Times of camera changes, seconds on the file's own clock."""
         from shared.media.probing import Wanted, survey
 
-        found = survey(video, self._limits, progress, Wanted(**self._streams))
+        probe = survey(video, self._limits, progress, Wanted(**self._streams))
         times: list[float] = child.call(
             "services.ingest.engines.adaptive:find_cuts",
-            {"path": str(video), "found": found.model_dump(), "max_pixels": self._limits.max_pixels},
-            timeout=self._limits.decode_timeout_factor * found.duration + 60,
+            {"path": str(video), "probe": probe.model_dump(), "max_pixels": self._limits.max_pixels},
+            timeout=self._limits.decode_timeout_factor * probe.duration + 60,
             progress=progress,
         )
         return times
 
 
 def find_cuts(
-    path: str, found: dict[str, Any], max_pixels: int, progress: Callable[[float], None] = child.ignore
+    path: str, probe: dict[str, Any], max_pixels: int, progress: Callable[[float], None] = child.ignore
 ) -> list[float]:
     """The child's part of :meth:`Adaptive.cuts`."""
     from scenedetect import FrameTimecode
     from scenedetect.detectors import AdaptiveDetector
 
-    facts = Probe.model_validate(found)
+    facts = Probe.model_validate(probe)
     # Flashes are merged later, for every engine alike.
     detector = AdaptiveDetector(min_scene_len=1)
     times: list[float] = []
@@ -85,12 +85,12 @@ def fades(levels: np.ndarray, cuts: list[int]) -> list[int]:
         cuts: Frame indices of hard cuts; a dark stretch that begins or ends with one is no fade.
     """
     edges = np.flatnonzero(np.diff(np.concatenate(([False], levels < DIM, [False])).astype(np.int8)))
-    found = []
+    middles = []
     for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         inner = levels[start:end]
         whole = start > 0 and end < len(levels)
-        told = any(start - NEAR <= cut <= end + NEAR for cut in cuts)
-        if whole and not told and inner.min() < BLACK:
+        at_cut = any(start - NEAR <= cut <= end + NEAR for cut in cuts)
+        if whole and not at_cut and inner.min() < BLACK:
             darkest = np.flatnonzero(inner <= inner.min() + 0.5)
-            found.append(start + int(darkest[0] + darkest[-1] + 1) // 2)
-    return found
+            middles.append(start + int(darkest[0] + darkest[-1] + 1) // 2)
+    return middles

@@ -27,7 +27,7 @@ def streams_of(options: EngineOptions) -> dict[str, Any]:
 
 
 def small_frames(
-    path: Path, found: Probe, max_pixels: int, width: int, height: int | None, form: str
+    path: Path, probe: Probe, max_pixels: int, width: int, height: int | None, form: str
 ) -> Iterator[tuple[float, np.ndarray[Any, Any]]]:
     """``(seconds on the file's clock, [height, width, 3] uint8)`` of every frame.
 
@@ -40,9 +40,9 @@ def small_frames(
     from shared.media.picture import frames
     from shared.media.probing import origin
 
-    zero = origin(found)
+    zero = origin(probe)
     with open_media(path) as container:
-        for time, frame in frames(container, found, max_pixels):
+        for time, frame in frames(container, probe, max_pixels):
             tall = height or max(2, round(frame.height * width / frame.width))
             # Averages the pixels that become one, so that fine texture does not flicker.
             yield time + zero, frame.reformat(width, tall, form, interpolation="AREA").to_ndarray()

@@ -51,17 +51,17 @@ class TransNet:
         """Times of camera changes, seconds on the file's own clock."""
         from shared.media.probing import Wanted, survey
 
-        found = survey(video, self._limits, progress, Wanted(**self._streams))
+        probe = survey(video, self._limits, progress, Wanted(**self._streams))
         times: list[float] = child.call(
             "services.ingest.engines.transnetv2:find_cuts",
             {
                 "path": str(video),
-                "found": found.model_dump(),
+                "probe": probe.model_dump(),
                 "max_pixels": self._limits.max_pixels,
                 "checkpoint": str(self._checkpoint),
                 "threads": self._threads,
             },
-            timeout=SLOWER_THAN_DECODING * (self._limits.decode_timeout_factor * found.duration + 60),
+            timeout=SLOWER_THAN_DECODING * (self._limits.decode_timeout_factor * probe.duration + 60),
             progress=progress,
         )
         return times
@@ -69,14 +69,14 @@ class TransNet:
 
 def find_cuts(
     path: str,
-    found: dict[str, Any],
+    probe: dict[str, Any],
     max_pixels: int,
     checkpoint: str,
     threads: int,
     progress: Callable[[float], None] = child.ignore,
 ) -> list[float]:
     """The child's part of :meth:`TransNet.cuts`."""
-    facts, network = Probe.model_validate(found), ShotNetwork(Path(checkpoint), threads)
+    facts, network = Probe.model_validate(probe), ShotNetwork(Path(checkpoint), threads)
     times: list[float] = []
     levels: list[float] = []
 
@@ -125,7 +125,7 @@ def shot_starts(likely: np.ndarray, levels: np.ndarray, times: np.ndarray) -> li
         levels: Mean level of each frame, 0–255.
         times: Of each frame, seconds.
     """
-    found: list[int] = []
+    starts: list[int] = []
     end, count = 0, len(likely)
     for first, after in stretches(likely.max(axis=1) > UNDER_WAY):
         middle = likely[first:after, 0]
@@ -133,13 +133,13 @@ def shot_starts(likely: np.ndarray, levels: np.ndarray, times: np.ndarray) -> li
             continue
         black = is_black(levels[end:first], times[end:first])
         if not black:
-            found.append(first + round(float(middle @ np.arange(len(middle)) / middle.sum())) + 1)
-        elif found:
-            found[-1] = end + darkest(levels[end:first])
+            starts.append(first + round(float(middle @ np.arange(len(middle)) / middle.sum())) + 1)
+        elif starts:
+            starts[-1] = end + darkest(levels[end:first])
         end = after
-    if found and is_black(levels[end:], times[end:]):
-        found.pop()
-    return [start for start in found if 0 < start < count]
+    if starts and is_black(levels[end:], times[end:]):
+        starts.pop()
+    return [start for start in starts if 0 < start < count]
 
 
 def is_black(levels: np.ndarray, times: np.ndarray) -> bool:

@@ -75,7 +75,7 @@ def parameters(checkpoint: Path) -> dict[str, np.ndarray]:
     as three over one moment each: :func:`services.ingest.engines.transnetv2_graph.make_graph` adds them up.
     """
     state = read_checkpoint(checkpoint)
-    found = {}
+    weights = {}
     for block in BLOCKS:
         scale, bias = normalisation(state, f"{block}.bn")
         for branch, dilation in enumerate(DILATIONS):
@@ -83,16 +83,16 @@ def parameters(checkpoint: Path) -> dict[str, np.ndarray]:
             space, time = (state[f"{name}.layers.{layer}.weight"] for layer in (0, 1))
             own = slice(branch * len(time), (branch + 1) * len(time))
             time = time * scale[own, None, None, None, None]
-            found[f"{name}.space"] = space[:, :, 0]
+            weights[f"{name}.space"] = space[:, :, 0]
             for moment, part in enumerate(("past", "present", "future")):
-                found[f"{name}.{part}"] = time[:, :, moment]
-            found[f"{name}.bias"] = bias[own]
+                weights[f"{name}.{part}"] = time[:, :, moment]
+            weights[f"{name}.bias"] = bias[own]
     for layer in LAYERS:
         for part in ("weight", "bias"):
-            found[f"{layer}.{part}"] = state[f"{layer}.{part}"]
+            weights[f"{layer}.{part}"] = state[f"{layer}.{part}"]
     for part in ("weight", "bias"):
-        found[f"heads.{part}"] = np.concatenate([state[f"cls_layer{head}.{part}"] for head in (1, 2)])
-    return {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
+        weights[f"heads.{part}"] = np.concatenate([state[f"cls_layer{head}.{part}"] for head in (1, 2)])
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in weights.items()}
 
 
 def normalisation(state: Mapping[str, np.ndarray], layer: str) -> tuple[np.ndarray, np.ndarray]:

@@ -23,21 +23,21 @@ def coverage(facts: TitleFacts, track: TrackFacts, start: float, end: float) -> 
     """
     spoken = {line.id for line in track.spoken if line.status not in NOT_SPOKEN}
     lines = facts.utterances.within(start, end)
-    found: dict[str, float] = defaultdict(float)
+    seconds_by_fate: dict[str, float] = defaultdict(float)
     for line in lines:
         dropped = (line.reason or "dropped") if line.status == "dropped" else None
         fate = dropped or (DUBBED if line.id in spoken else FAILED)
-        found[fate] += min(line.end, end) - max(line.start, start)
+        seconds_by_fate[fate] += min(line.end, end) - max(line.start, start)
     near = union((line.start - WORD_REACH_SECONDS, line.end + WORD_REACH_SECONDS) for line in lines)
     for first, last in facts.source.within(start, end):
         inside = clip(near, first, last)
         edges = [first, *(edge for span in inside for edge in span), last]
         gaps = [edges[i + 1] - edges[i] for i in range(0, len(edges), 2)]
-        found[WITHOUT_WORDS] += sum(gap for gap in gaps if gap >= LEAST_SECONDS)
-    return {fate: seconds for fate, seconds in found.items() if seconds > 0}
+        seconds_by_fate[WITHOUT_WORDS] += sum(gap for gap in gaps if gap >= LEAST_SECONDS)
+    return {fate: seconds for fate, seconds in seconds_by_fate.items() if seconds > 0}
 
 
-def share_dubbed(found: dict[str, float]) -> float | None:
+def share_dubbed(seconds_by_fate: dict[str, float]) -> float | None:
     """Share of the speech that is dubbed; None where nobody speaks."""
-    total = sum(found.values())
-    return found.get(DUBBED, 0.0) / total if total else None
+    total = sum(seconds_by_fate.values())
+    return seconds_by_fate.get(DUBBED, 0.0) / total if total else None

@@ -34,45 +34,45 @@ def objections(
         source_ratio: Share of the shot in which the original speaks.
         left: What is heard in the shot's background.
     """
-    found = shot_objections(row, source_ratio, settings)
-    return found if row.track == ORIG else found + dub_objections(row, lines, settings, left)
+    verdicts = shot_objections(row, source_ratio, settings)
+    return verdicts if row.track == ORIG else verdicts + dub_objections(row, lines, settings, left)
 
 
 def shot_objections(row: PairRow, source_ratio: float, settings: PairingSettings) -> list[Verdict]:
     """What is wrong with the shot, whatever the track."""
     assert row.start is not None and row.end is not None
     seconds = row.end - row.start
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     if seconds < settings.min_shot_seconds:
-        found.append((Reason.TOO_SHORT, f"{seconds:.2f} s, at least {settings.min_shot_seconds:g} s are wanted"))
+        verdicts.append((Reason.TOO_SHORT, f"{seconds:.2f} s, at least {settings.min_shot_seconds:g} s are wanted"))
     if seconds > settings.max_shot_seconds:
-        found.append((Reason.TOO_LONG, f"{seconds:.2f} s, at most {settings.max_shot_seconds:g} s are wanted"))
+        verdicts.append((Reason.TOO_LONG, f"{seconds:.2f} s, at most {settings.max_shot_seconds:g} s are wanted"))
     if row.utterances == 0 and (source_ratio > MIN_SPEECH_RATIO or row.dropped_utterances):
         heard = f"{source_ratio:.0%} of the shot is speech, utterances dropped: {row.dropped_utterances}"
-        found.append((Reason.NO_TRANSCRIPT, heard))
+        verdicts.append((Reason.NO_TRANSCRIPT, heard))
     elif row.utterances == 0:
-        found.append((Reason.NO_SPEECH, "no utterance touches the shot"))
-    return found
+        verdicts.append((Reason.NO_SPEECH, "no utterance touches the shot"))
+    return verdicts
 
 
 def dub_objections(
     row: PairRow, lines: Sequence[DubbedUtterance], settings: PairingSettings, left: Sequence[LeftSpeech] = ()
 ) -> list[Verdict]:
     """What is wrong with a synthetic track of the shot."""
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     if row.null_residual_db is not None and row.null_residual_db > settings.max_null_residual_db:
         limit = f"limit {settings.max_null_residual_db:g}"
-        found.append((Reason.NULL_RESIDUAL, f"{row.null_residual_db:.1f} dBFS, {limit}"))
+        verdicts.append((Reason.NULL_RESIDUAL, f"{row.null_residual_db:.1f} dBFS, {limit}"))
     if row.residual_speech is not None and row.residual_speech > settings.max_residual_speech:
         loud = max(left, key=lambda item: item.belief, default=None)
         words = f"“{loud.text}” at {loud.start:.1f} s, " if loud else ""
         sure = f"{words}believed with {row.residual_speech:.2f}, limit {settings.max_residual_speech:g}"
-        found.append((Reason.SPEECH_IN_BACKGROUND, sure))
+        verdicts.append((Reason.SPEECH_IN_BACKGROUND, sure))
     failed = [f"{line.id}: {line.reason or 'unknown'}" for line in lines if line.status == "failed"]
     if failed:
-        found.append((Reason.UTTERANCE_FAILED, "; ".join(failed)))
+        verdicts.append((Reason.UTTERANCE_FAILED, "; ".join(failed)))
     if (row.overflow_ms or 0.0) > settings.max_overflow_ms:
-        found.append((Reason.OVERFLOW, f"{row.overflow_ms:.0f} ms, limit {settings.max_overflow_ms:g}"))
+        verdicts.append((Reason.OVERFLOW, f"{row.overflow_ms:.0f} ms, limit {settings.max_overflow_ms:g}"))
     judged_seconds = sum(line.end - line.start for line in lines if line.detected_language is not None)
     if (
         row.detected_language not in {None, row.language}
@@ -80,18 +80,18 @@ def dub_objections(
         and (row.language_confidence or 0.0) >= settings.min_language_confidence
     ):
         sure = f"heard as {row.detected_language} with {row.language_confidence:.2f}"
-        found.append((Reason.WRONG_LANGUAGE, sure))
+        verdicts.append((Reason.WRONG_LANGUAGE, sure))
     # The control says the recogniser's own words: what it hears of them says nothing about a dub.
     if row.track != CONTROL and (row.round_trip_cer or 0.0) > settings.max_round_trip_cer:
         errors = f"error rate {row.round_trip_cer:.2f}, limit {settings.max_round_trip_cer:g}"
-        found.append((Reason.ROUND_TRIP, errors))
+        verdicts.append((Reason.ROUND_TRIP, errors))
     if abs(row.loudness_difference_lu or 0.0) > settings.max_loudness_difference_lu:
         limit = f"limit ±{settings.max_loudness_difference_lu:g}"
-        found.append((Reason.LOUDNESS, f"{row.loudness_difference_lu:+.1f} LU, {limit}"))
+        verdicts.append((Reason.LOUDNESS, f"{row.loudness_difference_lu:+.1f} LU, {limit}"))
     if row.isochrony_iou is not None and row.utterances and row.isochrony_iou < settings.min_isochrony_iou:
         wanted = f"at least {settings.min_isochrony_iou:g} is wanted"
-        found.append((Reason.ISOCHRONY, f"IoU {row.isochrony_iou:.2f}, {wanted}"))
-    return found
+        verdicts.append((Reason.ISOCHRONY, f"IoU {row.isochrony_iou:.2f}, {wanted}"))
+    return verdicts
 
 
 def judge(row: PairRow, verdicts: Sequence[Verdict]) -> PairRow:

@@ -22,11 +22,13 @@ def null_tests(facts: TitleFacts, inputs: Mapping[str, Path], progress: Callable
     """Null test of each synthetic track, with the peak of each shot in the order of ``facts.shots``."""
     windows = [(round(shot.start * SAMPLE_RATE), round(shot.end * SAMPLE_RATE)) for shot in facts.shots]
     tracks = [name for name, track in facts.tracks.items() if track.synthetic]
-    found = {}
+    residuals = {}
     for done, name in enumerate(tracks, 1):
-        found[name] = null_test(inputs[f"tracks/{name}"], inputs[f"speech/{name}"], inputs["background.flac"], windows)
+        residuals[name] = null_test(
+            inputs[f"tracks/{name}"], inputs[f"speech/{name}"], inputs["background.flac"], windows
+        )
         progress(done / len(tracks))
-    return found
+    return residuals
 
 
 def shortcut_tests(

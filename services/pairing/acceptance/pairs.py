@@ -76,7 +76,7 @@ def run(
 
     quality = work.path("quality.json")
     quality.write_text(report.model_dump_json(indent=1), encoding="utf-8")
-    notes = write_notes(work.path("notes.json"), [*left_out(report), *understood(rows)])
+    notes = write_notes(work.path("notes.json"), [*left_out(report), *background_speech_notes(rows)])
     kept: list[Record] = [row for row in rows if row.accepted]
     left: list[Record] = [row for row in rows if not row.accepted]
     return {
@@ -102,11 +102,11 @@ def left_out(report: QualityReport) -> list[Note]:
     return notes
 
 
-def understood(rows: Sequence[PairRow]) -> list[Note]:
-    """In how many shots somebody is understood in the background."""
+def background_speech_notes(rows: Sequence[PairRow]) -> list[Note]:
+    """A note that counts the shots in whose background words are understood; none where there are none."""
     shots = {row.shot for row in rows if Reason.SPEECH_IN_BACKGROUND.value in row.reasons}
-    told = f"Words are understood in the background of {len(shots)} shots, whose pairs are rejected."
-    return [Note(kind="speech_in_background", message=told)] if shots else []
+    message = f"Words are understood in the background of {len(shots)} shots, whose pairs are rejected."
+    return [Note(kind="speech_in_background", message=message)] if shots else []
 
 
 def title_rows(facts: TitleFacts, nulls: Mapping[str, Residual], settings: PairsOptions) -> list[PairRow]:

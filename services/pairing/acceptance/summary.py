@@ -64,7 +64,7 @@ def quality_report(
 def track_quality(
     facts: TitleFacts, track: TrackFacts, null: Residual | None, samples: int, accepted: int
 ) -> TrackQuality:
-    said = coverage(facts, track, 0.0, samples / SAMPLE_RATE) if track.synthetic else {}
+    seconds_by_fate = coverage(facts, track, 0.0, samples / SAMPLE_RATE) if track.synthetic else {}
     before = facts.level.true_peak_dbtp.get(track.name)
     spoken = [line for line in track.spoken if line.status not in NOT_SPOKEN]
     judged = [line for line in spoken if line.detected_language and line.end - line.start >= MIN_LANGUAGE_SECONDS]
@@ -88,26 +88,26 @@ def track_quality(
         speaker_similarity=middle(lambda line: line.speaker_similarity),
         max_overflow_ms=max((line.overflow_ms for line in track.spoken), default=0.0) if track.synthetic else None,
         language_right=right / len(judged) if judged else None,
-        speech_dubbed=share_dubbed(said),
-        not_dubbed={fate: round(seconds, 3) for fate, seconds in sorted(said.items()) if fate != DUBBED},
+        speech_dubbed=share_dubbed(seconds_by_fate),
+        not_dubbed={fate: round(seconds, 3) for fate, seconds in sorted(seconds_by_fate.items()) if fate != DUBBED},
         accepted_shots=accepted,
     )
 
 
 def isochrony_summary(facts: TitleFacts, track: TrackFacts) -> IsochronySummary:
     """Medians over the shots where the original or the track speaks."""
-    found = []
+    timings = []
     for shot in facts.shots:
         window = (shot.start, shot.end)
         timing = isochrony(facts.source.within(*window), track.activity.within(*window))
         if timing:
-            found.append(timing)
+            timings.append(timing)
     return IsochronySummary(
-        shots=len(found),
-        iou=middle_of(timing.iou for timing in found),
-        overlap=middle_of(timing.overlap for timing in found),
-        onset_error=middle_of(abs(timing.onset_error) for timing in found if timing.onset_error is not None),
-        offset_error=middle_of(abs(timing.offset_error) for timing in found if timing.offset_error is not None),
+        shots=len(timings),
+        iou=middle_of(timing.iou for timing in timings),
+        overlap=middle_of(timing.overlap for timing in timings),
+        onset_error=middle_of(abs(timing.onset_error) for timing in timings if timing.onset_error is not None),
+        offset_error=middle_of(abs(timing.offset_error) for timing in timings if timing.offset_error is not None),
     )
 
 

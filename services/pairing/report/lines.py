@@ -55,7 +55,7 @@ def line_table(
                 native=native.get(line.voice) if line.voice else None,
                 wrong_language=line.detected_language not in {None, line.language}
                 and line.end - line.start >= MIN_LANGUAGE_SECONDS,
-                bad=beyond(line, thresholds),
+                bad=figures_beyond_thresholds(line, thresholds),
                 redub=None if line.status == "dropped" else redub(title.name if several_titles else None, track, line),
             )
             rows.append((line.id, place, view))
@@ -70,16 +70,16 @@ def slot(line: DubbedUtterance, colour: str) -> Markup | None:
     return charts.slot(line.slot_start, line.slot_end, line.start, line.end, colour)
 
 
-def beyond(line: DubbedUtterance, thresholds: dict[str, float]) -> frozenset[str]:
+def figures_beyond_thresholds(line: DubbedUtterance, thresholds: dict[str, float]) -> frozenset[str]:
     """Which figures of one line would be rejected; rows of pairs are judged by whole shots."""
-    found = set()
+    figures = set()
     if (line.round_trip_cer or 0) > thresholds.get("max_round_trip_cer", 1e9):
-        found.add("cer")
+        figures.add("cer")
     if abs(line.loudness_difference_lu or 0) > thresholds.get("max_loudness_difference_lu", 1e9):
-        found.add("loudness")
+        figures.add("loudness")
     if line.overflow_ms > thresholds.get("max_overflow_ms", 1e9):
-        found.add("overflow")
-    return frozenset(found)
+        figures.add("overflow")
+    return frozenset(figures)
 
 
 def redub(title: str | None, language: str, line: DubbedUtterance) -> str:

@@ -44,13 +44,13 @@ class Measure:
     """Whether it says anything about the control track."""
 
     def bounds(self, thresholds: Mapping[str, float], fit: FitSettings) -> list[Bound]:
-        found = []
+        bounds = []
         for setting, side, factor in self.limits:
             if setting in thresholds:
-                found.append(Bound(factor * thresholds[setting], side, True, f"pairing.{setting}"))
+                bounds.append(Bound(factor * thresholds[setting], side, True, f"pairing.{setting}"))
             elif hasattr(fit, setting):
-                found.append(Bound(factor * getattr(fit, setting), side, False, f"dubbing.fit.{setting}"))
-        return found
+                bounds.append(Bound(factor * getattr(fit, setting), side, False, f"dubbing.fit.{setting}"))
+        return bounds
 
 
 def right_language(line: DubbedUtterance) -> float | None:
@@ -191,14 +191,14 @@ def line_values(line: DubbedUtterance, track: str) -> dict[str, float]:
     """Measures of one spoken line; empty when it was not spoken."""
     if line.status in NOT_SPOKEN:
         return {}
-    found = {m.name: m.line(line) for m in MEASURES if m.line and (m.control or track != CONTROL)}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {m.name: m.line(line) for m in MEASURES if m.line and (m.control or track != CONTROL)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def row_values(row: PairRow) -> dict[str, float]:
     """Measures of one shot and track."""
-    found = {m.name: m.row(row) for m in MEASURES if m.row}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {m.name: m.row(row) for m in MEASURES if m.row}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def is_beyond(value: float, bounds: list[Bound]) -> bool:

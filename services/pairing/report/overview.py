@@ -84,14 +84,14 @@ def size(count: int | None) -> str:
 
 def warnings(engines: list[ReportEngine]) -> list[tuple[str, str]]:
     """Engines whose terms ask for attention: (engine, why)."""
-    found = []
+    notices = []
     for engine in engines:
         name = f"{engine.engine} {engine.model}".strip()
         if not engine.commercial_use:
-            found.append((name, f"{engine.licence}: not for commercial use. {engine.note}".strip()))
+            notices.append((name, f"{engine.licence}: not for commercial use. {engine.note}".strip()))
         elif "GPL" in engine.licence or "GPL" in engine.note:
-            found.append((name, f"{engine.licence}. {engine.note}".strip()))
-    return found
+            notices.append((name, f"{engine.licence}. {engine.note}".strip()))
+    return notices
 
 
 def track_names(report: RunReport) -> dict[str, str]:

@@ -190,9 +190,9 @@ def summarise_measure(measure: Measure, values: dict[str, array[float]], bounds:
         unit=measure.unit,
         of="line" if measure.line else "shot",
         limits=[schema.Limit(**bound._asdict()) for bound in bounds],
-        tracks={track: spread(found, bounds) for track, found in values.items()},
+        tracks={track: spread(numbers, bounds) for track, numbers in values.items()},
         edges=edges,
-        counts={track: histogram(found, edges) for track, found in values.items()},
+        counts={track: histogram(numbers, edges) for track, numbers in values.items()},
     )
 
 

@@ -34,8 +34,8 @@ class Verdict:
     @classmethod
     def of(cls, row: PairRow) -> Verdict:
         known = {reason.value: text for reason, text in TEXTS.items()}
-        said = [row.detail or "", *(known.get(reason, "") for reason in row.reasons)]
-        return cls(row.accepted, [reason.replace("_", " ") for reason in row.reasons], " ".join(filter(None, said)))
+        texts = [row.detail or "", *(known.get(reason, "") for reason in row.reasons)]
+        return cls(row.accepted, [reason.replace("_", " ") for reason in row.reasons], " ".join(filter(None, texts)))
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Strip:
     audio: str
     wave: Markup
     spans: Markup
-    said: list[tuple[str, str]]
+    lines: list[tuple[str, str]]
     """(utterance id, text)"""
     verdict: Verdict | None
 
@@ -120,7 +120,7 @@ def listen(title: TitleFiles, palette: charts.Palette, budget: int, max_rows: in
                 audio=media["audio"],
                 wave=charts.waveform(media["peaks"], loudest, palette(track)),
                 verdict=verdicts[shot].get(track),
-                **said(marks[track], start, end, palette(track)),
+                **spoken_spans(marks[track], start, end, palette(track)),
             )
             for track, media in here.items()
         ]
@@ -151,8 +151,8 @@ def spoken(title: TitleFiles, track: str) -> Marks:
     return ShotTimeline((line.start, line.end, line) for line in lines if line.end > line.start)
 
 
-def said(marks: Marks, start: float, end: float, colour: str) -> dict[str, Any]:
-    """``spans`` and ``said`` of a :class:`Strip`: what is heard on a track between two times."""
+def spoken_spans(marks: Marks, start: float, end: float, colour: str) -> dict[str, Any]:
+    """``spans`` and ``lines`` of a :class:`Strip`: what is heard on a track between two times."""
     lines = marks.within(start, end, TOUCH_SECONDS)
     drawn = [(line.start - start, line.end - start, line.id, f"{line.id}: {line.text}") for line in lines]
-    return {"spans": charts.spans(drawn, end - start, colour), "said": [(line.id, line.text) for line in lines]}
+    return {"spans": charts.spans(drawn, end - start, colour), "lines": [(line.id, line.text) for line in lines]}

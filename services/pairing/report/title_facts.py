@@ -27,8 +27,8 @@ class TitleFiles:
     error: Mapping[str, Any] | None = None
 
     def path(self, name: str) -> Path | None:
-        found = self.inputs.get(f"{self.name}/{name}")
-        return found if found is not None and found.is_file() else None
+        file = self.inputs.get(f"{self.name}/{name}")
+        return file if file is not None and file.is_file() else None
 
     def json(self, name: str) -> Any:
         path = self.path(name)
@@ -51,8 +51,8 @@ class TitleFiles:
 
     @property
     def source_language(self) -> str | None:
-        found = self.record.get("source_language")
-        language = found.get("language") if isinstance(found, dict) else found
+        recorded = self.record.get("source_language")
+        language = recorded.get("language") if isinstance(recorded, dict) else recorded
         return language or (self.quality.source_language if self.quality else None)
 
     @property
@@ -93,15 +93,15 @@ class TitleFiles:
 
     def native(self, language: str) -> dict[str, bool]:
         """Voice → whether it was trained on the language, for all voices cast in it so far."""
-        found = self.json(f"cast.{language}.json") or []
-        members = found.get("members", []) if isinstance(found, dict) else found
+        cast = self.json(f"cast.{language}.json") or []
+        members = cast.get("members", []) if isinstance(cast, dict) else cast
         known = [CastMember.model_validate({k: v for k, v in m.items() if k != "schema_version"}) for m in members]
         return {member.voice: member.native for member in known}
 
     def preview(self, track: str) -> dict[int, Any]:
         """Shot → its spectrogram, sound and peaks."""
-        found = self.json(f"preview.{track}.json") or {}
-        return {int(shot): media for shot, media in (found.get("shots") or {}).items()}
+        manifest = self.json(f"preview.{track}.json") or {}
+        return {int(shot): media for shot, media in (manifest.get("shots") or {}).items()}
 
 
 def read_titles(inputs: Mapping[str, Path], names: list[str], failed: Mapping[str, Any]) -> list[TitleFiles]:

@@ -82,10 +82,10 @@ def run(
 
 def check_lengths(expected: Sequence[int], sources: Sequence[Sequence[Path]]) -> None:
     """Every file of part ``n`` must have ``expected[n]`` samples."""
-    found = [length(files[0])[0] for files in sources]
-    if found != list(expected):
+    lengths = [length(files[0])[0] for files in sources]
+    if lengths != list(expected):
         raise StorageError(
-            f"The parts of a track are {found} samples long instead of {list(expected)}. "
+            f"The parts of a track are {lengths} samples long instead of {list(expected)}. "
             "Run the title again with --fresh.",
             code="length_mismatch",
         )

@@ -51,18 +51,18 @@ class TruePeak:
         return decibels(self.peak)
 
 
-def _highest(audio: np.ndarray, found: float) -> float:
-    """The true peak of ``[channels, samples]``, or ``found`` when that is higher."""
+def _highest(audio: np.ndarray, peak: float) -> float:
+    """The true peak of ``[channels, samples]``, or ``peak``, that of before, when it is higher."""
     starts = range(0, audio.shape[1] - TAPS + 1, SEGMENT)
     tops = [float(np.abs(audio[:, start : start + SEGMENT + TAPS - 1]).max(initial=0.0)) for start in starts]
     for index in np.argsort(tops)[::-1]:
-        if tops[index] * BOUND <= found:
+        if tops[index] * BOUND <= peak:
             break
         start = starts[index]
         windows = np.lib.stride_tricks.sliding_window_view(audio[:, start : start + SEGMENT + TAPS - 1], TAPS, axis=1)
         # The recommendation's filter has no phase that passes the samples themselves, so they are heard too.
-        found = max(found, tops[index], float(np.abs(windows @ PHASES[:, ::-1].T).max(initial=0.0)))
-    return found
+        peak = max(peak, tops[index], float(np.abs(windows @ PHASES[:, ::-1].T).max(initial=0.0)))
+    return peak
 
 
 def true_peak(audio: np.ndarray) -> float:

@@ -136,10 +136,10 @@ class Demucs:
         mean, spread = (float(middle.mean()), float(audio.std())) if audio.size else (0.0, 0.0)
         if spread < SILENCE:
             return np.zeros_like(mix, dtype=np.float32)
-        found = self.at_own_rate((audio - np.float32(mean)) / np.float32(spread)) * np.float32(spread)
+        vocals = self.at_own_rate((audio - np.float32(mean)) / np.float32(spread)) * np.float32(spread)
         if channels == 1:
-            found = found.mean(axis=0, keepdims=True)
-        return fit_length(resample(found, self._rate, SAMPLE_RATE), samples)
+            vocals = vocals.mean(axis=0, keepdims=True)
+        return fit_length(resample(vocals, self._rate, SAMPLE_RATE), samples)
 
     def at_own_rate(self, audio: np.ndarray) -> np.ndarray:
         """The vocals of stereo at the networks' own rate, ``[2, samples]``: what ``demucs.apply.apply_model`` gives."""
@@ -153,7 +153,7 @@ class Demucs:
         count, length = audio.shape[1], member.length
         stride = max(1, int((1 - self._overlap) * length))
         offsets = list(range(0, count, stride))
-        found = in_batches(
+        segments = in_batches(
             offsets, lambda some: self._batched(member, audio, some), self._batch, lambda at: min(length, count - at)
         )
         rise = np.arange(1, length // 2 + 1)
@@ -161,7 +161,7 @@ class Demucs:
             length - length // 2
         )
         out, weight = np.zeros((2, count), np.float32), np.zeros(count, np.float32)
-        for at, piece in zip(offsets, found, strict=True):
+        for at, piece in zip(offsets, segments, strict=True):
             shape = window[: piece.shape[1]]
             out[:, at : at + piece.shape[1]] += shape * piece
             weight[at : at + piece.shape[1]] += shape

@@ -116,10 +116,10 @@ def only(root: Path) -> str:
     """
     bags = sorted(file.stem for file in root.glob("*.yaml"))
     single = sorted(file.stem.partition("-")[0] for file in (*root.glob("*.th"), *root.glob("*.safetensors")))
-    for found in (bags, single):
-        if len(found) == 1:
-            return found[0]
-        if found:
+    for names in (bags, single):
+        if len(names) == 1:
+            return names[0]
+        if names:
             break
     raise EngineError(
         f"“{root.name}” must hold one Demucs model: one .yaml with its files, or one .th or .safetensors file.",

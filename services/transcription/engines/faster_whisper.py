@@ -90,13 +90,13 @@ def short_window_model(path: str, options: EngineOptions) -> WhisperModel:
             for step in LADDER:
                 if not in_doubt(answers[-1], options):
                     return answers[-1]
-                found, logprob, _, ratio = search(encoder_output, prompt, tokenizer, replace(calm, **step))
-                answers.append((found, logprob, UNPROMPTED, ratio))
+                output, logprob, _, ratio = search(encoder_output, prompt, tokenizer, replace(calm, **step))
+                answers.append((output, logprob, UNPROMPTED, ratio))
             if not in_doubt(answers[-1], options):
                 return answers[-1]
             varied = [one for one in answers if one[3] <= options.compression_ratio_threshold]
-            found, logprob, _, ratio = max(varied or answers, key=lambda one: one[1])
-            return found, logprob, UNPROMPTED, ratio
+            output, logprob, _, ratio = max(varied or answers, key=lambda one: one[1])
+            return output, logprob, UNPROMPTED, ratio
 
     on_cpu = options.device == "cpu"
     if not on_cpu:
@@ -116,9 +116,9 @@ def short_window_model(path: str, options: EngineOptions) -> WhisperModel:
 
 def in_doubt(answer: tuple[Any, float, float, float], options: Any) -> bool:
     """Whether the library asks for a window again: its text repeats itself or is unlikely, and it is no silence."""
-    found, logprob, _, ratio = answer
+    output, logprob, _, ratio = answer
     unlikely = logprob < options.log_prob_threshold
-    silent = unlikely and found.no_speech_prob > options.no_speech_threshold
+    silent = unlikely and output.no_speech_prob > options.no_speech_threshold
     return not silent and (unlikely or ratio > options.compression_ratio_threshold)
 
 
@@ -182,8 +182,8 @@ class FasterWhisper:
         mel = self._model.feature_extractor(audio)[:, :-1]
         with within_memory():
             encoded = self._model.encode(pad_or_trim(mel[:, :WINDOW_FRAMES]))
-            found = self._model.model.detect_language(encoded)[0]
-        return {token[2:-2]: float(probability) for token, probability in found}
+            probabilities = self._model.model.detect_language(encoded)[0]
+        return {token[2:-2]: float(probability) for token, probability in probabilities}
 
     def transcribe(self, audio: Audio, language: str | None) -> list[Segment]:
         """Text of mono 16 kHz speech with word times, seconds from the start of ``audio``.
@@ -234,10 +234,10 @@ class FasterWhisper:
         with within_memory():
             self._model.full_window = True
             timed = timed or language in UNSPACED
-            found, _ = self._model.transcribe(
+            decoded, _ = self._model.transcribe(
                 audio, language=language, beam_size=self._beam_size, word_timestamps=timed
             )
-            for item in found:
+            for item in decoded:
                 words = [
                     Word(start=word.start, end=word.end, text=word.word, probability=word.probability)
                     for word in item.words or []
@@ -276,15 +276,16 @@ class FasterWhisper:
             EngineError: ``out_of_memory``.
         """
         self._check(language)
-        found: dict[int, list[Segment]] = {}
+        by_index: dict[int, list[Segment]] = {}
         short = [index for index, audio in enumerate(audios) if FRAME_SAMPLES <= audio.size <= WINDOW_SAMPLES]
         if self._batch > 1 and len(short) > 1 and language is not None:
             heard = in_batches(
                 short, lambda some: self._together(audios, some, language), self._batch, lambda i: float(len(audios[i]))
             )
-            found = {index: segments for index, segments in zip(short, heard, strict=True) if segments is not None}
+            by_index = {index: segments for index, segments in zip(short, heard, strict=True) if segments is not None}
         return [
-            found[index] if index in found else self.transcribe(audio, language) for index, audio in enumerate(audios)
+            by_index[index] if index in by_index else self.transcribe(audio, language)
+            for index, audio in enumerate(audios)
         ]
 
     def _together(self, audios: Sequence[Audio], chosen: Sequence[int], language: str) -> list[list[Segment] | None]:
@@ -298,7 +299,7 @@ class FasterWhisper:
             clips[at // FRAME_SAMPLES] = (number, {"start": at / SPEECH_RATE, "end": (at + size + 0.5) / SPEECH_RATE})
             parts.append(np.pad(audios[index], (0, -size % FRAME_SAMPLES)))
             at += len(parts[-1])
-        found, _ = BatchedInferencePipeline(self._model).transcribe(
+        decoded, _ = BatchedInferencePipeline(self._model).transcribe(
             np.concatenate(parts),
             language=language,
             beam_size=self._beam_size,
@@ -309,7 +310,7 @@ class FasterWhisper:
             batch_size=len(chosen),
         )
         results: list[list[Segment] | None] = [[] for _ in chosen]
-        for item in found:
+        for item in decoded:
             number, clip = clips[item.seek]
             kept = results[number]
             if kept is None or item.compression_ratio > MAX_COMPRESSION_RATIO or item.avg_logprob < DOUBTFUL_LOGPROB:
@@ -331,7 +332,7 @@ class FasterWhisper:
     ) -> tuple[list[Segment], tuple[bool, float]]:
         """Segments, and how much to believe them: (does not repeat itself, mean log-probability)."""
         self._model.full_window = full
-        found, _ = self._model.transcribe(
+        decoded, _ = self._model.transcribe(
             audio,
             language=language,
             beam_size=self._beam_size,
@@ -343,7 +344,7 @@ class FasterWhisper:
             **options,
         )
         segments, weights, sane = [], [], True
-        for item in found:
+        for item in decoded:
             words = [
                 Word(start=word.start, end=word.end, text=word.word, probability=word.probability)
                 for word in item.words or []

@@ -72,8 +72,8 @@ class OpenAIWhisper:
         if not self._model.is_multilingual:
             return {"en": 1.0}
         with within_memory():
-            _, found = self._model.detect_language(self._window(audio))
-        return {language: float(probability) for language, probability in found.items()}
+            _, probabilities = self._model.detect_language(self._window(audio))
+        return {language: float(probability) for language, probability in probabilities.items()}
 
     def transcribe(self, audio: Audio, language: str | None) -> list[Segment]:
         """Text of mono 16 kHz speech of any length with word times, seconds from the start of ``audio``.
@@ -100,8 +100,8 @@ class OpenAIWhisper:
             firsts = in_batches(
                 spoken, lambda some: self._decode(some, language), self._batch, lambda audio: float(len(audio))
             )
-        found = iter([self._listen(audio, language, first) for audio, first in zip(spoken, firsts, strict=True)])
-        return [next(found) if audio.size else [] for audio in audios]
+        transcripts = iter([self._listen(audio, language, first) for audio, first in zip(spoken, firsts, strict=True)])
+        return [next(transcripts) if audio.size else [] for audio in audios]
 
     def _window(self, audio: Audio) -> Any:
         """Mel features of the first 30 s as the model takes them, ``[bands, 3000]``."""
@@ -129,7 +129,7 @@ class OpenAIWhisper:
         cards = [self._device] if self._device.type == "cuda" else []
         with within_memory(), self._torch.random.fork_rng(cards):
             self._torch.manual_seed(self._seed)
-            found = self._whisper.transcribe(
+            transcript = self._whisper.transcribe(
                 _Prepared(self._model, first),
                 audio.astype(np.float32, copy=False),
                 language=language,
@@ -142,7 +142,7 @@ class OpenAIWhisper:
                 word_timestamps=True,
                 fp16=self._half,
             )
-        return [segment(item) for item in found["segments"] if item["text"].strip()]
+        return [segment(item) for item in transcript["segments"] if item["text"].strip()]
 
 
 def segment(item: dict[str, Any]) -> Segment:

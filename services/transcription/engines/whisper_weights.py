@@ -79,10 +79,10 @@ def checkpoint(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    found = sorted(path.glob("*.pt"))
-    if len(found) != 1:
+    checkpoints = sorted(path.glob("*.pt"))
+    if len(checkpoints) != 1:
         raise EngineError(f"“{path.name}” must hold one .pt file of openai-whisper.", code="weights_missing")
-    return found[0]
+    return checkpoints[0]
 
 
 def load(options: EngineOptions, device: Any) -> Any:

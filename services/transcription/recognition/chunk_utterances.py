@@ -79,19 +79,19 @@ def run(
         last = chunk.index == max(chunk.index for chunk in chunks)
         mine = [
             part
-            for part in cue_splitting.apart(cues, in_title)
+            for part in cue_splitting.split_long_cues(cues, in_title)
             if offset <= max(part.given.cue.start, 0.0) and (part.given.cue.start < end or last)
         ]
         sound = ChunkSound(mix, vocals, on_mix, on_vocals)
         given = heard_apart(mine, sound, offset, language, settings, engines, notes, work)
-        found = from_cues(given, language or UNDETERMINED, offset, vocals, on_vocals)
+        utterances = from_cues(given, language or UNDETERMINED, offset, vocals, on_vocals)
     elif language is None:
-        found = []
+        utterances = []
     else:
-        found = listen(ChunkSound(mix, vocals, on_mix, on_vocals), language, settings, engines, work.progress)
+        utterances = listen(ChunkSound(mix, vocals, on_mix, on_vocals), language, settings, engines, work.progress)
 
     lines = []
-    for number, line in enumerate(sorted(found, key=lambda line: (line.start, line.end))):
+    for number, line in enumerate(sorted(utterances, key=lambda line: (line.start, line.end))):
         lines.append(line.model_copy(update={"id": f"{chunk.index:04}-{number:04}"}))
     vectors, pitches = voices(lines, vocals, mix, engines["embedder"], work.progress)
     work.count("utterances", sum(line.status == "ok" for line in lines))
@@ -172,11 +172,11 @@ def listen(
     )
     voice = whole(vocals, language, recognizer, lambda share: progress(0.25 + 0.2 * share), timed=True)
     plan = windows(speech, mix)
-    found = []
+    by_window = []
     for number, window in enumerate(plan):
         progress(0.45 + 0.35 * number / len(plan))
-        found.append((window, best_text(mix, vocals, window, language, recognizer)))
-    hearings = [plain, windowed(found, language), voice]
+        by_window.append((window, best_text(mix, vocals, window, language, recognizer)))
+    hearings = [plain, windowed(by_window, language), voice]
     words = settle(vote(hearings), precise)
     groups = split(words, settings.split_gap_seconds, settings.max_utterance_seconds)
     groups = reunite(groups, settings.min_alphanumerics)

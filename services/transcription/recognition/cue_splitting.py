@@ -29,7 +29,7 @@ class Part(NamedTuple):
     rough: bool
 
 
-def apart(given: Sequence[Given], speech: Sequence[Span]) -> list[Part]:
+def split_long_cues(given: Sequence[Given], speech: Sequence[Span]) -> list[Part]:
     """Long cues as one part for each sentence, laid out over the speech inside the cue by its share of characters.
 
     Args:
@@ -39,7 +39,7 @@ def apart(given: Sequence[Given], speech: Sequence[Span]) -> list[Part]:
     parts = []
     for item in given:
         cue, length = item.cue, item.cue.end - item.cue.start
-        sentences = [found.strip() for found in SENTENCE.findall(cue.text) if found.strip()]
+        sentences = [sentence.strip() for sentence in SENTENCE.findall(cue.text) if sentence.strip()]
         if item.reason or length <= LONGEST_CUE or (len(sentences) < 2 and length <= ALWAYS):
             parts.append(Part(item, False))
             continue

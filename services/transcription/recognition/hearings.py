@@ -83,8 +83,8 @@ def unlooped(words: Sequence[Heard], language: str) -> tuple[list[Heard], list[H
             before = places[tuple(keys[at : at + size])]
             if not before or at >= before[-1] + size:
                 before.append(at)
-        for found in places.values():
-            for run in runs(found, words, size):
+        for starts in places.values():
+            for run in runs(starts, words, size):
                 sure = words[run[0]].mean_logprob >= DOUBTFUL_LOGPROB
                 for at in run[1:] if sure else run:
                     drop[at : at + size] = True
@@ -96,20 +96,20 @@ def runs(places: Sequence[int], words: Sequence[Heard], size: int) -> list[list[
     """Places of a phrase of ``size`` words that are so many and so near one another that they are a loop."""
     short = size < LONG_PHRASE
     times = SHORT_TIMES if short else LONG_TIMES
-    found: list[list[int]] = []
+    groups: list[list[int]] = []
     for at in places:
-        last = found[-1][-1] if found else None
+        last = groups[-1][-1] if groups else None
         if last is not None and (
             at == last + size if short else words[at].word.start - words[last].word.start < LOOP_SECONDS
         ):
-            found[-1].append(at)
+            groups[-1].append(at)
         else:
-            found.append([at])
-    return [run for run in found if len(run) >= times]
+            groups.append([at])
+    return [run for run in groups if len(run) >= times]
 
 
-def windowed(found: Sequence[tuple[Span, Sequence[Segment]]], language: str) -> Hearing:
+def windowed(by_window: Sequence[tuple[Span, Sequence[Segment]]], language: str) -> Hearing:
     """What was heard window by window; between the windows nobody listened."""
-    words = [heard for window, segments in found for segment in segments for heard in heard_words(segment, window)]
+    words = [heard for window, segments in by_window for segment in segments for heard in heard_words(segment, window)]
     kept, loops = unlooped(words, language)
-    return Hearing(kept, OTHER_WEIGHT, [window for window, _ in found], loops)
+    return Hearing(kept, OTHER_WEIGHT, [window for window, _ in by_window], loops)

@@ -61,7 +61,7 @@ def hear_again(
     A recogniser that hears one second of a crowd writes something else each time. Words come with times inside ``gap``:
     the detector knows better where a lone voice is than the recogniser, whose word times are poor in short windows.
     """
-    found: list[tuple[float, str, float]] = []
+    candidates: list[tuple[float, str, float]] = []
     for sound in sounds:
         text, logprob, no_speech = one_text(recognizer.transcribe(cut(sound, gap, PAD_SECONDS), language))
         reason = refuse(
@@ -76,10 +76,10 @@ def hear_again(
         )
         if reason or logprob < BELIEVED_LOGPROB or normalise(text) in GHOSTS:
             return []
-        if found and likeness(found[0][1], text, language) < ALIKE:
+        if candidates and likeness(candidates[0][1], text, language) < ALIKE:
             return []
-        found.append((logprob, text, no_speech))
-    logprob, text, no_speech = max(found)
+        candidates.append((logprob, text, no_speech))
+    logprob, text, no_speech = max(candidates)
     words = spread(text, gap, logprob, no_speech)
     return words if not unlooped(words, language)[1] else []
 

@@ -77,11 +77,11 @@ def vote(hearings: Sequence[Hearing]) -> list[Heard]:
         if start > reached + REGION_SECONDS:
             edges.append(start)
         reached = max(reached, end)
-    found: list[Heard] = []
+    winning_words: list[Heard] = []
     parts = [by_region(hearing.words, edges) for hearing in hearings]
     for region in range(len(edges)):
-        found += winners(hearings, [part.get(region, []) for part in parts])
-    return spread_untimed(found)
+        winning_words += winners(hearings, [part.get(region, []) for part in parts])
+    return spread_untimed(winning_words)
 
 
 def spread_untimed(words: Sequence[Heard]) -> list[Heard]:

@@ -124,7 +124,7 @@ def older(data: bytes, language: str | None) -> tuple[str, str]:
     readings: dict[str, tuple[float, float, str, str]] = {}
     for encoding, kin in ENCODINGS.items():
         try:
-            looked = told(data.decode(encoding))
+            looked = non_ascii_lines(data.decode(encoding))
         except UnicodeDecodeError:
             continue
         if looked not in readings:
@@ -151,8 +151,8 @@ def older(data: bytes, language: str | None) -> tuple[str, str]:
     return data.decode(encoding), encoding
 
 
-def told(text: str) -> str:
-    """The part that tells encodings apart: lines with letters beyond ASCII."""
+def non_ascii_lines(text: str) -> str:
+    """The lines in which encodings differ: those with letters beyond ASCII."""
     lines, size = [], 0
     for line in text.splitlines():
         if not line.isascii() and "-->" not in line:
@@ -173,23 +173,23 @@ def worth(text: str, kin: frozenset[str], language: str | None) -> tuple[float, 
 
 def oddities(text: str) -> int:
     """Signs that a text is read in a wrong encoding: controls, “wOrd”, signs and other scripts inside of words."""
-    found = sum(unicodedata.category(char) in ("Cc", "Cn", "Co") and not char.isspace() for char in text)
-    found += sum("\u2500" <= char <= "\u25ff" for char in text)
+    count = sum(unicodedata.category(char) in ("Cc", "Cn", "Co") and not char.isspace() for char in text)
+    count += sum("\u2500" <= char <= "\u25ff" for char in text)
     for word in re.findall(r"\w+", text):
-        found += sum(first.islower() and second.isupper() for first, second in pairwise(word))
+        count += sum(first.islower() and second.isupper() for first, second in pairwise(word))
         if not word.isascii():
-            found += max(0, len({script(char) for char in word if char.isalpha()} - {"CJK"}) - 1)
+            count += max(0, len({script(char) for char in word if char.isalpha()} - {"CJK"}) - 1)
     marks = 0
     for before, char, after in zip(text, text[1:], text[2:], strict=False):
         kind = unicodedata.category(char)
         marks = marks + 1 if kind == "Mn" else 0
-        found += marks > 2 or (marks == 1 and not before.isalpha())
-        found += char in LEADING and not after.isalpha()
-        found += char.isdigit() and not char.isascii() and (before.isalpha() or after.isalpha())
+        count += marks > 2 or (marks == 1 and not before.isalpha())
+        count += char in LEADING and not after.isalpha()
+        count += char.isdigit() and not char.isascii() and (before.isalpha() or after.isalpha())
         inside = before.isalpha() and after.isalpha() and not char.isalnum() and not char.isspace()
-        found += inside and char not in INSIDE_WORDS and kind != "Mn" and unicodedata.east_asian_width(char) not in "WF"
-        found += before.isspace() and kind in ("So", "Sc", "Sm", "Sk") and after.isalpha() and char not in "♪♫"
-    return found
+        count += inside and char not in INSIDE_WORDS and kind != "Mn" and unicodedata.east_asian_width(char) not in "WF"
+        count += before.isspace() and kind in ("So", "Sc", "Sm", "Sk") and after.isalpha() and char not in "♪♫"
+    return count
 
 
 def script(char: str) -> str:

@@ -118,21 +118,21 @@ def parse_ass(text: str) -> Iterator[Cue]:
             values = dict(zip(fields, rest.lstrip().split(",", len(fields) - 1), strict=False))
             try:
                 start, end = parse_time(values["start"]), parse_time(values["end"])
-                said = values["text"]
+                dialogue = values["text"]
             except (KeyError, ValueError) as error:
                 raise bad_transcript("the times of the dialogue cannot be read", number) from error
-            if re.search(r"\\p[1-9]", said):
+            if re.search(r"\\p[1-9]", dialogue):
                 continue
-            yield Cue(start, end, plain(said), values.get("name", "").strip() or None, number)
+            yield Cue(start, end, plain(dialogue), values.get("name", "").strip() or None, number)
 
 
 def parse_sbv(lines: Sequence[str]) -> list[Cue]:
     """YouTube's ``0:00:01.000,0:00:03.000`` with the text below."""
-    times = [(at, found) for at, line in enumerate(lines) if (found := SBV.match(line))]
+    times = [(at, match) for at, line in enumerate(lines) if (match := SBV.match(line))]
     ends = [at for at, _ in times[1:]] + [len(lines)]
     return [
-        Cue(parse_time(found[1]), parse_time(found[2]), plain("\n".join(lines[at + 1 : end])), None, at + 1)
-        for (at, found), end in zip(times, ends, strict=True)
+        Cue(parse_time(match[1]), parse_time(match[2]), plain("\n".join(lines[at + 1 : end])), None, at + 1)
+        for (at, match), end in zip(times, ends, strict=True)
     ]
 
 
@@ -140,31 +140,31 @@ def parse_mpl2(text: str) -> list[Cue]:
     """``[12][34]text|second line``: tenths of seconds."""
     cues = []
     for number, line in enumerate(split_lines(text), 1):
-        found = TENTHS.match(line.strip())
-        if found:
-            start = int(found[1]) / 10
-            end = int(found[2]) / 10 if found[2] else start + LYRIC_SECONDS
-            said = "\n".join(part.removeprefix("/") for part in found[3].split("|"))
-            cues.append(Cue(start, end, plain(said), None, number))
+        match = TENTHS.match(line.strip())
+        if match:
+            start = int(match[1]) / 10
+            end = int(match[2]) / 10 if match[2] else start + LYRIC_SECONDS
+            content = "\n".join(part.removeprefix("/") for part in match[3].split("|"))
+            cues.append(Cue(start, end, plain(content), None, number))
     return cues
 
 
 def parse_lyrics(lines: Sequence[str]) -> list[Cue]:
     """LRC: a line lasts to the next one's time; a line with several times is said as often."""
-    said: list[tuple[float, str, int]] = []
+    lyrics: list[tuple[float, str, int]] = []
     for number, line in enumerate(lines, 1):
         rest, times = line.strip(), []
-        while found := LYRIC.match(rest):
-            times.append(int(found[1]) * 60 + float(found[2].replace(":", ".")))
-            rest = rest[found.end() :].lstrip()
-        said += [(time, plain(rest), number) for time in times]
-    return until_next(sorted(said))
+        while match := LYRIC.match(rest):
+            times.append(int(match[1]) * 60 + float(match[2].replace(":", ".")))
+            rest = rest[match.end() :].lstrip()
+        lyrics += [(time, plain(rest), number) for time in times]
+    return until_next(sorted(lyrics))
 
 
-def until_next(said: Sequence[tuple[float, str, int]]) -> list[Cue]:
+def until_next(timed_texts: Sequence[tuple[float, str, int]]) -> list[Cue]:
     """Cues that end where the next begins, at most :data:`LYRIC_SECONDS` later."""
     cues = []
-    for (start, text, number), after in itertools.zip_longest(said, said[1:]):
+    for (start, text, number), after in itertools.zip_longest(timed_texts, timed_texts[1:]):
         end = min(after[0] if after else start + LYRIC_SECONDS, start + LYRIC_SECONDS)
         if text.strip():
             cues.append(Cue(start, end, text, None, number))
@@ -187,12 +187,12 @@ def parse_sami(text: str, language: str | None) -> list[Cue]:
         for place, following in itertools.zip_longest(places, places[1:]):
             kind = CLASS.search(place[1])
             part = body[place.end() : following.start() if following else len(body)]
-            said = plain(BREAK.sub("\n", part.replace("\r", " ").replace("\n", " ")))
+            content = plain(BREAK.sub("\n", part.replace("\r", " ").replace("\n", " ")))
             name = kind[1].lower() if kind else ""
-            spoken.setdefault(name, []).append((int(start[1]) / 1000, html.unescape(said), line))
+            spoken.setdefault(name, []).append((int(start[1]) / 1000, html.unescape(content), line))
     tongues = {name.lower(): code.lower() for name, code in CLASS_LANGUAGE.findall(text[:20_000])}
     fitting = [name for name in spoken if language and tongues.get(name, "").startswith(language)]
-    most = max(spoken, key=lambda name: sum(len(said.strip()) for _, said, _ in spoken[name]), default=None)
+    most = max(spoken, key=lambda name: sum(len(content.strip()) for _, content, _ in spoken[name]), default=None)
     chosen = fitting[0] if fitting else most
     return until_next(spoken[chosen]) if chosen is not None else []
 
@@ -220,9 +220,9 @@ def parse_ttml(text: str) -> list[Cue]:
             if local(element.tag) == "p":
                 length = ttml_time(facts.get("dur"), rates)
                 end = start + length if length is not None else zero + (ttml_time(facts.get("end"), rates) or 0.0)
-                said = ttml_text(element)
-                if said.strip():
-                    cues.append(Cue(start, end, said, facts.get("agent")))
+                content = ttml_text(element)
+                if content.strip():
+                    cues.append(Cue(start, end, content, facts.get("agent")))
                 continue
         except ValueError as error:
             raise bad_transcript(f"the time “{str(error)[:40]}” cannot be read", 1) from error
@@ -241,11 +241,11 @@ def ttml_time(text: str | None, rates: dict[str, str]) -> float | None:
         return None
     try:
         frames, ticks = float(rates.get("frameRate") or 30), float(rates.get("tickRate") or rates.get("frameRate") or 1)
-        if found := TICKS.fullmatch(text.strip()):
-            scale = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "f": 1 / frames, "t": 1 / ticks}[found[2]]
-            return float(found[1]) * scale
-        if found := FRAMED.fullmatch(text.strip()):
-            return int(found[1]) * 3600 + int(found[2]) * 60 + int(found[3]) + int(found[4]) / frames
+        if match := TICKS.fullmatch(text.strip()):
+            scale = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "f": 1 / frames, "t": 1 / ticks}[match[2]]
+            return float(match[1]) * scale
+        if match := FRAMED.fullmatch(text.strip()):
+            return int(match[1]) * 3600 + int(match[2]) * 60 + int(match[3]) + int(match[4]) / frames
         return parse_time(text)
     except (ValueError, ZeroDivisionError, OverflowError) as error:
         raise ValueError(text) from error

@@ -84,8 +84,8 @@ def tagged(cues: Sequence[Cue]) -> list[Cue]:
         speaker, text = part.speaker, MUSIC.sub(" ", part.text)
         if text.strip().startswith("# ") and text.strip().endswith(" #"):
             text = text.strip().strip("# ")  # Sung, as British captions mark it.
-        while found := BRACKETED.match(text):
-            tag, text = found[1].strip(), text[found.end() :]
+        while match := BRACKETED.match(text):
+            tag, text = match[1].strip(), text[match.end() :]
             if speaker is None and text.strip() and tag in names:
                 speaker = tag
         if (named := NAMED.match(text)) and named[1].strip() in names and text[named.end() :].strip():
@@ -129,8 +129,8 @@ def by_name(cue: Cue, names: frozenset[str]) -> Iterator[Cue]:
     """A cue whose lines begin with several speakers' names as one cue for each."""
     pieces: list[tuple[str | None, str]] = []
     for line in cue.text.split("\n"):
-        found = NAMED.match(line) or BRACKETED.match(line)
-        begins = found is not None and found[1].strip() in names
+        match = NAMED.match(line) or BRACKETED.match(line)
+        begins = match is not None and match[1].strip() in names
         if begins or not pieces:
             pieces.append((None, line))
         else:
@@ -140,9 +140,9 @@ def by_name(cue: Cue, names: frozenset[str]) -> Iterator[Cue]:
 
 def shared(cue: Cue, pieces: Sequence[tuple[str | None, str]]) -> Iterator[Cue]:
     """A cue's pieces one after the other in its time."""
-    said = [(speaker, text) for speaker, text in pieces if text.strip()] or [(None, cue.text)]
-    spans = shared_time(cue.start, cue.end, [text for _, text in said])
-    for (start, end), (speaker, text) in zip(spans, said, strict=True):
+    spoken = [(speaker, text) for speaker, text in pieces if text.strip()] or [(None, cue.text)]
+    spans = shared_time(cue.start, cue.end, [text for _, text in spoken])
+    for (start, end), (speaker, text) in zip(spans, spoken, strict=True):
         yield cue._replace(start=start, end=end, text=text, speaker=speaker or cue.speaker)
 
 
@@ -153,24 +153,24 @@ def speakers(texts: Sequence[str]) -> frozenset[str]:
     for text in texts:
         for line in text.split("\n"):
             for pattern in (BRACKETED, NAMED):
-                if found := pattern.match(line):
-                    tag = found[1].strip()
-                    rests.setdefault(tag, []).append(line[found.end() :].strip())
+                if match := pattern.match(line):
+                    tag = match[1].strip()
+                    rests.setdefault(tag, []).append(line[match.end() :].strip())
                     bracketed[tag] += pattern is BRACKETED
     return frozenset(tag for tag, behind in rests.items() if is_speaker(tag, behind, bracketed[tag] > 0))
 
 
 def is_speaker(tag: str, behind: Sequence[str], bracketed: bool) -> bool:
     """Whether a tag names who speaks, by how often it comes and what follows it."""
-    said = [text for text in behind if text]
-    if not said or is_noise(tag):
+    texts = [text for text in behind if text]
+    if not texts or is_noise(tag):
         return False
     if NUMBERED.fullmatch(tag):
         return True
     if len(behind) < 2 or not looks_like_name(tag):
         return False
-    small = sum(text[0].islower() for text in said)
-    return bracketed or (tag.isupper() and len(tag) > 1) or small <= LOWER_SHARE * len(said)
+    small = sum(text[0].islower() for text in texts)
+    return bracketed or (tag.isupper() and len(tag) > 1) or small <= LOWER_SHARE * len(texts)
 
 
 def looks_like_name(tag: str) -> bool:
@@ -191,12 +191,12 @@ def is_noise(tag: str) -> bool:
 def without_noises(text: str) -> str:
     """Text without descriptions of sounds; a word set off with asterisks for stress stays."""
     text = SQUARE.sub(" ", text)
-    text = ROUND.sub(lambda found: " " if is_noise(found[1]) else found[0], text)
+    text = ROUND.sub(lambda match: " " if is_noise(match[1]) else match[0], text)
     out, at = [], 0
-    for found in STARRED.finditer(text):
-        before, after = text[: found.start()].rstrip(), text[found.end() :].lstrip()
+    for match in STARRED.finditer(text):
+        before, after = text[: match.start()].rstrip(), text[match.end() :].lstrip()
         alone = (not before or before[-1] in '.!?…。！？"”-') and (not after or not after[0].islower())
-        described = is_noise(found[1]) or (alone and found[1][:1].islower() and after[:1] not in (".", ",", "!", "?"))
-        out += [text[at : found.start()], " " if described else found[1]]
-        at = found.end()
+        described = is_noise(match[1]) or (alone and match[1][:1].islower() and after[:1] not in (".", ",", "!", "?"))
+        out += [text[at : match.start()], " " if described else match[1]]
+        at = match.end()
     return "".join([*out, text[at:]])

@@ -16,8 +16,8 @@ SHARE = 0.3
 
 def once(cues: Sequence[Cue]) -> tuple[list[Cue], int]:
     """Cues with what stood in the cue before left out, and how many lines that were. Other files stay as they are."""
-    said = [(cue, lines_of(cue)) for cue in cues]
-    shown = [(cue, lines) for cue, lines in said if lines]
+    cue_lines = [(cue, lines_of(cue)) for cue in cues]
+    shown = [(cue, lines) for cue, lines in cue_lines if lines]
     pairs = list(pairwise(shown))
     rolling = sum(rolls(first, second) for first, second in pairs)
     if rolling < 2 or rolling < SHARE * len(pairs):

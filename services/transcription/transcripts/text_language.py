@@ -72,16 +72,16 @@ def refuse_other_language(texts: Sequence[str], spoken: str) -> None:
     Raises:
         UsageError: ``transcript_language``.
     """
-    found = other_language(clean(" ".join(texts)), spoken)
-    if found is None:
+    language = other_language(clean(" ".join(texts)), spoken)
+    if language is None:
         return
-    names = [languages.name(found), languages.name(spoken)]
+    names = [languages.name(language), languages.name(spoken)]
     raise UsageError(
         f"The transcript is in {names[0]}, and the film speaks {names[1]}: it is no transcript but a translation. "
         f"Give the {names[1]} text, or none, and the words are recognised. If the film does speak {names[0]}, say "
-        f"--set transcription.language={found}.",
+        f"--set transcription.language={language}.",
         code="transcript_language",
-        text=found,
+        text=language,
         film=spoken,
     )
 

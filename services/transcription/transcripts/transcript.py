@@ -116,15 +116,17 @@ def refuse_unusable(checked: Sequence[Given], title_seconds: float) -> None:
     counts = Counter(given.reason or "" for given in checked)
     whole = len(counts) == 1
     number = len(checked)
-    told = ", ".join(f"{REASONS[reason]}" if whole else f"{n} {REASONS[reason]}" for reason, n in counts.most_common())
+    reasons = ", ".join(
+        f"{REASONS[reason]}" if whole else f"{n} {REASONS[reason]}" for reason, n in counts.most_common()
+    )
     if counts["beyond_end"]:
         first = min(given.cue.start for given in checked if given.reason == "beyond_end")
-        told += f", {first:.0f} s of {title_seconds:.0f} s" + (
+        reasons += f", {first:.0f} s of {title_seconds:.0f} s" + (
             ": milliseconds?" if first / 1000 < title_seconds else ""
         )
     lines = f"{'all ' if whole else ''}{number} lines"
     raise UsageError(
-        f"No line of the transcript can be used: {lines} {told}.",
+        f"No line of the transcript can be used: {lines} {reasons}.",
         code="transcript_unusable",
         lines=number,
         reasons=dict(counts),

@@ -82,8 +82,8 @@ class MadladTranslator(Seq2SeqTranslator):
     types: ClassVar[tuple[str, ...]] = ("t5",)
 
     def codes(self) -> tuple[dict[str, str], dict[str, str]]:
-        found = (re.fullmatch(r"<2([a-z]{2,3}(?:_[A-Z][a-z]{3})?)>", token) for token in self._tokenizer.get_vocab())
-        codes = by_language(match[1] for match in found if match)
+        matches = (re.fullmatch(r"<2([a-z]{2,3}(?:_[A-Z][a-z]{3})?)>", token) for token in self._tokenizer.get_vocab())
+        codes = by_language(match[1] for match in matches if match)
         return codes, codes
 
     def encode(self, texts: Sequence[str], source: str, target: str) -> Any:

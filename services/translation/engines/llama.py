@@ -127,9 +127,9 @@ class LlamaTranslator:
 
     def _line(self, line: Line, source: str, target: str, count: int, seed: int) -> list[Hypothesis]:
         if TO_A_MODEL.search(line.text) and source in REPORTED:
-            said = [answer for part in sentences(line.text) for answer in self._reported(part, source, target)]
-            if len(said) == len(sentences(line.text)):
-                return [joined(said, target)]
+            reported = [answer for part in sentences(line.text) for answer in self._reported(part, source, target)]
+            if len(reported) == len(sentences(line.text)):
+                return [joined(reported, target)]
         parts = [Line(part, terms=tuple(used(dict(line.terms), part).items())) for part in sentences(line.text)]
         if tight(line):
             # A shorter version may leave a sentence out, so the line is seen as a whole.
@@ -137,20 +137,20 @@ class LlamaTranslator:
         firsts = [self._ask(part, source, target, temperature=0)[0] for part in parts]
         first = joined(firsts, target)
         long = line.max_chars is not None and spoken_characters(first.text) > LONG * line.max_chars
-        found = [first]
+        candidates = [first]
         if count > 1 and (long or first.score < UNSURE or seed != self._options.seed):
             sampling = {"temperature": TEMPERATURE, "top_p": TOP_P, "n": min(count - 1, MAX_CANDIDATES), "seed": seed}
             drawn = [self._ask(part, source, target, **sampling) for part in parts]
             others = [joined(versions, target) for versions in zip(*drawn, strict=False)]
-            found += sorted(others, key=lambda candidate: -candidate.score)
-        return list({candidate.text: candidate for candidate in found}.values())
+            candidates += sorted(others, key=lambda candidate: -candidate.score)
+        return list({candidate.text: candidate for candidate in candidates}.values())
 
     def _reported(self, text: str, source: str, target: str) -> list[Hypothesis]:
         """The likeliest translation of a sentence as somebody's words; none when the quotation marks are lost."""
-        told = Line(REPORTED[source].format(text.replace("“", "").replace("”", "")))
-        (answer,) = self._ask(told, source, target, temperature=0)
-        said = quoted(answer.text)
-        return [Hypothesis(text=tidy(said, target), score=answer.score)] if said else []
+        quotation = Line(REPORTED[source].format(text.replace("“", "").replace("”", "")))
+        (answer,) = self._ask(quotation, source, target, temperature=0)
+        speech = quoted(answer.text)
+        return [Hypothesis(text=tidy(speech, target), score=answer.score)] if speech else []
 
     def _ask(self, line: Line, source: str, target: str, **sampling: float) -> list[Hypothesis]:
         """Answers with their mean log-probability a token.
@@ -215,8 +215,8 @@ class LlamaTranslator:
         reply: dict[str, Any] = json.loads(answer) if isinstance(answer, str) else answer
         if "choices" not in reply:
             self._slots.clear()
-            said = reply.get("error", {}).get("message", "no answer")
-            raise EngineError(f"The language model gave no answer: {said}.", code="line_failed", retryable=True)
+            message = reply.get("error", {}).get("message", "no answer")
+            raise EngineError(f"The language model gave no answer: {message}.", code="line_failed", retryable=True)
         return reply
 
     def _loaded(self) -> Any:
@@ -328,12 +328,12 @@ def tight(line: Line) -> bool:
 
 def question(line: Line, target: str) -> str:
     """The line, with the words to use for its terms, and a word limit where it is tight."""
-    asked = [f"Translate “{term}” as “{wanted}”." for term, wanted in line.terms]
+    instructions = [f"Translate “{term}” as “{wanted}”." for term, wanted in line.terms]
     if tight(line):
         assert line.max_chars is not None
         words = max(line.max_chars // CHARACTERS_PER_WORD, 1)
-        asked.append(f"Shorten: at most {words} {languages.name(target)} words.")
-    return f"{line.text}\n({' '.join(asked)})" if asked else line.text
+        instructions.append(f"Shorten: at most {words} {languages.name(target)} words.")
+    return f"{line.text}\n({' '.join(instructions)})" if instructions else line.text
 
 
 def max_tokens(text: str) -> int:

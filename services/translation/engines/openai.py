@@ -129,9 +129,9 @@ class OpenAITranslator:
                 return []
 
         with ThreadPoolExecutor(self._at_once) as pool:
-            asked = [pool.submit(ask, line) for line in lines]
+            answers = [pool.submit(ask, line) for line in lines]
             try:
-                return [answer.result() for answer in asked]
+                return [answer.result() for answer in answers]
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -161,20 +161,20 @@ class OpenAITranslator:
 
     def _post(self, request: dict[str, Any]) -> Any:
         """The endpoint's JSON; waits and asks again where it is busy."""
-        said = ""
+        failure = ""
         for number in range(TRIES):
             wait = min(WAIT_SECONDS * 2**number, MAX_WAIT_SECONDS)
             try:
                 status, headers, body = self._send(request)
             except self._http.TransportError as error:
-                said = type(error).__name__
+                failure = type(error).__name__
             else:
                 if status < 300:
                     try:
                         return json.loads(body)
                     except ValueError:
                         raise unusable("not JSON") from None
-                said = f"{status} {self._message(body)}".strip()
+                failure = f"{status} {self._message(body)}".strip()
                 if status in REFUSED and "response_format" in request:
                     raise RequestRefused
                 if status not in BUSY:
@@ -183,7 +183,7 @@ class OpenAITranslator:
             if number < TRIES - 1:
                 time.sleep(wait)
         raise EngineError(
-            f"The translation endpoint did not answer as it should: {said}.", code="endpoint_failed", retryable=True
+            f"The translation endpoint did not answer as it should: {failure}.", code="endpoint_failed", retryable=True
         )
 
     def _send(self, request: dict[str, Any]) -> tuple[int, Any, bytes]:
@@ -198,8 +198,8 @@ class OpenAITranslator:
     def _message(self, body: bytes) -> str:
         """What the endpoint says is wrong, cut short; never the key, which some repeat."""
         try:
-            said = json.loads(body)["error"]
-            text = str(said["message"] if isinstance(said, dict) else said)
+            problem = json.loads(body)["error"]
+            text = str(problem["message"] if isinstance(problem, dict) else problem)
         except (ValueError, KeyError, TypeError):
             return ""
         return " ".join((text.replace(self._key, "…") if self._key else text).split())[:200]
@@ -207,12 +207,12 @@ class OpenAITranslator:
 
 def question(line: Line) -> dict[str, Any]:
     """The line with what surrounds it, its length and its terms."""
-    asked: dict[str, Any] = {"before": list(line.before), "line": line.text, "after": list(line.after)}
+    fields: dict[str, Any] = {"before": list(line.before), "line": line.text, "after": list(line.after)}
     if line.max_chars is not None:
-        asked["max_characters"] = line.max_chars
+        fields["max_characters"] = line.max_chars
     if line.terms:
-        asked["glossary"] = dict(line.terms)
-    return asked
+        fields["glossary"] = dict(line.terms)
+    return fields
 
 
 def read_reply(answer: Any) -> list[str]:
@@ -233,10 +233,10 @@ def read_reply(answer: Any) -> list[str]:
     content = "".join(part.partition("<think>")[0] for part in parts[:-1]) + parts[-1]
     first, last = content.find("{"), content.rfind("}")
     try:
-        found = Translations.model_validate_json(content[first : last + 1]).translations
+        translations = Translations.model_validate_json(content[first : last + 1]).translations
     except ValidationError:
         raise unusable("not the JSON asked for") from None
-    return [" ".join(text.split()) for text in found]
+    return [" ".join(text.split()) for text in translations]
 
 
 def unusable(why: str) -> EngineError:

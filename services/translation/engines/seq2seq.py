@@ -140,14 +140,14 @@ class Seq2SeqTranslator:
     # Inside.
 
     def _code(self, codes: dict[str, str], language: str) -> str:
-        found = find(codes, language)
-        if found is None:
+        code = find(codes, language)
+        if code is None:
             raise UsageError(
                 f"The translation model does not know {languages.name(language)}.",
                 code="unsupported_pair",
                 language=language,
             )
-        return found
+        return code
 
     def _fits(self, text: str) -> bool:
         return len(text) < self._limit or len(self._tokenizer(text)["input_ids"]) <= self._limit
@@ -156,7 +156,7 @@ class Seq2SeqTranslator:
         self, model: Any, texts: list[str], source: str, target: str, count: int, *, drawn: bool, tight: bool
     ) -> list[list[Way]]:
         inputs = self.encode(texts, source, target).to(self._device)
-        found = model.generate(
+        outputs = model.generate(
             **inputs,
             **self.forced(target),
             num_beams=max(BEAMS, count),
@@ -166,32 +166,32 @@ class Seq2SeqTranslator:
             early_stopping=True,
             max_new_tokens=self._room,
         )
-        ways = self._scored(model, inputs, found, count)
+        ways = self._scored(model, inputs, outputs, count)
         return [ways[start : start + count] for start in range(0, len(ways), count)]
 
-    def _scored(self, model: Any, inputs: Any, found: Any, count: int) -> list[Way]:
+    def _scored(self, model: Any, inputs: Any, outputs: Any, count: int) -> list[Way]:
         """The candidates with their scores, ``count`` to each input, in the order of ``generate``."""
         torch = self._torch
-        rows = torch.arange(found.shape[0], device=found.device) // count
-        sizes = self._sizes(found)
+        rows = torch.arange(outputs.shape[0], device=outputs.device) // count
+        sizes = self._sizes(outputs)
         scores: list[float] = []
-        for start in range(0, found.shape[0], SCORED_AT_ONCE):
-            part, size = found[start : start + SCORED_AT_ONCE], sizes[start : start + SCORED_AT_ONCE]
+        for start in range(0, outputs.shape[0], SCORED_AT_ONCE):
+            part, size = outputs[start : start + SCORED_AT_ONCE], sizes[start : start + SCORED_AT_ONCE]
             given = {name: tensor[rows[start : start + SCORED_AT_ONCE]] for name, tensor in inputs.items()}
             logits = model(**given, decoder_input_ids=part[:, :-1]).logits[:, self.prompt - 1 :].float()
-            said = part[:, self.prompt :]
-            likely = logits.gather(-1, said.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
-            inside = torch.arange(said.shape[1], device=said.device) < size.unsqueeze(-1)
+            targets = part[:, self.prompt :]
+            likely = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(-1)
+            inside = torch.arange(targets.shape[1], device=targets.device) < size.unsqueeze(-1)
             total = likely.masked_fill(~inside, 0.0).sum(-1)
             scores += (total / size.clamp(min=1)).clamp(min=-100.0).tolist()
-        texts = self._tokenizer.batch_decode(found[:, self.prompt :], skip_special_tokens=True)
+        texts = self._tokenizer.batch_decode(outputs[:, self.prompt :], skip_special_tokens=True)
         return [(text.strip(), score, size) for text, score, size in zip(texts, scores, sizes.tolist(), strict=True)]
 
-    def _sizes(self, found: Any) -> Any:
+    def _sizes(self, outputs: Any) -> Any:
         """Tokens of each output after the prompt, the end included."""
-        said = found[:, self.prompt :] == self._tokenizer.eos_token_id
-        ends = said.int().argmax(-1) + 1
-        return self._torch.where(said.any(-1), ends, self._torch.full_like(ends, said.shape[1]))
+        is_end = outputs[:, self.prompt :] == self._tokenizer.eos_token_id
+        ends = is_end.int().argmax(-1) + 1
+        return self._torch.where(is_end.any(-1), ends, self._torch.full_like(ends, is_end.shape[1]))
 
     def _loaded(self) -> Any:
         if self._model is None:

@@ -27,7 +27,7 @@ from shared.pipeline.planner import Task
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import Done
 from shared.queue.scheduling.completion import abandon, end_if_cancelled, job_ended, settle_title, title_ended
-from shared.queue.scheduling.disclosure import as_told
+from shared.queue.scheduling.disclosure import disclose
 from shared.queue.scheduling.plan_sync import sync_plan
 
 log = logging.getLogger(__name__)
@@ -56,15 +56,15 @@ class Claimed:
         Raises:
             CounterdubError: ``missing_output``: a stage did not make what it promised.
         """
-        found = {}
+        blobs = {}
         for name, value in self.wanted.items():
             outputs = self.outputs.get(value["task"]) or {} if "task" in value else {"": value}
             fields = outputs.get(value.get("output", ""))
             if fields is None:
                 message = f"The task {value['task']} has not made {value['output']}."
                 raise CounterdubError(message, code="missing_output", stage=self.task.stage)
-            found[name] = Blob(**fields)
-        return found
+            blobs[name] = Blob(**fields)
+        return blobs
 
 
 def claim(database: Database, worker: str, queue: str, resume: bool = False) -> Claimed | None:
@@ -164,8 +164,8 @@ def finish(database: Database, store: Store, run_id: int, worker: str, done: Don
         run = session.execute(HELD, {"b_run": run_id, "b_owner": worker}).first()
         if run is None:
             return {}
-        told = as_told(session, done, run.key_id)
-        if not book_done(session, run.events, run, worker, told, computed=not done.cached):
+        disclosed = disclose(session, done, run.key_id)
+        if not book_done(session, run.events, run, worker, disclosed, computed=not done.cached):
             return {}  # It was taken away while this one waited for the job.
         if run.job_state != "running":
             end_if_cancelled(session, same_job(session, run.job_id))

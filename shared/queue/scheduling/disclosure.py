@@ -10,10 +10,10 @@ from shared.ledger.statements import COMPUTED
 from shared.pipeline.task_runner import Done
 
 
-def as_told(session: Session, done: Done, key_id: str | None) -> Done:
+def disclose(session: Session, done: Done, key_id: str | None) -> Done:
     """A result as a job of this key has it: found only where it was made for a job of the same key.
 
-    One that was made for another key is told as computed, with the time and the counts that it took there.
+    One that was made for another key is shown as computed, with the time and the counts that it took there.
     """
     if not done.cached or key_id is None:
         return done

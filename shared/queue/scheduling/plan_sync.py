@@ -51,8 +51,8 @@ def read_settings(session: Session, job: Job) -> Settings:
     """The job's settings. What this version cannot read of them is told once; the row keeps it."""
     settings, unread = stored_settings(job.settings)
     if unread:
-        told = select(Event.seq).where(Event.job_id == job.id, Event.kind == UNREAD).limit(1)
-        if session.scalar(told) is None:
+        warned = select(Event.seq).where(Event.job_id == job.id, Event.kind == UNREAD).limit(1)
+        if session.scalar(warned) is None:
             log.warning("settings of a job that this version does not know", extra={"job": job.id, "keys": unread})
             tell(session, job, UNREAD, keys=list(unread))
     return settings

@@ -48,9 +48,9 @@ def sweep(database: Database, store: Store, idle_s: float, dry: bool = False) ->
 
 def referenced(database: Database, store: Store) -> set[str]:
     """Hashes of all files that the database names, and of those that the data of unfinished trainings do."""
-    found: set[str] = set()
+    hashes_in_use: set[str] = set()
     with database.read() as session:
-        found.update(session.scalars(select(Artifact.sha256)))
+        hashes_in_use.update(session.scalars(select(Artifact.sha256)))
         for columns in (
             (StageRun.inputs, StageRun.outputs),
             (Title.video, Title.transcript),
@@ -58,17 +58,17 @@ def referenced(database: Database, store: Store) -> set[str]:
             (Training.initial, Training.data, Training.checkpoint),
         ):
             for row in session.execute(select(*columns).execution_options(yield_per=BATCH)):
-                found.update(hashes(list(row)))
+                hashes_in_use.update(hashes(list(row)))
         # Earlier versions of a line are told from its events.
         edits = select(Event.data).where(Event.kind == "line_edited").execution_options(yield_per=BATCH)
         for data in session.scalars(edits):
-            found.update(hashes(data))
+            hashes_in_use.update(hashes(data))
         running = select(Training.data).join(Job, Job.id == Training.id)
         lists = session.scalars(running.where(Job.state.not_in(FINAL), Training.data.is_not(None))).all()
     for blob in lists:
         if blob:
-            found.update(hashes(json.loads(store.fetch(Blob(**blob)).read_bytes())))
-    return found
+            hashes_in_use.update(hashes(json.loads(store.fetch(Blob(**blob)).read_bytes())))
+    return hashes_in_use
 
 
 def hashes(value: Any) -> Iterator[str]:

@@ -31,7 +31,7 @@ from shared.pipeline.task_runner import Performer
 from shared.queue import commands, trainings
 from shared.queue.scheduling.claims import following, owned_and_wanted
 from shared.queue.scheduling.completion import job_ended, title_ended
-from shared.queue.scheduling.disclosure import as_told
+from shared.queue.scheduling.disclosure import disclose
 from shared.queue.scheduling.plan_sync import planned_tasks, previous, sync_plan, title_request
 from shared.settings.models import stored_settings
 
@@ -199,7 +199,7 @@ def summarise(
         session.execute(delete(Artifact).where(Artifact.job_id == job.id, Artifact.title == ""))
         keep(session, job.id, "", done.outputs)
         run.computed += not done.cached
-        done = as_told(session, done, job.key_id)
+        done = disclose(session, done, job.key_id)
         run.key, run.cached, run.seconds = done.key, done.cached, done.seconds
         close_task(session, job, run, "done")
         tell(session, job, "task_done", **task_facts(run), cached=done.cached, seconds=round(done.seconds, 3))

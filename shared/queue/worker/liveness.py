@@ -76,8 +76,8 @@ class LivenessCheck:
         moment = time.monotonic()
         self._begun = {key: self._begun.get(key, moment) for key in ((row.id, row.attempt) for row in rows)}
         # A training saves a checkpoint before it stops, and its processes are ended by those who follow them.
-        told = ((row.id, row.attempt) for row in rows if row.state == "cancelling" and row.stage != TASK)
-        self._cancelled = {key: self._cancelled.get(key, moment) for key in told}
+        cancelling = ((row.id, row.attempt) for row in rows if row.state == "cancelling" and row.stage != TASK)
+        self._cancelled = {key: self._cancelled.get(key, moment) for key in cancelling}
         ended = []
         for row in rows:
             key, limit = (row.id, row.attempt), self._settings.limit(row.stage)

@@ -175,14 +175,14 @@ def keep_swept(database: Database, store: Store, settings: ServiceSettings, stop
 
 def find_hung(liveness: LivenessCheck, processes: WorkerProcesses) -> list[str]:
     """Workers whose process has to be ended."""
-    found = liveness.find_silent(processes.pulses())
+    hung = liveness.find_silent(processes.pulses())
     try:
-        return found + liveness.find_overdue(processes.alive())
+        return hung + liveness.find_overdue(processes.alive())
     except CounterdubError as error:
         log.warning("nobody could be asked what runs: %s", error.code)
     except Exception:
         log.exception("what runs could not be looked at")
-    return found
+    return hung
 
 
 def look(watch: Watchdog, waker: Waker, dead: list[str]) -> None:

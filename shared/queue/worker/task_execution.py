@@ -112,9 +112,9 @@ class Runner:
 
         def attempt() -> Claimed | None:
             resume, self._unsure = self._unsure, True
-            found = claim(self.database, self.heartbeat.worker, queue, resume)
+            claimed = claim(self.database, self.heartbeat.worker, queue, resume)
             self._unsure = False
-            return found
+            return claimed
 
         try:
             return patiently(attempt, self.stopping)

@@ -73,7 +73,7 @@ def events_from(
 def matched(
     reference: Sequence[SoundEvent], estimated: Sequence[SoundEvent], collar: float, offset_share: float | None = None
 ) -> np.ndarray:
-    """How many events of one file are found: int ``[3]``, found, reference, estimated.
+    """Counts of one file: int ``[3]``, events that match, reference, estimated.
 
     Args:
         collar: Milliseconds that starts (and ends) may differ by.
@@ -89,8 +89,8 @@ def matched(
     if offset_share is not None:
         slack = np.maximum(collar / 1000, offset_share * (one[:, 2] / 1000 - one[:, 1] / 1000))
         fits &= np.abs(one[:, None, 2] / 1000 - other[None, :, 2] / 1000) <= slack[:, None]
-    found = int((maximum_bipartite_matching(csr_matrix(fits)) >= 0).sum())
-    return np.array([found, len(reference), len(estimated)])
+    matches = int((maximum_bipartite_matching(csr_matrix(fits)) >= 0).sum())
+    return np.array([matches, len(reference), len(estimated)])
 
 
 def segment_errors(reference: Sequence[SoundEvent], estimated: Sequence[SoundEvent], classes: int) -> np.ndarray:
@@ -100,16 +100,16 @@ def segment_errors(reference: Sequence[SoundEvent], estimated: Sequence[SoundEve
     for roll, events in zip(rolls, (reference, estimated), strict=True):
         for event in events:
             roll[math.floor(event.start / 1000) : math.ceil(event.end / 1000), event.label] = True
-    truth, said = rolls
-    missed, inserted = (truth & ~said).sum(1), (said & ~truth).sum(1)
+    truth, estimate = rolls
+    missed, inserted = (truth & ~estimate).sum(1), (estimate & ~truth).sum(1)
     both = np.minimum(missed, inserted)
     return np.array([both.sum(), (missed - both).sum(), (inserted - both).sum(), truth.sum()])
 
 
 def f_measure(counts: np.ndarray) -> float:
-    """F1 of summed counts ``[found, reference, estimated]``; 0 where nothing is found."""
-    found, reference, estimated = (float(count) for count in counts)
-    return 2 * found / (reference + estimated) if found else 0.0
+    """F1 of summed counts ``[matches, reference, estimated]``; 0 where nothing matches."""
+    matches, reference, estimated = (float(count) for count in counts)
+    return 2 * matches / (reference + estimated) if matches else 0.0
 
 
 def error_rate(counts: np.ndarray) -> float:

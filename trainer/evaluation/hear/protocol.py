@@ -223,8 +223,8 @@ def event_counts(
     """Counts of each clip, ``[clips, n]``."""
     rows = []
     for clip, own, timestamps in zip(data.clips, data.rows, data.timestamps, strict=True):
-        said: list[SoundEvent] = events_from(predictions[own], timestamps, **postprocessing)
-        rows.append(counts_of(score, read_events(clip.labels, task.labels), said, len(task.labels)))
+        estimated: list[SoundEvent] = events_from(predictions[own], timestamps, **postprocessing)
+        rows.append(counts_of(score, read_events(clip.labels, task.labels), estimated, len(task.labels)))
     return np.array(rows)
 
 
@@ -233,17 +233,17 @@ Outcome = tuple[dict[str, Any], dict[str, Any], dict[str, np.ndarray]]
 
 def test_scenes(task: HearTask, embedded: Embedded, fits: Sequence[Fitted]) -> Outcome:
     """Scores of every test fold; predictions of all of them together."""
-    said, truth, sources = [], [], []
+    outputs, truth, sources = [], [], []
     folds: dict[str, list[float]] = {score: [] for score in task.scores}
     for fold, fitted in zip(task.folds, fits, strict=True):
         data = gather(task, embedded, fold.test)
         predictions = predict(fitted, data.inputs)
         for score in task.scores:
             folds[score].append(SCENE_SCORES[score](predictions, data.targets, None))
-        said.append(predictions)
+        outputs.append(predictions)
         truth.append(data.targets)
         sources += [clip.source for clip in data.clips]
-    predictions, targets = np.concatenate(said), np.concatenate(truth)
+    predictions, targets = np.concatenate(outputs), np.concatenate(truth)
     kept: dict[str, Any] = {}
     for score in task.scores:
         if score.endswith("_acc"):

@@ -66,8 +66,8 @@ def evaluate(
     values = {name: metric(name, [float(np.nanmean(value))]) for name, value in measures.items() if known(value)}
     stored = {name: over(sources, measures[name]) for name in values}
     for name, value in measures.items():
-        if name in values and (found := chance(name, int(np.isfinite(value).sum()))) is not None:
-            values[name]["chance"] = found
+        if name in values and (expected := chance(name, int(np.isfinite(value).sum()))) is not None:
+            values[name]["chance"] = expected
     for name, auc in shortcuts(shots, dubs).items():
         values[name] = metric(name, [auc])
     for name, (right, of) in probes(shots, dubs, encoder, speech, cache, seed).items():
@@ -126,7 +126,7 @@ def both(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 def agreements(shots: Shots, dubs: Sequence[str]) -> Measures:
     """Similarity and rank of each dub (and the control) to the original, by the towers' embeddings."""
-    found: Measures = {}
+    measures: Measures = {}
     own_dub = []
     for name in [*([CONTROL] if CONTROL in shots.tracks else []), *dubs]:
         there = both(shots.tracks[ORIGINAL], shots.tracks[name])
@@ -141,23 +141,23 @@ def agreements(shots: Shots, dubs: Sequence[str]) -> Measures:
             f"own_dub_among_originals/{name}": between.rank_among_first < 1,
         }
         for key, value in spread.items():
-            found[key] = np.full(len(there), np.nan)
-            found[key][there] = value
+            measures[key] = np.full(len(there), np.nan)
+            measures[key][there] = value
         if name != CONTROL:
-            own_dub.append(found[f"own_dub/{name}"])
+            own_dub.append(measures[f"own_dub/{name}"])
     if own_dub:
         stacked = np.stack(own_dub)
         any_dub = np.isfinite(stacked).any(0)
-        found["own_dub"] = np.full(len(any_dub), np.nan)
-        found["own_dub"][any_dub] = np.nanmean(stacked[:, any_dub], axis=0)
-    return found
+        measures["own_dub"] = np.full(len(any_dub), np.nan)
+        measures["own_dub"][any_dub] = np.nanmean(stacked[:, any_dub], axis=0)
+    return measures
 
 
 def retrievals(shots: Shots, dubs: Sequence[str]) -> Measures:
     """Sound of every language to picture and back, by the projections that training compared."""
-    found: Measures = {}
+    measures: Measures = {}
     if shots.seen is None:
-        return found
+        return measures
     for name in [ORIGINAL, *([CONTROL] if CONTROL in shots.tracks else []), *dubs]:
         there = both(shots.heard[name], shots.seen)
         if there.sum() < 2:
@@ -165,14 +165,14 @@ def retrievals(shots: Shots, dubs: Sequence[str]) -> Measures:
         heard, seen = shots.heard[name][there], shots.seen[there]
         for way, rank in ((f"{name}-video", retrieval(heard, seen)), (f"video-{name}", retrieval(seen, heard))):
             for depth in [depth for depth in DEPTHS if depth < there.sum()]:
-                found[f"r{depth}/{way}"] = np.full(len(there), np.nan)
-                found[f"r{depth}/{way}"][there] = rank < depth
-    return found
+                measures[f"r{depth}/{way}"] = np.full(len(there), np.nan)
+                measures[f"r{depth}/{way}"][there] = rank < depth
+    return measures
 
 
 def shortcuts(shots: Shots, dubs: Sequence[str]) -> dict[str, float]:
     """AUC of telling tracks by their embeddings: original from control (same words), control from each dub."""
-    found = {}
+    aucs = {}
     pairs = [(ORIGINAL, CONTROL), *((CONTROL if CONTROL in shots.tracks else ORIGINAL, name) for name in dubs)]
     for one, other in pairs:
         if one not in shots.tracks or other not in shots.tracks:
@@ -180,15 +180,15 @@ def shortcuts(shots: Shots, dubs: Sequence[str]) -> dict[str, float]:
         there = both(shots.tracks[one], shots.tracks[other])
         auc = tell_apart(shots.tracks[one][there], shots.tracks[other][there]).auc if there.any() else None
         if auc is not None:
-            found[f"shortcut/{one}-{other}"] = auc
-    return found
+            aucs[f"shortcut/{one}-{other}"] = auc
+    return aucs
 
 
 def probes(
     shots: Shots, dubs: Sequence[str], encoder: Encoder, speech: Path | None, cache: EmbeddingCache, seed: int
 ) -> dict[str, tuple[np.ndarray, list[str]]]:
     """What is kept: items right and their sources, for language, and for word and speaker where there is speech."""
-    found = {}
+    results = {}
     named = [ORIGINAL, *dubs]
     rows = [(name, n) for name in named for n in np.flatnonzero(np.isfinite(shots.tracks[name]).all(1))]
     if len(named) > 1 and len(set(shots.keys)) > 1:
@@ -196,7 +196,7 @@ def probes(
         # A title on one side only, where there are enough of them.
         of = shots.titles if len(set(shots.titles)) >= FEW_TITLES else shots.keys
         groups = [of[n] for _, n in rows]
-        found["language"] = (
+        results["language"] = (
             kept(embeddings, np.array([name for name, _ in rows]), np.array(groups), seed=seed),
             groups,
         )
@@ -204,6 +204,6 @@ def probes(
         files = sorted(file for file in speech.rglob("*.wav") if re.fullmatch(r"\d+_\w+_\d+", file.stem))
         words, speakers, takes = (np.array(column) for column in zip(*(f.stem.split("_") for f in files), strict=True))
         embeddings = np.stack(embed_files(encoder, files, cache).rows)
-        found["word"] = (kept(embeddings, words, speakers, folds=99, seed=seed), list(speakers))
-        found["speaker"] = (kept(embeddings, speakers, takes, seed=seed), [f"take {take}" for take in takes])
-    return found
+        results["word"] = (kept(embeddings, words, speakers, folds=99, seed=seed), list(speakers))
+        results["speaker"] = (kept(embeddings, speakers, takes, seed=seed), [f"take {take}" for take in takes])
+    return results

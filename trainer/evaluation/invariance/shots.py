@@ -77,10 +77,10 @@ def embed_shots(
     with closing(Members(folder)) as members:
         for group in batches(chosen.tolist()):
             keys = {row: key_of(encoder, index, row) for row in group}
-            found = cache.get(keys.values())
+            cached = cache.get(keys.values())
             wanted = {}
             for row in group:
-                if keys[row] in found:
+                if keys[row] in cached:
                     continue
                 try:
                     wanted[row] = read_shot(index, members, row, encoder)
@@ -90,7 +90,7 @@ def embed_shots(
             cache.put({keys[row]: array for row, array in made.items()})
             computed += len(made)
             for row in group:
-                packed = made.get(row, found.get(keys[row]))
+                packed = made.get(row, cached.get(keys[row]))
                 if packed is not None:
                     rows.append(unpack(packed, encoder, index))
                     title = json.loads(members.read(int(index.shard[row]), *index.locate(row)[FACTS]))["title"]

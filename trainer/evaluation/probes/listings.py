@@ -43,7 +43,7 @@ class Listing(NamedTuple):
 
 def ucf101(folder: Path, split: int = 1) -> Listing:
     """``<action>/v_<action>_g<group>_c<clip>.avi``; clips of a group are of one recording and stay on one side."""
-    lists = found(folder, "ucfTrainTestlist")
+    lists = find_list(folder, "ucfTrainTestlist")
     files = by_name(folder)
     rows = []
     for side, name in (("train", f"trainlist{split:02d}.txt"), ("test", f"testlist{split:02d}.txt")):
@@ -55,7 +55,7 @@ def ucf101(folder: Path, split: int = 1) -> Listing:
 
 def hmdb51(folder: Path, split: int = 1) -> Listing:
     """``<action>/<name>.avi``; in the lists 1 is train, 2 test, 0 left out."""
-    lists = found(folder, "testTrainMulti_7030_splits")
+    lists = find_list(folder, "testTrainMulti_7030_splits")
     files = by_name(folder)
     rows = []
     for file in sorted(lists.glob(f"*_test_split{split}.txt")):
@@ -75,7 +75,7 @@ def vggsound(folder: Path, split: int = 1) -> Listing:
     files = by_name(folder, stem=True)
     rows = []
     try:
-        with found(folder, "vggsound.csv").open(encoding="utf-8", newline="") as file:
+        with find_list(folder, "vggsound.csv").open(encoding="utf-8", newline="") as file:
             for row in csv.reader(file):
                 video, second, label, side = row[:4]
                 rows.append((f"{video}_{int(second):06d}", label, side.strip(), video))
@@ -92,7 +92,7 @@ def lvu(folder: Path, task: str) -> Listing:
     """
     if task not in LVU_TASKS:
         raise InputError(f"LVU has no task “{task}” (it has {', '.join(LVU_TASKS)}).", code="not_a_listing")
-    lists, files = found(folder, "lvu_1.0") / task, by_name(folder, stem=True)
+    lists, files = find_list(folder, "lvu_1.0") / task, by_name(folder, stem=True)
     rows = []
     for side, name in (("train", "train"), ("valid", "val"), ("test", "test")):
         for line in lines(lists / f"{name}.csv")[1:]:
@@ -131,7 +131,7 @@ LISTINGS: dict[str, Callable[[Path, int], Listing]] = {
 }
 
 
-def found(folder: Path, name: str) -> Path:
+def find_list(folder: Path, name: str) -> Path:
     """A published list, wherever it lies below."""
     place = next((path for path in sorted(folder.rglob(name))), None)
     if place is None:

@@ -108,11 +108,11 @@ def train(
                 for group in optimiser.param_groups:
                     group["lr"] = schedule.rate * factor(step, steps, schedule.warmup)
                 optimiser.zero_grad(set_to_none=True)
-                said = network(data[rows])
+                outputs = network(data[rows])
                 if classes:
-                    loss = nn.functional.cross_entropy(said, goal[rows])
+                    loss = nn.functional.cross_entropy(outputs, goal[rows])
                 else:
-                    loss = nn.functional.mse_loss(said[:, 0], goal[rows]) / width**2
+                    loss = nn.functional.mse_loss(outputs[:, 0], goal[rows]) / width**2
                 torch.autograd.backward(loss)
                 optimiser.step()
                 step += 1
@@ -142,8 +142,8 @@ def network_of(features: int, outputs: int, shape: Shape) -> nn.Sequential:
 def predict(trained: Trained, inputs: np.ndarray) -> np.ndarray:
     """Probabilities ``[items, classes]``, or values ``[items, 1]`` of a regression; float32."""
     device = next(trained.network.parameters()).device
-    said: torch.Tensor = trained.network(torch.from_numpy((inputs - trained.mean) / trained.scale).to(device))
-    if said.shape[1] > 1:
-        return said.softmax(1).cpu().numpy()
-    values: np.ndarray = said.cpu().numpy() * trained.value[1] + trained.value[0]
+    outputs: torch.Tensor = trained.network(torch.from_numpy((inputs - trained.mean) / trained.scale).to(device))
+    if outputs.shape[1] > 1:
+        return outputs.softmax(1).cpu().numpy()
+    values: np.ndarray = outputs.cpu().numpy() * trained.value[1] + trained.value[0]
     return values

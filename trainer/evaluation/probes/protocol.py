@@ -80,14 +80,14 @@ def evaluate(
         inputs[all_but_test], targets[all_but_test], best, schedule, classes=classes, seed=seed, device=device
     )
     test = there & (split == "test")
-    said = predict(probe, inputs[test])
-    hits = right(said, targets[test], classes)
+    predictions = predict(probe, inputs[test])
+    hits = right(predictions, targets[test], classes)
     name = "error" if listing.regression else "top1_acc"
     counts = np.column_stack([-hits if listing.regression else hits, np.ones(len(hits))])
     metrics = {name: metric(name, [float(counts[:, 0].mean())])}
     kept = {name: statistics(records.RATIO, sources[test].tolist(), counts)}
     if classes > 5:
-        five = (np.argsort(-said, axis=1)[:, :5] == targets[test][:, None]).any(1)
+        five = (np.argsort(-predictions, axis=1)[:, :5] == targets[test][:, None]).any(1)
         metrics["top5_acc"] = metric("top5_acc", [float(five.mean())])
         kept["top5_acc"] = statistics(
             records.RATIO, sources[test].tolist(), np.column_stack([five, np.ones(len(five))])
@@ -140,12 +140,12 @@ def sides(split: np.ndarray, sources: np.ndarray, there: np.ndarray, seed: int) 
     return training & ~held, training & held
 
 
-def right(said: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
+def right(predictions: np.ndarray, targets: np.ndarray, classes: int) -> np.ndarray:
     """1 where a class is right; minus the squared error of a value. Higher is better, float ``[items]``."""
     if classes:
-        hits: np.ndarray = said.argmax(1) == targets
+        hits: np.ndarray = predictions.argmax(1) == targets
         return hits.astype(np.float64)
-    scores: np.ndarray = -((said[:, 0] - targets) ** 2)
+    scores: np.ndarray = -((predictions[:, 0] - targets) ** 2)
     return scores
 
 

@@ -140,7 +140,7 @@ def read_all(places: Iterable[Path]) -> list[dict[str, Any]]:
     files: list[Path] = []
     for place in places:
         files += sorted(place.rglob("*.json")) if place.is_dir() else [place]
-    found = [read_result(file) for file in files]
-    if not found:
+    results = [read_result(file) for file in files]
+    if not results:
         raise InputError("There are no results of evaluations here.", code="no_results")
-    return found
+    return results

@@ -62,14 +62,14 @@ def task_of(name: str) -> str:
 
 def published_of(task: str) -> dict[str, tuple[float, float | None]]:
     """Figures of a task: “B.3 EN” → value and standard deviation."""
-    found = {}
+    figures_by_model = {}
     for number, table in published().items():
         for model, figures in table["models"].items():
             if task in figures:
                 figure = figures[task]
                 value, sd = figure if isinstance(figure, list) else (figure, None)
-                found[f"{number} {model}"] = (value, sd)
-    return found
+                figures_by_model[f"{number} {model}"] = (value, sd)
+    return figures_by_model
 
 
 def tabulate(
@@ -129,7 +129,7 @@ def cells(
         same = [one for one in own if one is not None]
         if len(same) == len(runs) and all(one.sources == same[0].sources for one in same):
             functions[label] = mean_of(same)
-    found = {}
+    by_column = {}
     for label, runs in by_label.items():
         values = [run["metrics"][score]["value"] for run in runs]
         whole = all(value is not None for value in values)
@@ -137,8 +137,8 @@ def cells(
         if label != reference and label in functions and reference in functions:
             against = compare(functions[label], functions[reference], draws)
         spread = float(np.std(values, ddof=1)) if len(values) > 1 and whole else runs[0]["metrics"][score]["sd"]
-        found[label] = TableCell(float(np.mean(values)) if whole else None, spread, len(runs), against, None)
-    return found
+        by_column[label] = TableCell(float(np.mean(values)) if whole else None, spread, len(runs), against, None)
+    return by_column
 
 
 def corrected(rows: Sequence[TableRow]) -> list[TableRow]:
@@ -149,10 +149,10 @@ def corrected(rows: Sequence[TableRow]) -> list[TableRow]:
     for rank, index in enumerate(np.argsort(raw)):
         largest = max(largest, min(1.0, raw[index] * (len(raw) - rank)))
         adjusted[index] = largest
-    found = [row._replace(cells=dict(row.cells)) for row in rows]
+    adjusted_rows = [row._replace(cells=dict(row.cells)) for row in rows]
     for (n, label), p in zip(places, adjusted, strict=True):
-        found[n].cells[label] = found[n].cells[label]._replace(p_holm=float(p))
-    return found
+        adjusted_rows[n].cells[label] = adjusted_rows[n].cells[label]._replace(p_holm=float(p))
+    return adjusted_rows
 
 
 def to_dict(table: Table) -> dict[str, Any]:

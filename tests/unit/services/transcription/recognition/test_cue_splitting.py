@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.transcription.recognition.cue_splitting import apart, placed
+from services.transcription.recognition.cue_splitting import placed, split_long_cues
 from services.transcription.transcripts.transcript import Given
 from shared.core.records import Span, Word
 from shared.media.subtitles import Cue
@@ -23,12 +23,12 @@ def test_short_cues_stay() -> None:
         Given(Cue(6, 13, "Only one sentence that is slow.")),
         Given(Cue(0, 60, "x"), "bad"),
     ]
-    assert [part.given for part in apart(lines, [])] == lines
+    assert [part.given for part in split_long_cues(lines, [])] == lines
 
 
 def test_sentences_lie_where_the_title_has_speech() -> None:
     speech = [Span(start=2, end=4), Span(start=50, end=52)]
-    parts = apart([Given(Cue(0, 60, "One sentence is here. Two sentence is here.", "Anna", 7))], speech)
+    parts = split_long_cues([Given(Cue(0, 60, "One sentence is here. Two sentence is here.", "Anna", 7))], speech)
     spans = [(part.given.cue.start, part.given.cue.end) for part in parts]
     assert spans == [(2.0, pytest.approx(4.0, abs=0.2)), (pytest.approx(4.0, abs=0.2), 52.0)]
     assert all(part.rough for part in parts)
@@ -36,7 +36,7 @@ def test_sentences_lie_where_the_title_has_speech() -> None:
 
 
 def test_lines_lie_where_their_words_are_heard() -> None:
-    parts = [part.given for part in apart([Given(Cue(0, 30, TEXT))], [Span(start=0, end=30)])]
+    parts = [part.given for part in split_long_cues([Given(Cue(0, 30, TEXT))], [Span(start=0, end=30)])]
     words = heard("good evening tom please come it is raining outside", 2.0) + heard(
         "thank you i missed the last train", 20.0
     )
@@ -49,7 +49,7 @@ def test_lines_lie_where_their_words_are_heard() -> None:
 
 def test_scripts_without_spaces() -> None:
     text = "こんばんは、トム。どうぞ入って。ありがとう、アンナ。"
-    parts = [part.given for part in apart([Given(Cue(0, 30, text))], [])]
+    parts = [part.given for part in split_long_cues([Given(Cue(0, 30, text))], [])]
     words = [Word(start=1, end=3, text="こんばんはトムどうぞ入って"), Word(start=20, end=22, text="ありがとうアンナ")]
     lines = placed(parts, words, [Span(start=1, end=3), Span(start=20, end=22)], "ja", 0.5, 12.0)
     assert "".join(line.cue.text for line in lines) == text
@@ -57,7 +57,7 @@ def test_scripts_without_spaces() -> None:
 
 
 def test_text_that_nobody_says_keeps_its_share_of_the_time() -> None:
-    parts = [part.given for part in apart([Given(Cue(0, 30, TEXT))], [Span(start=0, end=30)])]
+    parts = [part.given for part in split_long_cues([Given(Cue(0, 30, TEXT))], [Span(start=0, end=30)])]
     lines = placed(parts, heard("something else entirely", 5.0), [Span(start=0, end=30)], "en", 0.5, 12.0)
     assert " ".join(line.cue.text for line in lines) == TEXT
     assert lines[0].cue.start == 0 and lines[-1].cue.end == pytest.approx(30, abs=0.1)
