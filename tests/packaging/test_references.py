@@ -49,9 +49,14 @@ def test_what_docs_and_docstrings_name_is_there() -> None:
     assert lost == {}
 
 
+def quoted(name: str) -> str:
+    """As docs name a file."""
+    return f"`{name}`"
+
+
 def test_what_is_not_there_is_seen() -> None:
-    assert missing_files("`pipeline/stage.py` and `no_such_file.py`", ["shared/pipeline/stage.py"]) == [
-        "no_such_file.py"
-    ]
+    assert missing_files(
+        f"{quoted('pipeline/stage.py')} and {quoted('no_such_file.py')}", ["shared/pipeline/stage.py"]
+    ) == ["no_such_file.py"]
     assert names_something("shared.pipeline.stage.Scope", ROOT)
     assert not names_something("shared.pipeline.stage.Nothing", ROOT) and not names_something("shared.nowhere", ROOT)
