@@ -159,7 +159,7 @@ def locked_job(session: Session, job_id: str) -> Job | None:
     ).first()
 
 
-def tell(session: Session, job: Job, kind: str, **data: Any) -> None:
+def append_event(session: Session, job: Job, kind: str, **data: Any) -> None:
     """Append an event. ``job`` must be locked: that is what keeps the numbers without a gap."""
     job.events += 1
     session.add(Event(job_id=job.id, seq=job.events, kind=kind, data={k: v for k, v in data.items() if v is not None}))

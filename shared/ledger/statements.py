@@ -129,7 +129,7 @@ NOTED = (
 
 
 def note(session: Session, job_id: str, seq: int, kind: str, data: Mapping[str, Any], ended: int = 0) -> None:
-    """:func:`shared.ledger.database.tell` for where the job is not at hand as an object.
+    """:func:`shared.ledger.database.append_event` for where the job is not at hand as an object.
 
     Args:
         seq: The event's number, one more than the job's latest.

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob
-from shared.ledger.database import tell
+from shared.ledger.database import append_event
 from shared.ledger.statements import BOOK, FREE, ONE_LESS, TAKE, note
 from shared.ledger.tables import FINAL, Job, Need, StageRun, Title, now
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, task_language
@@ -81,7 +81,7 @@ def enter_plan(session: Session, job: Job, title: Title, rows: Rows, plan: Plan)
     )
     title.plan_complete = plan.complete
     if len(rows) != before:
-        tell(session, job, "plan_grew", title=title.name, planned=len(plan.tasks))
+        append_event(session, job, "plan_grew", title=title.name, planned=len(plan.tasks))
     return Entered(redone, title.stale, ready)
 
 
@@ -270,7 +270,7 @@ def book_failed(session: Session, job: Job, title: Title, run: StageRun, error: 
     """Book a task that has failed for good, and give up its language; without a language, its title."""
     run.error = error.to_dict()
     close_task(session, job, run, "failed")
-    tell(session, job, "task_failed", **task_facts(run), error=run.error, again=False)
+    append_event(session, job, "task_failed", **task_facts(run), error=run.error, again=False)
     title.open_runs -= 1
     left = update(StageRun).where(
         StageRun.title_id == title.id, StageRun.job_id == job.id, StageRun.state.in_(sorted(OPEN))

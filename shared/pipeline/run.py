@@ -24,7 +24,7 @@ from shared.core.errors import CounterdubError, StorageError
 from shared.core.records import Utterance
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, Store
-from shared.ledger.database import Database, tell
+from shared.ledger.database import Database, append_event
 from shared.ledger.edits import keep_edit, title_edits
 from shared.ledger.folder import open_folder_ledger
 from shared.ledger.tables import Job, Title, new_id
@@ -164,7 +164,7 @@ def run_titles(
         job = session.get_one(Job, job_id)
         job.titles = len(requests)
         names = [request.name for request in requests]
-        tell(session, job, "job_created", titles=names[:100], count=len(names), languages=job.languages)
+        append_event(session, job, "job_created", titles=names[:100], count=len(names), languages=job.languages)
         number = session.scalar(select(func.count()).select_from(Job)) or 0
     ledger = RunLedger(database, job_id, {record.name: record.id for record in records if record.source in sources})
     executor = Executor(store, EnginePool(WeightFolder()), settings, listener, jobs, fresh, cancelled)

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from shared.core.errors import CounterdubError
-from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.database import Database, append_event, locked_job
 from shared.ledger.tables import Job, StageRun, Title, now
 from shared.pipeline.ledger import (
     Entered,
@@ -108,7 +108,7 @@ class RunLedger:
             run = session.get_one(StageRun, self._rows[name][task.id].id)
             run.error = error.to_dict()
             close_task(session, job, run, "cancelled")
-            tell(session, job, "task_failed", **task_facts(run), error=run.error, again=False)
+            append_event(session, job, "task_failed", **task_facts(run), error=run.error, again=False)
         del self._begun[name, task.id]
         self._set(name, task.id, "cancelled")
 
@@ -116,7 +116,7 @@ class RunLedger:
         with self._job_locked() as (session, job):
             job.titles_ended += 1
             job.titles_failed += error is not None
-            tell(session, job, f"title_{'failed' if error else 'done'}", title=name, error=error)
+            append_event(session, job, f"title_{'failed' if error else 'done'}", title=name, error=error)
 
     def end_run(self, state: str) -> None:
         """The run has ended: ``done``, ``failed`` or ``cancelled``; of what was not done nothing is waited for."""
@@ -124,7 +124,7 @@ class RunLedger:
             left = StageRun.job_id == job.id, StageRun.state.in_([*sorted(OPEN), "running"])
             session.execute(update(StageRun).where(*left).values(state="cancelled", owner=None))
             job.state, job.finished = state, now()
-            tell(session, job, f"job_{state}")
+            append_event(session, job, f"job_{state}")
 
     def outcome(self, request: TitleRequest, plan: Plan) -> TitleOutcome:
         """What became of a title."""

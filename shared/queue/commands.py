@@ -16,7 +16,7 @@ from shared.core.edits import LineAddress, check_line, edit_of, wanted_text
 from shared.core.errors import UsageError
 from shared.core.records import Utterance, read_jsonl
 from shared.core.store import Blob, Store, fetched
-from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.database import Database, append_event, locked_job
 from shared.ledger.edits import keep_edit
 from shared.ledger.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
 from shared.pipeline.title_names import unique_names
@@ -121,7 +121,7 @@ def create_job(
             for position, source in enumerate(order.sources)
         ]
         session.add_all(titles)
-        tell(session, job, "job_created", titles=names[:100], count=len(names), languages=list(order.languages))
+        append_event(session, job, "job_created", titles=names[:100], count=len(names), languages=list(order.languages))
         session.flush()
         # What every title begins with, all at once: nothing has to be read for it.
         wakes = sync_plan(session, job, titles, store)
@@ -142,7 +142,7 @@ def cancel_job(database: Database, job_id: str) -> Wakes:
             job_ended(session, job, "cancelled")
         if job.state == "running":
             job.state = "cancelling"
-            tell(session, job, f"{job.kind}_cancelling")
+            append_event(session, job, f"{job.kind}_cancelling")
             waiting = StageRun.job_id == job.id, StageRun.state.in_(("waiting", "ready", "resting"))
             dropped: Any = session.execute(update(StageRun).where(*waiting).values(state="cancelled"))
             job.runs_ended += dropped.rowcount
@@ -180,7 +180,7 @@ def retry_job(
             if LOST in {(error or {}).get("code") for error in (title.error, *errors.get(title.name, ()))}:
                 forget_lost(session, store, title)
         reopen(session, job, titles)
-        tell(session, job, "job_retried", titles=len(titles))
+        append_event(session, job, "job_retried", titles=len(titles))
         # Where all titles are finished, the job's own tables are what failed.
         return sync_plan(session, job, titles, store) or settle_job(session, job)
 
@@ -239,7 +239,7 @@ def edit_line(
         session.flush()
         reopen(session, job, titles)
         edited = {"title": chosen.name, "language": line.language, "utterance": line.utterance}
-        tell(session, job, "line_edited", **edited, before=before)
+        append_event(session, job, "line_edited", **edited, before=before)
         return sync_plan(session, job, titles, store)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.orm import Session
 
 from shared.core.store import Blob
-from shared.ledger.database import Database, tell
+from shared.ledger.database import Database, append_event
 from shared.ledger.tables import FINAL, Artifact, Job, now
 from shared.ledger.training_tables import Training, TrainingPoint
 from shared.pipeline.ledger import close_task, task_facts
@@ -62,7 +62,7 @@ def note_phase(database: Database, run_id: int, worker: str, phase: str, **facts
         training = session.get_one(Training, mine[0].id)
         training.phase = phase
         training.started = training.started or now()
-        tell(session, mine[0], "training_phase", phase=phase, **facts)
+        append_event(session, mine[0], "training_phase", phase=phase, **facts)
 
 
 def note_data(database: Database, run_id: int, worker: str, listed: Blob) -> None:
@@ -93,7 +93,7 @@ def note_points(
             training.step = max(step for step, _ in newest)
         training.progress = run.progress = share
         if aloud:
-            tell(session, job, "training_progress", progress=round(share, 4), **training.latest)
+            append_event(session, job, "training_progress", progress=round(share, 4), **training.latest)
 
 
 def replace(session: Session, training_id: str, points: Mapping[tuple[int, str], dict[str, Any]]) -> None:
@@ -142,7 +142,7 @@ def note_files(
         before, kept = training.checkpoint, files[CHECKPOINT]
         training.checkpoint = {"step": step, **asdict(kept)}
         run.attempt = min(run.attempt, 1)
-        tell(session, job, "training_checkpoint", step=step, bytes=kept.size)
+        append_event(session, job, "training_checkpoint", step=step, bytes=kept.size)
         session.flush()
         if before is None or before["sha256"] == kept.sha256 or needed(session, before["sha256"]):
             return None
@@ -172,6 +172,6 @@ def finish_training(database: Database, run_id: int, worker: str, files: Mapping
         training.progress = 1.0
         job.summary = {"step": training.step, **training.latest}
         close_task(session, job, run, "done")
-        tell(session, job, "task_done", **task_facts(run))
+        append_event(session, job, "task_done", **task_facts(run))
         job_ended(session, job, "done", **job.summary)
         return {}

@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from shared.core.errors import UsageError
-from shared.ledger.database import Database, tell
+from shared.ledger.database import Database, append_event
 from shared.ledger.tables import Job, StageRun, new_id
 from shared.ledger.training_tables import Training
 from shared.queue.commands import Wakes, ended
@@ -87,7 +87,7 @@ def enter(
         training.initial = dict(order.initial)
     session.add(training)
     facts = {"jobs": list(order.jobs)[:100], "when": training.wanted, "from_job": from_job}
-    tell(session, job, "training_created", recipe=order.recipe, **facts)
+    append_event(session, job, "training_created", recipe=order.recipe, **facts)
     session.flush()
     return job
 
@@ -132,7 +132,7 @@ def start_waiting(session: Session, key_id: str | None) -> Wakes:
         pairs_by_job = accepted(session, key_id, wanted.get("languages") or ())
         if sum(pairs_by_job.values()) >= wanted["accepted_pairs"]:
             training.jobs = list(pairs_by_job)
-            tell(
+            append_event(
                 session, job, "training_triggered", accepted_pairs=sum(pairs_by_job.values()), jobs=training.jobs[:100]
             )
             for queue, count in begin(session, job).items():
@@ -172,7 +172,7 @@ def resume_training(
         session.execute(delete(StageRun).where(StageRun.job_id == job.id))
         job.runs = job.runs_ended = 0
         job.finished, training.phase = None, "queued"
-        tell(session, job, "training_resumed", step=training.step)
+        append_event(session, job, "training_resumed", step=training.step)
         if training.jobs:
             return begin(session, job)
         job.state = "waiting"

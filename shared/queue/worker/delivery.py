@@ -20,7 +20,7 @@ from shared.core.edits import unspoken
 from shared.core.errors import CounterdubError
 from shared.core.records import SCHEMA_VERSION
 from shared.core.store import Blob, Store, fetched
-from shared.ledger.database import Database, tell
+from shared.ledger.database import Database, append_event
 from shared.ledger.edits import take_back_edits
 from shared.ledger.tables import FINAL, Artifact, Edit, Job, StageRun, Title
 from shared.pipeline import publish
@@ -70,7 +70,7 @@ def deliver(database: Database, store: Store, run_id: int, worker: str, title_id
         keep(session, job.id, title.name, files, prefix)
         keep(session, job.id, title.name, {f"{title.name}/{n}": blob for n, blob in inner.items()}, prefix + INTERNAL)
         close_task(session, job, run, "done")
-        tell(session, job, "task_done", **task_facts(run))
+        append_event(session, job, "task_done", **task_facts(run))
         wakes = dict(title_ended(session, job, title))
         for queue, count in sync_plan(session, job, following(session, job, title), store).items():
             wakes[queue] = wakes.get(queue, 0) + count
@@ -103,9 +103,9 @@ def take_back(
     """Go back to the lines before an edit that failed: what they became is in the store, and was shown all along."""
     for edit in take_back_edits(session, title):
         told_of = {"title": title.name, "language": edit.language, "utterance": edit.utterance}
-        tell(session, job, "edit_failed", **told_of, text=edit.text, error=dict(wrong))
+        append_event(session, job, "edit_failed", **told_of, text=edit.text, error=dict(wrong))
     close_task(session, job, run, "done")
-    tell(session, job, "task_done", **task_facts(run))
+    append_event(session, job, "task_done", **task_facts(run))
     broken = StageRun.title_id == title.id, StageRun.state.in_(commands.BROKEN)
     session.execute(delete(StageRun).where(*broken))
     session.execute(delete(StageRun).where(StageRun.id == run.id))
@@ -202,7 +202,7 @@ def summarise(
         done = disclose(session, done, job.key_id)
         run.key, run.cached, run.seconds = done.key, done.cached, done.seconds
         close_task(session, job, run, "done")
-        tell(session, job, "task_done", **task_facts(run), cached=done.cached, seconds=round(done.seconds, 3))
+        append_event(session, job, "task_done", **task_facts(run), cached=done.cached, seconds=round(done.seconds, 3))
         notes = {title["title"]: title["notes"] for title in table.get("titles", ()) if title["notes"]}
         job.summary = {name: table[name] for name in ("accepted", "rejected")} | ({"notes": notes} if notes else {})
         if job.titles_failed == job.titles:

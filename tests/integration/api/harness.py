@@ -18,7 +18,7 @@ from services.api.auth.keys import create_key
 from services.api.dependencies import Services
 from services.api.server import create_server
 from shared.core.store import Store
-from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.database import Database, append_event, locked_job
 from shared.ledger.tables import Artifact, Base, Job, Title, now
 from shared.queue.service_settings import ServiceSettings
 
@@ -62,9 +62,9 @@ class Api:
                 title = Title(job_id=job.id, position=position, name=name, source_kind="upload")
                 title.source_name, title.languages, title.state = f"{name}.mp4", ["es", "fr"], state
                 session.add(title)
-            tell(session, job, "job_created", titles=list(titles))
+            append_event(session, job, "job_created", titles=list(titles))
             if ended:
-                tell(session, job, f"job_{state}")
+                append_event(session, job, f"job_{state}")
         return job.id
 
     def tell(self, job_id: str, *kinds: str, title: str = "clip") -> None:
@@ -72,7 +72,7 @@ class Api:
             job = locked_job(session, job_id)
             assert job is not None
             for kind in kinds:
-                tell(session, job, kind, title=title)
+                append_event(session, job, kind, title=title)
                 if kind in ("job_done", "job_failed", "job_cancelled"):
                     job.state = kind.removeprefix("job_")
 

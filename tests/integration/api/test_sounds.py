@@ -15,7 +15,7 @@ import soundfile as sf
 
 from shared.audio.files import read_audio, write
 from shared.core.edits import LineAddress
-from shared.ledger.database import locked_job, tell
+from shared.ledger.database import append_event, locked_job
 from tests.integration.api.harness import Api
 
 SECONDS = 6.0
@@ -142,7 +142,7 @@ def test_an_earlier_version_is_kept_and_heard(api: Api, finished: str, sounds: d
         assert old is not None
         locked = locked_job(session, finished)
         assert locked is not None
-        tell(session, locked, "line_edited", title="kitchen", language="es", utterance="u0001", before=old)
+        append_event(session, locked, "line_edited", title="kitchen", language="es", utterance="u0001", before=old)
         assert line_as_spoken(api.here, session, job, LineAddress(None, "es", "u9999")) is None
         assert line_as_spoken(api.here, session, job, LineAddress(None, "it", "u0001")) is None
     # The title was made anew: the track is another one now.

@@ -22,7 +22,7 @@ from services.cli.main import app
 from services.cli.serve.listen_address import listen
 from shared.core.store import Store
 from shared.ledger import migrate
-from shared.ledger.database import Database, locked_job, tell
+from shared.ledger.database import Database, append_event, locked_job
 from shared.ledger.tables import Artifact, Job, Title, Upload
 from shared.queue.scheduling.completion import job_ended
 from shared.queue.service_settings import ServiceSettings
@@ -60,7 +60,7 @@ class Installation:
         with self.database.write() as session:
             job = locked_job(session, job_id)
             assert job is not None
-            tell(session, job, kind, **data)
+            append_event(session, job, kind, **data)
 
     def end(self, job_id: str, state: str = "done", failed: int = 0) -> None:
         with self.database.write() as session:

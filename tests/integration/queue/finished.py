@@ -9,7 +9,7 @@ import numpy as np
 
 from shared.audio.files import write
 from shared.core.store import Store
-from shared.ledger.database import Database, tell
+from shared.ledger.database import Database, append_event
 from shared.ledger.tables import Artifact, Job, Title, now
 from shared.schemas import layout
 from shared.schemas.pairs import PairRow, to_table
@@ -52,7 +52,7 @@ def finished_job(
             folder_of = place.partition("/")[0] if "/" in place else ""
             row: dict[str, Any] = {"name": blob.name, "sha256": blob.sha256, "size": blob.size}
             session.add(Artifact(job_id=job.id, path=place, title=folder_of, **row))
-        tell(session, job, "job_done")
+        append_event(session, job, "job_done")
     return job.id
 
 
