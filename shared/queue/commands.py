@@ -164,7 +164,7 @@ def retry_job(
     """
     with database.write() as session:
         within(session)
-        job = ended(session, job_id)
+        job = ended_job(session, job_id)
         of_job = StageRun.job_id == job.id, StageRun.state.in_(BROKEN)
         names = set(session.scalars(select(StageRun.title).where(*of_job)))
         names |= set(session.scalars(select(Title.name).where(Title.job_id == job.id, Title.state.in_(BROKEN))))
@@ -216,7 +216,7 @@ def edit_line(
     new_text = wanted_text(text)
     with database.write() as session:
         within(session)
-        job = ended(session, job_id)
+        job = ended_job(session, job_id)
         wanted = select(Title).where(Title.job_id == job.id)
         titles = list(session.scalars((wanted.where(Title.name == line.title) if line.title else wanted).limit(2)))
         if len(titles) != 1:
@@ -250,7 +250,7 @@ def delete_job(database: Database, job_id: str) -> None:
         UsageError: ``no_such_job`` or ``job_running``.
     """
     with database.write() as session:
-        job = ended(session, job_id)
+        job = ended_job(session, job_id)
         runs = select(StageRun.id).where(StageRun.job_id == job.id)
         titles = select(Title.id).where(Title.job_id == job.id)
         session.execute(delete(Need).where(Need.run_id.in_(runs)))
@@ -269,7 +269,7 @@ def existing_job(session: Session, job_id: str) -> Job:
     return job
 
 
-def ended(session: Session, job_id: str) -> Job:
+def ended_job(session: Session, job_id: str) -> Job:
     """The job, locked; refused while it runs."""
     job = existing_job(session, job_id)
     if job.state not in FINAL:

@@ -17,7 +17,7 @@ from shared.core.errors import UsageError
 from shared.ledger.database import Database, append_event
 from shared.ledger.tables import Job, StageRun, new_id
 from shared.ledger.training_tables import Training
-from shared.queue.commands import Wakes, ended
+from shared.queue.commands import Wakes, ended_job
 from shared.queue.scheduling.completion import add_internal
 
 KIND, TASK, QUEUE = "training", "train", "trainer"
@@ -165,7 +165,7 @@ def resume_training(
     """
     with database.write() as session:
         within(session)
-        job = ended(session, training_id)
+        job = ended_job(session, training_id)
         if job.state == "done":
             raise UsageError("This training is finished.", code="nothing_to_retry")
         training = session.get_one(Training, training_id)
