@@ -43,12 +43,12 @@ def dub(
     Raises:
         shared.core.errors.CounterdubError: With a code and a message; what was finished is kept.
     """
-    from shared.pipeline import commands
+    from shared.pipeline import folder_commands
     from shared.settings.models import settings_from
 
     names = [paths] if isinstance(paths, str | PathLike) else list(paths)
     chosen = settings_from(profile, settings)
-    return commands.dub([str(name) for name in names], languages, Path(out), chosen, jobs=jobs)
+    return folder_commands.dub([str(name) for name in names], languages, Path(out), chosen, jobs=jobs)
 
 
 def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[str, Any]]:

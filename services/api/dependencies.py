@@ -15,7 +15,7 @@ from services.api.write_probe import WriteProbe
 from shared.core.store import Store
 from shared.ledger.database import Database
 from shared.queue.celery_app import wake
-from shared.queue.commands import Wakes
+from shared.queue.job_commands import Wakes
 from shared.queue.service_settings import ServiceSettings
 
 if TYPE_CHECKING:

@@ -90,14 +90,14 @@ def dub(
     """
     with reported(json):
         from services.cli.terminal.progress import Bars
-        from shared.pipeline import commands
+        from shared.pipeline import folder_commands
         from shared.pipeline.licences import require
         from shared.settings.models import load_settings
 
         settings = load_settings(profile, config, [*set_, *streams(video_stream, audio_stream)])
         require(settings, accept_licence)
         with Bars(errors, quiet=json) as bars:
-            summary = commands.dub(
+            summary = folder_commands.dub(
                 inputs, lang, out, settings, transcript=transcript, jobs=jobs, fresh=fresh, listener=bars
             )
         finish(summary, json)
@@ -116,10 +116,10 @@ def redub(
     """Give one line another text and redo what depends on it, nothing else."""
     with reported(json):
         from services.cli.terminal.progress import Bars
-        from shared.pipeline import commands
+        from shared.pipeline import folder_commands
 
         with Bars(errors, quiet=json) as bars:
-            summary = commands.redub(out, utterance, lang, text, title=title, jobs=jobs, listener=bars)
+            summary = folder_commands.redub(out, utterance, lang, text, title=title, jobs=jobs, listener=bars)
         finish(summary, json)
 
 
@@ -150,9 +150,9 @@ def finish(summary: Any, as_json: bool) -> None:
 def report(out: Annotated[Path, typer.Argument(help="Output folder of an earlier run.")], json: Json = False) -> None:
     """Rebuild the tables and the HTML report of an output folder."""
     with reported(json):
-        from shared.pipeline import commands
+        from shared.pipeline import folder_commands
 
-        path = commands.rebuild_report(out)
+        path = folder_commands.rebuild_report(out)
         say_json({"report": str(path)}) if json else console.print(str(path), soft_wrap=True, highlight=False)
 
 

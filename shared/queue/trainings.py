@@ -1,6 +1,6 @@
 """What callers ask of trainings: begin one, have one begin when there are enough pairs, go on with one.
 
-As in :mod:`shared.queue.commands`, each function is one transaction and returns what became ready in which queue.
+As in :mod:`shared.queue.job_commands`, each function is one transaction and returns what became ready in which queue.
 Cancelling and deleting are a job's own.
 """
 
@@ -17,7 +17,7 @@ from shared.core.errors import UsageError
 from shared.ledger.database import Database, append_event
 from shared.ledger.tables import Job, StageRun, new_id
 from shared.ledger.training_tables import Training
-from shared.queue.commands import Wakes, ended_job
+from shared.queue.job_commands import Wakes, ended_job
 from shared.queue.scheduling.completion import add_internal
 
 KIND, TASK, QUEUE = "training", "train", "trainer"
@@ -55,7 +55,7 @@ def create_training(
 
     Args:
         within: Called first in its transaction with the id it will have, as in
-            :func:`shared.queue.commands.create_job`.
+            :func:`shared.queue.job_commands.create_job`.
     """
     training_id = new_id("trn")
     with database.write() as session:

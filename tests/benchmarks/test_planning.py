@@ -22,7 +22,7 @@ from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import Task, TitleRequest
 from shared.pipeline.task_runner import Done, Performer
 from shared.pipeline.task_work import EnginePool
-from shared.queue import commands
+from shared.queue import job_commands
 from shared.queue.scheduling.claims import claim, finish
 from shared.queue.service_settings import QUEUES
 from shared.settings.models import Settings
@@ -101,9 +101,9 @@ def queued(folder: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> tuple[f
     database, store = Database(f"sqlite:///{folder}/state.db"), Store(str(folder / "store"))
     results = Results(store, folder)
     (film := folder / "film.mp4").write_text("a film")
-    sources = [commands.VideoSource("upload", f"t{n}.mp4", blob=store.add("video.mp4", film)) for n in range(count)]
+    sources = [job_commands.VideoSource("upload", f"t{n}.mp4", blob=store.add("video.mp4", film)) for n in range(count)]
     began, tasks = time.perf_counter(), 0
-    _, ready = commands.create_job(database, store, commands.JobOrder(sources, LANGUAGES, Settings()))
+    _, ready = job_commands.create_job(database, store, job_commands.JobOrder(sources, LANGUAGES, Settings()))
     waiting = dict.fromkeys(QUEUES, 0) | dict(ready)
     while any(waiting.values()):
         for queue in QUEUES:

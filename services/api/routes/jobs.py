@@ -36,7 +36,7 @@ from services.api.schemas.submission import (
 from services.api.uploads.storage import stored
 from services.api.webhooks import check_webhook_url, signing_key
 from shared.ledger.tables import Job
-from shared.queue import commands
+from shared.queue import job_commands
 
 log = logging.getLogger(__name__)
 router = APIRouter(tags=["jobs"])
@@ -179,7 +179,7 @@ def enter(here: Services, caller: Caller, submission: Submission, idempotency_ke
         if webhook:
             check_webhook_url(webhook.url, here.settings)
             signing_key(webhook.secret or "")
-        order = commands.JobOrder(
+        order = job_commands.JobOrder(
             submission.sources(),
             submission.languages,
             bounded(submission.settings, caller),
@@ -190,7 +190,7 @@ def enter(here: Services, caller: Caller, submission: Submission, idempotency_ke
             webhook_secret=webhook.secret if webhook else None,
             traceparent=traceparent,
         )
-        job_id, wakes = commands.create_job(here.database, here.store, order, within=within)
+        job_id, wakes = job_commands.create_job(here.database, here.store, order, within=within)
         here.wake(wakes)
         log.info("job entered", extra={"job": job_id})
         return job_id
@@ -259,7 +259,7 @@ def get_job(here: Here, caller: Reader, job_id: JobId) -> JobOut:
 def cancel_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
     """What waits is dropped at once, what runs is told to end; finished work is kept."""
     current(here, caller, job_id)
-    here.wake(commands.cancel_job(here.database, job_id))
+    here.wake(job_commands.cancel_job(here.database, job_id))
     return current(here, caller, job_id)
 
 
@@ -274,7 +274,7 @@ def retry_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
     """Finished parts are kept. The events go on with the next number."""
     current(here, caller, job_id)
     here.wake(
-        commands.retry_job(
+        job_commands.retry_job(
             here.database,
             here.store,
             job_id,
@@ -294,4 +294,4 @@ def retry_job(here: Here, caller: Writer, job_id: JobId) -> JobOut:
 def delete_job(here: Here, caller: Writer, job_id: JobId) -> None:
     """Its titles, events and files are not to be had any more."""
     current(here, caller, job_id)
-    commands.delete_job(here.database, job_id)
+    job_commands.delete_job(here.database, job_id)

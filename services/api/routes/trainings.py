@@ -26,7 +26,7 @@ from services.api.schemas.trainings import CheckpointOut, NewTraining, RecipeOut
 from shared.core import languages as codes
 from shared.ledger.tables import Job, StageRun
 from shared.ledger.training_tables import Training
-from shared.queue import commands, trainings
+from shared.queue import job_commands, trainings
 from shared.queue.training_notes import CHECKPOINT
 from trainer import recipe
 from trainer.service import recipe_orders
@@ -213,7 +213,7 @@ def get_training(here: Here, caller: Reader, training_id: TrainingId) -> Trainin
 def cancel_training(here: Here, caller: Writer, training_id: TrainingId) -> TrainingOut:
     """It saves a checkpoint first, from which `:resume` goes on."""
     current(here, caller, training_id)
-    here.wake(commands.cancel_job(here.database, training_id))
+    here.wake(job_commands.cancel_job(here.database, training_id))
     return current(here, caller, training_id)
 
 
@@ -247,7 +247,7 @@ def resume_training(here: Here, caller: Writer, training_id: TrainingId) -> Trai
 def delete_training(here: Here, caller: Writer, training_id: TrainingId) -> None:
     """Its metrics, events and files are not to be had any more."""
     current(here, caller, training_id)
-    commands.delete_job(here.database, training_id)
+    job_commands.delete_job(here.database, training_id)
 
 
 @router.get(

@@ -27,7 +27,7 @@ from services.api.dependencies import Here, Services
 from services.api.http.body_rate import paced
 from services.api.http.problems import MEDIA_TYPE as PROBLEM
 from services.api.http.problems import Problem, Refused, documented
-from services.api.uploads import tus
+from services.api.uploads import tus_headers
 from services.api.uploads.storage import Writing, drop, finish, folder, known_offset, sweep_uploads
 from shared.core.errors import CounterdubError
 from shared.core.store import Blob
@@ -41,7 +41,7 @@ WRITE_AT = 2**20
 TUS_PHRASES = {
     412: "The version of tus was not named, or is another one.",
     423: "Another request is writing to this upload.",
-    tus.MISMATCH: "The bytes have another hash than was told.",
+    tus_headers.MISMATCH: "The bytes have another hash than was told.",
 }
 SAFE_AFTER = 32 * 2**20
 """Bytes after which what came is made safe and counted, also within one request."""
@@ -56,14 +56,14 @@ class TusRoute(APIRoute):
         async def handle_tus(request: Request) -> Response:
             try:
                 if request.method != "OPTIONS":
-                    tus.check_version(request.headers)
+                    tus_headers.check_version(request.headers)
                 response = await handle(request)
             except Refused as error:
-                error.headers |= tus.VERSION_HEADER
-                if error.status != tus.MISMATCH:
+                error.headers |= tus_headers.VERSION_HEADER
+                if error.status != tus_headers.MISMATCH:
                     raise
                 response = mismatched(error)
-            response.headers.update(tus.VERSION_HEADER)
+            response.headers.update(tus_headers.VERSION_HEADER)
             return response
 
         return handle_tus
@@ -112,10 +112,10 @@ def options(here: Here) -> Response:
     return Response(
         status_code=204,
         headers={
-            "Tus-Version": tus.VERSION,
-            "Tus-Extension": ",".join(tus.EXTENSIONS),
+            "Tus-Version": tus_headers.VERSION,
+            "Tus-Extension": ",".join(tus_headers.EXTENSIONS),
             "Tus-Max-Size": str(here.settings.max_upload_bytes),
-            "Tus-Checksum-Algorithm": ",".join(tus.ALGORITHMS),
+            "Tus-Checksum-Algorithm": ",".join(tus_headers.ALGORITHMS),
         },
     )
 
@@ -125,19 +125,22 @@ def options(here: Here) -> Response:
     operation_id="create_upload",
     summary="Announce a file (tus)",
     status_code=201,
-    responses=answers(400, 408, 413, 415, 423, tus.MISMATCH, 507),
+    responses=answers(400, 408, 413, 415, 423, tus_headers.MISMATCH, 507),
 )
 async def create(request: Request, here: Here, caller: Writer) -> Response:
     """``Upload-Length`` and, base64, ``Upload-Metadata: filename …``; the body may bring the first bytes."""
-    size = tus.length(request.headers)
+    size = tus_headers.length(request.headers)
     if size > here.settings.max_upload_bytes:
         raise Refused(413, code="too_large", message=f"At most {here.settings.max_upload_bytes} bytes are taken.")
-    name = tus.file_name(request.headers.get("upload-metadata", ""))
-    with_body = tus.has_body(request.headers)
+    name = tus_headers.file_name(request.headers.get("upload-metadata", ""))
+    with_body = tus_headers.has_body(request.headers)
     if with_body:
-        tus.check_media_type(request.headers)
+        tus_headers.check_media_type(request.headers)
     upload = await run_in_threadpool(begin, here, caller, name, size)
-    headers = {"Location": f"{request.url.path.rstrip('/')}/{upload.id}", "Upload-Expires": tus.date(upload.expires)}
+    headers = {
+        "Location": f"{request.url.path.rstrip('/')}/{upload.id}",
+        "Upload-Expires": tus_headers.date(upload.expires),
+    }
     if with_body or size == 0:
         headers["Upload-Offset"] = str(await receive(request, here, upload, 0))
     return Response(status_code=201, headers=headers)
@@ -146,8 +149,10 @@ async def create(request: Request, here: Here, caller: Writer) -> Response:
 def begin(here: Services, caller: Caller, name: str, size: int) -> Upload:
     place = folder(here.settings)
     with here.database.read() as session:
-        tus.check_room(place, size + awaited(session))
-    upload = Upload(id=new_id("upl"), key_id=caller.key_id, name=name, size=size, expires=tus.expiry(here.settings))
+        tus_headers.check_room(place, size + awaited(session))
+    upload = Upload(
+        id=new_id("upl"), key_id=caller.key_id, name=name, size=size, expires=tus_headers.expiry(here.settings)
+    )
     with here.database.write() as session:
         check_upload(session, caller, size)
         session.add(upload)
@@ -171,7 +176,7 @@ def offset(here: Here, caller: Writer, upload_id: UploadId) -> Response:
     headers = {
         "Upload-Offset": str(known),
         "Upload-Length": str(upload.size),
-        "Upload-Expires": tus.date(upload.expires),
+        "Upload-Expires": tus_headers.date(upload.expires),
         "Cache-Control": "no-store",
     }
     return Response(status_code=200, headers=headers)
@@ -182,12 +187,12 @@ def offset(here: Here, caller: Writer, upload_id: UploadId) -> Response:
     operation_id="continue_upload",
     summary="Send bytes of a file (tus)",
     status_code=204,
-    responses=answers(400, 404, 408, 409, 413, 415, 423, tus.MISMATCH, 507),
+    responses=answers(400, 404, 408, 409, 413, 415, 423, tus_headers.MISMATCH, 507),
 )
 async def patch(request: Request, here: Here, caller: Writer, upload_id: UploadId) -> Response:
     """``Upload-Offset`` says where the bytes belong; ``Upload-Checksum`` may say their hash."""
-    tus.check_media_type(request.headers)
-    at = tus.offset(request.headers)
+    tus_headers.check_media_type(request.headers)
+    at = tus_headers.offset(request.headers)
 
     def find() -> Upload:
         with here.database.read() as session:
@@ -195,14 +200,14 @@ async def patch(request: Request, here: Here, caller: Writer, upload_id: UploadI
 
     upload = await run_in_threadpool(find)
     reached = await receive(request, here, upload, at)
-    headers = {"Upload-Offset": str(reached), "Upload-Expires": tus.date(upload.expires)}
+    headers = {"Upload-Offset": str(reached), "Upload-Expires": tus_headers.date(upload.expires)}
     return Response(status_code=204, headers=headers)
 
 
 async def receive(request: Request, here: Services, upload: Upload, at: int) -> int:
     """Write a request's body behind byte ``at``; the new offset. What came before a connection broke is kept."""
-    expected = tus.checksum(request.headers)
-    if at + tus.announced(request.headers) > upload.size:
+    expected = tus_headers.checksum(request.headers)
+    if at + tus_headers.announced(request.headers) > upload.size:
         raise too_long()
     writing = await run_in_threadpool(Writing, here, upload.id, at)
     try:
@@ -243,7 +248,7 @@ async def read_body(
         raise
     await flush(writing, pending, digest)
     if expected and digest.digest() != expected[1]:
-        raise tus.mismatch()
+        raise tus_headers.mismatch()
     await run_in_threadpool(writing.save)
 
 

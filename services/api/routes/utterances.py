@@ -18,7 +18,7 @@ from services.api.routes.versions import line_as_spoken
 from services.api.schemas.jobs import JobOut, NewText
 from shared.core import languages as codes
 from shared.core.edits import LineAddress
-from shared.queue import commands
+from shared.queue import job_commands
 
 router = APIRouter(tags=["results"])
 
@@ -74,5 +74,5 @@ def edit(here: Services, caller: Caller, job_id: str, line: LineAddress, text: s
     def check_quota(session: Session) -> None:
         check_reopened(session, caller, here.settings)
 
-    here.wake(commands.edit_line(here.database, here.store, job_id, line, text, before=old, within=check_quota))
+    here.wake(job_commands.edit_line(here.database, here.store, job_id, line, text, before=old, within=check_quota))
     return current(here, caller, job_id)

@@ -16,13 +16,13 @@ from pydantic import BaseModel, ValidationError
 from services.api.http.multipart import Form, SentFile
 from services.api.http.problems import Refused
 from services.api.schemas.jobs import NewJob, UploadSource, UrlSource, Wish
-from services.api.uploads.tus import safe_label
+from services.api.uploads.tus_headers import safe_label
 from shared.core import languages as codes
 from shared.core.errors import UsageError
 from shared.core.store import Blob, Store
 from shared.engines.protocols import registered
 from shared.pipeline.licences import engines, require
-from shared.queue.commands import VideoSource
+from shared.queue.job_commands import VideoSource
 from shared.queue.locators import check_locator
 from shared.queue.service_settings import ServiceSettings
 from shared.settings.models import LimitSettings, Settings, settings_from
@@ -200,5 +200,5 @@ def named_sources(
 
 
 def label(name: str, fallback: str = "video") -> str:
-    """:func:`services.api.uploads.tus.safe_label`, or the fallback where nothing of a name is left."""
+    """:func:`services.api.uploads.tus_headers.safe_label`, or the fallback where nothing of a name is left."""
     return safe_label(name) if name.strip("./\\ ") else fallback

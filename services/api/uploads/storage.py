@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 
 from services.api.dependencies import Services
 from services.api.http.problems import Refused
-from services.api.uploads import tus
+from services.api.uploads import tus_headers
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, file_digest
 from shared.ledger.database import Database
@@ -73,9 +73,9 @@ class Writing:
             upload = self._row()
             self.name, self.size, self.offset = upload.name, upload.size, known_offset(here.settings, upload)
             if upload.blob is not None:
-                raise tus.conflict("The upload is finished.", upload.size)
+                raise tus_headers.conflict("The upload is finished.", upload.size)
             if at != self.offset:
-                raise tus.conflict(f"The next byte of this upload is {self.offset}.", self.offset)
+                raise tus_headers.conflict(f"The next byte of this upload is {self.offset}.", self.offset)
             with storage_errors(WHAT):
                 os.ftruncate(self._file, self.offset)
                 os.lseek(self._file, self.offset, os.SEEK_SET)
@@ -125,7 +125,7 @@ class Writing:
             row = Upload.id == self.id, Upload.offset == before
             counted: Any = session.execute(update(Upload).where(*row).values(offset=after))
             if counted.rowcount != 1:
-                raise tus.conflict("The upload was changed by another request.")
+                raise tus_headers.conflict("The upload was changed by another request.")
 
     def close(self) -> None:
         """Let go. What is not counted is dropped, so that refused bytes take no room."""
@@ -143,7 +143,7 @@ def finish(here: Services, writing: Writing) -> None:
         row = session.get(Upload, writing.id)
         if row is None:
             raise Refused(404, code="unknown_upload", message="The upload was deleted.")
-        row.blob, row.expires = asdict(blob), tus.expiry(here.settings)
+        row.blob, row.expires = asdict(blob), tus_headers.expiry(here.settings)
     move(here, writing.id, blob)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from services.transcription.transcripts import repeats, text_language
 from services.transcription.transcripts.encoding import decode
-from services.transcription.transcripts.formats import parse, refuse_binary
+from services.transcription.transcripts.format_detection import parse, refuse_binary
 from services.transcription.transcripts.json_transcripts import in_seconds
 from services.transcription.transcripts.marks import tagged
 from shared.core import languages

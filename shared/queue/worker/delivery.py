@@ -28,7 +28,7 @@ from shared.pipeline.ledger import TitleOutcome, batches, close_task, task_facts
 from shared.pipeline.planner import Task, task_language
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import Performer
-from shared.queue import commands, trainings
+from shared.queue import job_commands, trainings
 from shared.queue.scheduling.claims import following, owned_and_wanted
 from shared.queue.scheduling.completion import job_ended, title_ended
 from shared.queue.scheduling.disclosure import disclose
@@ -106,7 +106,7 @@ def take_back(
         append_event(session, job, "edit_failed", **told_of, text=edit.text, error=dict(wrong))
     close_task(session, job, run, "done")
     append_event(session, job, "task_done", **task_facts(run))
-    broken = StageRun.title_id == title.id, StageRun.state.in_(commands.BROKEN)
+    broken = StageRun.title_id == title.id, StageRun.state.in_(job_commands.BROKEN)
     session.execute(delete(StageRun).where(*broken))
     session.execute(delete(StageRun).where(StageRun.id == run.id))
     title.error, title.plan_complete, title.stale = None, False, False

@@ -88,7 +88,7 @@ def test_an_error_is_not_kept(api: Api, client: TestClient, monkeypatch: pytest.
         raise StorageError("The database does not answer.", code="database_away", retryable=True)
 
     with monkeypatch.context() as patch:
-        patch.setattr("shared.queue.commands.create_job", away)
+        patch.setattr("shared.queue.job_commands.create_job", away)
         failed = ask(client, "again")
         assert failed.status_code == 503 and failed.headers["retry-after"]
     assert ask(client, "again").status_code == 202
@@ -101,7 +101,7 @@ def test_a_database_that_goes_away_after_the_job_was_made(
 ) -> None:
     from services.api.routes import trainings
     from shared.core.errors import StorageError
-    from shared.queue import commands
+    from shared.queue import job_commands
     from shared.queue import trainings as queued
 
     client, module = any_api.client(), {"jobs": jobs, "trainings": trainings}[path]
@@ -109,7 +109,10 @@ def test_a_database_that_goes_away_after_the_job_was_made(
     body: dict[str, Any] = {"sources": [{"url": "https://example.org/a.mp4"}], "languages": ["es"]}
     if path == "trainings":
         body = {"recipe": "tiny-en", "when": {"accepted_pairs": 5}}
-    entering: dict[str, tuple[Any, str]] = {"jobs": (commands, "create_job"), "trainings": (queued, "create_training")}
+    entering: dict[str, tuple[Any, str]] = {
+        "jobs": (job_commands, "create_job"),
+        "trainings": (queued, "create_training"),
+    }
     where, name = (module, "current") if what == "answer" else entering[path]
     real = getattr(where, name)
 

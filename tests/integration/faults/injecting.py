@@ -15,7 +15,7 @@ import redis
 from sqlalchemy import update
 
 from shared.ledger.tables import Job, StageRun
-from shared.queue import commands
+from shared.queue import job_commands
 from shared.queue.scheduling.watchdog import Watchdog
 from tests.integration.queue.rig import HEARTBEAT, Rig
 from tests.integration.queue.test_faults import EACH_STAGE, restart
@@ -86,7 +86,7 @@ def kill_thrice(rig: Rig, job: str, server: Any) -> None:
     assert run is not None and run.error is not None and run.error["code"] == "worker_lost", run
     for trap in rig.traps.glob("*.hang"):
         trap.unlink()
-    rig.waker.wake(commands.retry_job(rig.database, rig.store, job))
+    rig.waker.wake(job_commands.retry_job(rig.database, rig.store, job))
 
 
 def kill_quietly(pid: int) -> None:

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
-from shared.pipeline import commands, local_executor
+from shared.pipeline import folder_commands, local_executor
 from shared.pipeline.events import RunEvent
 from shared.pipeline.stage import stage, stage_names
 from shared.settings.models import load_settings
@@ -46,7 +46,7 @@ class Killer:
 
 def attempt(out: Path, video: Path, log: Path, where: str) -> NoReturn:
     try:
-        commands.dub([str(video)], LANGUAGES, out, load_settings(), listener=Killer(where, log))
+        folder_commands.dub([str(video)], LANGUAGES, out, load_settings(), listener=Killer(where, log))
     except BaseException:
         traceback.print_exc()
     finally:

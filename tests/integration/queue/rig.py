@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from shared.core.store import Blob, Store
 from shared.ledger.database import Database
 from shared.ledger.tables import FINAL, Artifact, Base, Event, Job, StageRun, Worker
-from shared.queue import commands
+from shared.queue import job_commands
 from shared.queue.celery_app import Waker
 from shared.queue.service_settings import QUEUES, ServiceSettings
 from shared.settings.models import Settings
@@ -78,9 +78,9 @@ class Rig:
     ) -> str:
         """A job with a null video for each name."""
         videos = {name: self.video(name, chunks, shots or chunks * 2) for name in names}
-        sources = [commands.VideoSource("upload", f"{name}.mp4", blob=blob) for name, blob in videos.items()]
-        order = commands.JobOrder(sources, languages, Settings(), **more)
-        job, wakes = commands.create_job(self.database, self.store, order)
+        sources = [job_commands.VideoSource("upload", f"{name}.mp4", blob=blob) for name, blob in videos.items()]
+        order = job_commands.JobOrder(sources, languages, Settings(), **more)
+        job, wakes = job_commands.create_job(self.database, self.store, order)
         self.waker.wake(wakes)
         return job
 

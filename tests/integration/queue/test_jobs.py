@@ -99,11 +99,13 @@ def test_a_title_given_up_ends_though_a_task_of_it_goes_on(working: Rig) -> None
 
 
 def test_videos_that_are_named_are_fetched_first(working: Rig) -> None:
-    from shared.queue import commands
+    from shared.queue import job_commands
     from shared.settings.models import Settings
 
-    source = commands.VideoSource("url", "clip.mp4", locator="https://example.org/clip.mp4")
-    job, wakes = commands.create_job(working.database, working.store, commands.JobOrder([source], ["es"], Settings()))
+    source = job_commands.VideoSource("url", "clip.mp4", locator="https://example.org/clip.mp4")
+    job, wakes = job_commands.create_job(
+        working.database, working.store, job_commands.JobOrder([source], ["es"], Settings())
+    )
     assert wakes == {"fetch": 1}
     working.waker.wake(wakes)
     assert working.wait(job).state == "done"

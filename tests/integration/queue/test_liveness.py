@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.queue import commands
+from shared.queue import job_commands
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.worker.liveness import LivenessCheck
 from tests.integration.queue.nulls import FROZEN_S
@@ -40,7 +40,7 @@ def test_cancellation_is_heard_by_a_call_that_keeps_all_threads(rig: Rig) -> Non
     job = rig.submit("film")
     rig.running(job, "speakers")
     began = time.monotonic()
-    commands.cancel_job(rig.database, job)
+    job_commands.cancel_job(rig.database, job)
     assert rig.wait(job).state == "cancelled"
     assert time.monotonic() - began < FROZEN_S / 2
     other = rig.submit("other")

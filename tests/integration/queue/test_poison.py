@@ -15,7 +15,7 @@ from sqlalchemy import make_url, select, text, update
 
 from shared.core.store import Blob
 from shared.ledger.tables import Job, StageRun
-from shared.queue import commands
+from shared.queue import job_commands
 from tests.integration.queue.rig import Rig, is_running
 from tests.integration.queue.undisturbed import undisturbed
 
@@ -51,7 +51,7 @@ def test_a_file_of_a_plan_that_is_gone_while_a_task_is_out_of_attempts(rig: Rig,
     assert told == ["artifact_lost"]
     hang.unlink()
     unharmed(rig, worker, tmp_path)
-    rig.waker.wake(commands.retry_job(rig.database, rig.store, job))
+    rig.waker.wake(job_commands.retry_job(rig.database, rig.store, job))
     assert rig.wait(job).state == "done", "what was lost is made anew"
     assert rig.artifacts(job) == undisturbed(tmp_path, "film")
 

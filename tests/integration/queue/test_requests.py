@@ -12,7 +12,7 @@ from shared.core.edits import LineAddress
 from shared.core.errors import UsageError
 from shared.ledger.tables import Base, Edit, Title
 from shared.pipeline import publish
-from shared.queue import commands
+from shared.queue import job_commands
 from shared.queue.worker.task_execution import Runner
 from tests.integration.queue.rig import ALL, Rig
 from tests.integration.queue.undisturbed import undisturbed
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("null_stages")
 
 
 def retry(rig: Rig, job: str) -> None:
-    rig.waker.wake(commands.retry_job(rig.database, rig.store, job))
+    rig.waker.wake(job_commands.retry_job(rig.database, rig.store, job))
 
 
 def refused(code: str, action: object, *arguments: object) -> None:
@@ -32,11 +32,11 @@ def refused(code: str, action: object, *arguments: object) -> None:
 
 def test_a_job_that_nobody_has_begun_is_cancelled_at_once(rig: Rig) -> None:
     job = rig.submit("film", "other")
-    commands.cancel_job(rig.database, job)
+    job_commands.cancel_job(rig.database, job)
     ended = rig.job(job)
     assert (ended.state, ended.titles_ended, ended.runs) == ("cancelled", 2, ended.runs_ended)
     assert rig.kinds(job) == ["job_created", "plan_grew", "plan_grew", "job_cancelling", "job_cancelled"]
-    refused("job_ended", commands.cancel_job, rig.database, job)
+    refused("job_ended", job_commands.cancel_job, rig.database, job)
     rig.worker()
     retry(rig, job)
     assert rig.wait(job).state == "done"
@@ -46,7 +46,7 @@ def test_a_stage_hears_of_the_cancellation_and_a_retry_goes_on_from_there(workin
     trap = working.trap("dubbing/es/0001", "hang")
     job = working.submit("stopped")
     working.running(job, "dubbing/es/0001")
-    commands.cancel_job(working.database, job)
+    job_commands.cancel_job(working.database, job)
     ended = working.wait(job)
     assert (ended.state, ended.runs) == ("cancelled", ended.runs_ended)
     assert not {"ready", "waiting", "running"} & working.states(job).keys()
@@ -64,7 +64,7 @@ def test_a_job_is_cancelled_and_retried_in_its_last_task(working: Rig) -> None:
     trap = working.trap("dataset", "hang")
     job = working.submit("last", languages=["es"])
     working.running(job, "dataset")
-    commands.cancel_job(working.database, job)
+    job_commands.cancel_job(working.database, job)
     assert working.wait(job).state == "cancelled"
     trap.unlink()
     working.forget_calls()
@@ -78,7 +78,7 @@ def test_a_job_is_cancelled_while_its_title_is_laid_out(rig: Rig, monkeypatch: p
     real = publish.layout
 
     def late(title: Any) -> Any:
-        commands.cancel_job(rig.database, job)
+        job_commands.cancel_job(rig.database, job)
         return real(title)
 
     monkeypatch.setattr(publish, "layout", late)
@@ -104,7 +104,7 @@ def test_only_what_failed_is_done_again(working: Rig, tmp_path: Path) -> None:
     assert not [
         task for task in again if task.startswith(("ingest", "separation", "translation", "dubbing/es", "stems"))
     ]
-    refused("nothing_to_retry", commands.retry_job, working.database, working.store, job)
+    refused("nothing_to_retry", job_commands.retry_job, working.database, working.store, job)
 
 
 def test_a_failed_title_is_retried_and_the_finished_one_is_left_alone(working: Rig, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_job_whose_tables_failed_is_retried(working: Rig) -> None:
 
 
 def edit(rig: Rig, job: str, text: str, title: str | None = None, language: str = "es", line: str = "u0001") -> None:
-    rig.waker.wake(commands.edit_line(rig.database, rig.store, job, LineAddress(title, language, line), text))
+    rig.waker.wake(job_commands.edit_line(rig.database, rig.store, job, LineAddress(title, language, line), text))
 
 
 def test_an_edited_line_redoes_what_hangs_on_it_and_nothing_else(working: Rig) -> None:
@@ -159,7 +159,7 @@ def test_an_edited_line_redoes_what_hangs_on_it_and_nothing_else(working: Rig) -
 def test_edits_that_make_no_sense_are_refused(working: Rig) -> None:
     job = working.submit("one", "two", languages=["es"])
     working.wait(job)
-    arguments = (commands.edit_line, working.database, working.store)
+    arguments = (job_commands.edit_line, working.database, working.store)
     refused("no_such_job", *arguments, "job_x", LineAddress("one", "es", "u0001"), "Hola.")
     refused("unknown_title", *arguments, job, LineAddress(None, "es", "u0001"), "Hola.")
     refused("unknown_title", *arguments, job, LineAddress("three", "es", "u0001"), "Hola.")
@@ -195,15 +195,15 @@ def test_a_deleted_job_leaves_nothing_in_the_database(working: Rig) -> None:
 
     before = rows()
     job = working.submit("gone", webhook_url="https://example.org/hook")
-    refused("job_running", commands.delete_job, working.database, job)
+    refused("job_running", job_commands.delete_job, working.database, job)
     working.wait(job)
     edit(working, job, "Hola.")
     working.wait(job)
-    commands.delete_job(working.database, job)
+    job_commands.delete_job(working.database, job)
     left = rows()
     assert left.pop("usage") == before.pop("usage") + 1, "minutes stay counted"
     assert left == before
-    refused("no_such_job", commands.delete_job, working.database, job)
+    refused("no_such_job", job_commands.delete_job, working.database, job)
 
 
 def test_an_edit_that_fails_leaves_everything_as_it_was(working: Rig) -> None:
@@ -248,7 +248,7 @@ def test_tables_that_fail_behind_an_edit_leave_the_files_that_belong_to_the_old_
 def test_texts_and_lines_that_cannot_be_edited_are_refused(working: Rig) -> None:
     job = working.submit("one", languages=["es"])
     working.wait(job)
-    arguments = (commands.edit_line, working.database, working.store, job, LineAddress(None, "es", "u0001"))
+    arguments = (job_commands.edit_line, working.database, working.store, job, LineAddress(None, "es", "u0001"))
     refused("empty_text", *arguments, " … ")
     refused("empty_text", *arguments, "\x00\n")
     refused("long_text", *arguments, "ja " * 2000)

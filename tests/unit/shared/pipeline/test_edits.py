@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from shared.core.edits import LineEdit, edit_of, read_edits, resolve, stored_edits, wanted_text
 from shared.core.errors import Cancelled, CounterdubError, UsageError
 from shared.core.records import Utterance
-from shared.pipeline import commands, local_executor, publish, task_runner
+from shared.pipeline import folder_commands, local_executor, publish, task_runner
 from shared.pipeline.events import RunEvent
 from shared.pipeline.run import STATE, opened
 from shared.pipeline.stage import Scope
@@ -121,10 +121,10 @@ class Folder:
         self.film.write_text("a film")
 
     def dub(self, film: Path | None = None, **sections: Any) -> None:
-        commands.dub([str(film or self.film)], ["es"], self.out, Settings.model_validate(sections))
+        folder_commands.dub([str(film or self.film)], ["es"], self.out, Settings.model_validate(sections))
 
     def redub(self, text: str, utterance: str = "u0002", title: str | None = None) -> None:
-        commands.redub(self.out, utterance, "es", text, title=title)
+        folder_commands.redub(self.out, utterance, "es", text, title=title)
 
     def files(self) -> dict[str, bytes]:
         """All that people see."""
@@ -141,7 +141,7 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
     made = Stages()
     monkeypatch.setattr(local_executor, "stage", made)
     monkeypatch.setattr(task_runner, "stage", made)
-    monkeypatch.setattr(commands, "check_engines", lambda settings, languages: None)
+    monkeypatch.setattr(folder_commands, "check_engines", lambda settings, languages: None)
     monkeypatch.setattr(publish, "engines_used", lambda run: [])
     return made
 
@@ -215,7 +215,7 @@ def test_what_cannot_be_said_is_refused(
     folder: Folder, status: str, text: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [one.model_copy(update={"status": status, "reason": "bad_times"}) for one in LINES]
-    monkeypatch.setattr(commands, "spoken", lambda out, title: lines)
+    monkeypatch.setattr(folder_commands, "spoken", lambda out, title: lines)
     before = folder.files()
     with pytest.raises(UsageError) as error:
         folder.redub(text)
@@ -252,7 +252,9 @@ def test_settings_belong_to_the_title_they_were_given_for(
 def test_a_title_that_fails_when_it_is_run_again_keeps_all_it_had(folder: Folder, stages: Stages) -> None:
     before = folder.files()
     stages.failing = {"export"}
-    commands.dub([str(folder.film)], ["es"], folder.out, Settings(pairing={"aac_bitrate": 96_000}), listener=ignore)
+    folder_commands.dub(
+        [str(folder.film)], ["es"], folder.out, Settings(pairing={"aac_bitrate": 96_000}), listener=ignore
+    )
     after = folder.files()
     kept = {name for name in before if name.startswith("film/") and name != "film/title.json"}
     assert all(after[name] == before[name] for name in kept)

@@ -13,7 +13,7 @@ import pytest
 from shared.core.store import Blob, Store
 from shared.ledger.database import Database
 from shared.ledger.tables import Artifact, Base, Event, Job, StageRun, Title, Upload, now
-from shared.queue.commands import delete_job
+from shared.queue.job_commands import delete_job
 from shared.queue.scheduling import store_sweep
 from shared.queue.scheduling.store_sweep import hashes, sweep
 from shared.queue.service_settings import ServiceSettings
