@@ -97,4 +97,7 @@ def log_file(path: Path, place: str) -> Iterator[None]:
         with _attaching:
             name_log_place(before)
             root.removeHandler(handler)
-        handler.close()
+        try:
+            handler.close()
+        except OSError as error:  # A full disk takes no lines either; what ended the run must not be hidden by that.
+            log.warning("%s could not be written: %s", place, error.strerror)

@@ -6,6 +6,7 @@ the same command again. A failed language is left out, a failed title does not s
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import deque
@@ -16,7 +17,7 @@ from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
-from shared.core.errors import Cancelled, CounterdubError
+from shared.core.errors import Cancelled, CounterdubError, StorageError
 from shared.core.store import Blob, Store
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, plan, task_language
@@ -26,6 +27,8 @@ from shared.pipeline.stage import stage
 from shared.pipeline.task_runner import Done, Performer, failures
 from shared.pipeline.task_work import EnginePool
 from shared.settings.models import Settings
+
+log = logging.getLogger(__name__)
 
 CORES = os.cpu_count() or 1
 
@@ -227,7 +230,11 @@ class Executor:
         error = future.exception()
         if error is None:
             done = future.result()
-            run.ledger.finish_task(title.request.name, task, done)
+            try:
+                run.ledger.finish_task(title.request.name, task, done)
+            except StorageError as refused:
+                refused.stage = refused.stage or task.stage
+                raise
             title.done[task.id] = done
             self._offer(run, title, title.tasks.end(task.id))
             self._ask(run, title, task)
@@ -241,7 +248,10 @@ class Executor:
         if not isinstance(error, CounterdubError):
             raise error
         if error.code in FATAL:
-            run.ledger.stop_task(title.request.name, task, error)
+            try:
+                run.ledger.stop_task(title.request.name, task, error)
+            except StorageError as refused:  # On a full disk nothing can be booked either; the first error is told.
+                log.warning("the end of %s could not be booked: %s", task.id, refused.message)
         else:
             run.ledger.fail_task(title.request.name, task, error)
             title.failed[task.id] = error

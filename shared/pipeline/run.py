@@ -7,6 +7,7 @@ another.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from shared.core.edits import LineEdit, resolve, stored_edits, unspoken
-from shared.core.errors import CounterdubError, StorageError
+from shared.core.errors import Cancelled, CounterdubError, StorageError
 from shared.core.records import Utterance
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, Store
@@ -42,6 +43,7 @@ from shared.settings.models import Settings
 from shared.weights import WeightFolder
 
 STATE, LEDGER = ".counterdub", "state.db"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,6 @@ def run_titles(
         number = session.scalar(select(func.count()).select_from(Job)) or 0
     ledger = RunLedger(database, job_id, {record.name: record.id for record in records if record.source in sources})
     executor = Executor(store, EnginePool(WeightFolder()), settings, listener, jobs, fresh, cancelled)
-    state = "failed"
     try:
         outcomes = [ledger.outcome(title.request, title.plan) for title in executor.run(requests, ledger)]
         if new_text is not None:
@@ -179,12 +180,13 @@ def run_titles(
         report = json.loads(store.fetch(tables["report.json"]).read_text(encoding="utf-8"))
         enter(database, made, new_text)
         lay_out(out, store, made, tables, settings)
-        state = "done"
-    except CounterdubError as error:
-        state = "cancelled" if error.code == "cancelled" else "failed"
+    except BaseException as error:
+        try:
+            ledger.end_run("cancelled" if isinstance(error, Cancelled) else "failed")
+        except StorageError as refused:  # What ended the run is told, not that its end could not be booked either.
+            log.warning("the run's end could not be booked: %s", refused.message)
         raise
-    finally:
-        ledger.end_run(state)
+    ledger.end_run("done")
     listener(RunEvent("run_done"))
     return RunSummary(
         out=out,

@@ -25,6 +25,7 @@ SEVERAL = {
     "shared/pipeline/test_edits",
     "shared/weights/test_split_archive",
     "trainer/data/test_decoding",
+    "trainer/embedding/test_encoder",
     "trainer/evaluation/test_adapters",
     "trainer/evaluation/test_hear_api",
     "trainer/objective/test_gradcache_model",

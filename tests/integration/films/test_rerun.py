@@ -26,7 +26,9 @@ def spoken(out: Path, track: str) -> dict[str, DubbedUtterance]:
 def latest_tasks(out: Path) -> dict[str, dict[str, Any]]:
     with sqlite3.connect(out / ".counterdub" / "state.db") as database:
         database.row_factory = sqlite3.Row
-        rows = database.execute("SELECT * FROM stage_run WHERE job_id = (SELECT max(id) FROM job)").fetchall()
+        rows = database.execute(
+            "SELECT * FROM stage_run WHERE job_id = (SELECT id FROM job ORDER BY created DESC LIMIT 1)"
+        ).fetchall()
     return {row["task"]: dict(row) for row in rows}
 
 
