@@ -12,7 +12,7 @@ SAMPLE ?= tests/sample/sample.mp4
 OUT ?= out
 comma := ,
 
-.PHONY: faults demo test test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer models lock page types check-page test-page
+.PHONY: faults demo test test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer models lock notebooks page types check-page test-page
 
 demo: models
 	$(BIN)/counterdub dub $(SAMPLE) $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -138,6 +138,10 @@ lock-engines:
 	$(GPU_LOCK) --extra translation --extra transformers --extra client -o requirements/translation-gpu.txt pyproject.toml
 	$(GPU_LOCK) $(foreach e,dubbing espeak japanese coqui mms transformers,--extra $(e)) \
 	  -o requirements/dubbing-gpu.txt pyproject.toml
+
+# The outputs kept in docs/notebooks, made again.
+notebooks: models $(VENV)/test
+	$(BIN)/python -m tests.integration.notebooks.execution
 
 # The web page; needs Node.js. What it builds is kept in the repository.
 PAGE := services/web

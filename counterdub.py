@@ -3,6 +3,7 @@
 >>> import counterdub
 >>> counterdub.dub(["film.mp4"], ["es", "fr"], "out")
 >>> for row in counterdub.open_pairs("out"): ...
+>>> counterdub.redub("out", "u0003", "es", "Gracias por venir.")
 >>> counterdub.load_encoder("run").embed("film.mp4")
 """
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from shared.pipeline.run import RunSummary
     from trainer.encoder import Encoder
 
-__all__ = ["dub", "load_encoder", "open_pairs"]
+__all__ = ["dub", "load_encoder", "open_pairs", "redub"]
 
 
 def dub(
@@ -49,6 +50,28 @@ def dub(
     names = [paths] if isinstance(paths, str | PathLike) else list(paths)
     chosen = settings_from(profile, settings)
     return folder_commands.dub([str(name) for name in names], languages, Path(out), chosen, jobs=jobs)
+
+
+def redub(
+    out: str | PathLike[str], utterance: str, language: str, text: str, *, title: str | None = None, jobs: int = 2
+) -> RunSummary:
+    """Give one line another text and redo what depends on it, nothing else.
+
+    Args:
+        out: Output folder of an earlier run.
+        utterance: Id of the line, as in ``utterances/`` and the report: ``u0003``.
+        language: Of the new text, ISO 639-1.
+        title: Which, where the folder holds several.
+
+    Returns:
+        What was done: ``computed_tasks`` beside ``cached_tasks``, which were found.
+
+    Raises:
+        shared.core.errors.CounterdubError: With a code and a message; the folder is as it was.
+    """
+    from shared.pipeline import commands
+
+    return commands.redub(Path(out), utterance, language, text, title=title, jobs=jobs)
 
 
 def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[str, Any]]:
