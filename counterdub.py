@@ -69,9 +69,9 @@ def redub(
     Raises:
         shared.core.errors.CounterdubError: With a code and a message; the folder is as it was.
     """
-    from shared.pipeline import commands
+    from shared.pipeline import folder_commands
 
-    return commands.redub(Path(out), utterance, language, text, title=title, jobs=jobs)
+    return folder_commands.redub(Path(out), utterance, language, text, title=title, jobs=jobs)
 
 
 def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[str, Any]]:
