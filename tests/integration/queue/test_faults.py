@@ -140,7 +140,7 @@ def test_wake_ups_that_come_three_times_and_far_too_many(rig: Rig, tmp_path: Pat
 
 
 def test_a_database_that_is_restarted(tmp_path: Path, valkey: ValkeyServer, nursery: Nursery) -> None:
-    with postgres_server(tmp_path / "pg") as server:
+    with postgres_server() as server:
         rig = Rig(tmp_path / "rig", server.get_uri(), f"redis://127.0.0.1:{valkey.port}/0", nursery)
         try:
             for _ in range(2):

@@ -212,7 +212,7 @@ def test_a_worker_told_to_stop_saves_and_gives_back_at_once(rig: Rig) -> None:
 def test_a_training_goes_on_while_the_database_is_restarted(
     tmp_path: Path, valkey: ValkeyServer, nursery: Nursery
 ) -> None:
-    with postgres_server(tmp_path / "pg") as server:
+    with postgres_server() as server:
         rig = Rig(tmp_path / "rig", server.get_uri(), f"redis://127.0.0.1:{valkey.port}/0", nursery)
         try:
             trap = rig.trap("train", "hang")

