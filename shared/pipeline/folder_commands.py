@@ -148,7 +148,7 @@ def chosen_title(records: Sequence[Title], name: str | None) -> Title:
 def spoken(out: Path, title: str) -> list[Utterance]:
     """A title's utterances in the source language."""
     folder = out / title / "utterances"
-    record = publish.read_json(out / title / "title.json")
+    record = publish.read_json_if_there(out / title / "title.json")
     language = ((record or {}).get("source_language") or {}).get("language")
     path = folder / f"{language or ORIG}.jsonl"
     return read_jsonl(path, Utterance) if path.exists() else []

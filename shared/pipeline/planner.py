@@ -6,13 +6,12 @@ pure function, so every executor and every restart arrives at the same tasks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from shared.core.records import Shot
+from shared.core.records import Shot, read_json
 from shared.core.store import Blob
 from shared.engines.protocols import clones
 from shared.pipeline.stage import Scope
@@ -92,10 +91,6 @@ def keeps(shot: Shot, settings: PairingSettings) -> bool:
     return settings.min_shot_seconds <= shot.duration <= settings.max_shot_seconds
 
 
-def read_json(path: Path | Blob | None) -> Any:
-    return None if not isinstance(path, Path) else json.loads(path.read_text(encoding="utf-8"))
-
-
 def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str], cast_ready: bool) -> Plan:
     """All tasks of ``title`` that can be named now, in the order they are best done.
 
@@ -106,7 +101,8 @@ def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str]
     """
 
     def find(task: str, output: str) -> Any:
-        return read_json(known(title.name, task, output))
+        path = known(title.name, task, output)
+        return read_json(path) if isinstance(path, Path) else None
 
     tasks = [Task("ingest", "ingest", Scope(), {"source": title.source})]
     chunk_list, shot_list = find("ingest", "chunks.json"), find("ingest", "shots.json")

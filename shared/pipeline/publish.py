@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from shared.core.records import SCHEMA_VERSION
+from shared.core.records import SCHEMA_VERSION, read_json
 from shared.core.storage_errors import storage_errors
 from shared.core.store import Blob, Store
 from shared.engines.protocols import engine_class
@@ -167,7 +167,7 @@ def lay_out(
 
 def go_on(out: Path, state: Path, store: Store) -> None:
     """Lay out the rest of what :func:`lay_out` had begun."""
-    pending = read_json(state / PENDING)
+    pending = read_json_if_there(state / PENDING)
     if pending is None:
         return
     files = {name: Blob(**blob) for name, blob in pending["files"].items()}
@@ -209,10 +209,10 @@ def prune(title: str, keep: Mapping[str, Blob], out: Path) -> None:
             folder.rmdir()
 
 
-def read_json(path: Path) -> Any:
+def read_json_if_there(path: Path) -> Any:
     """The JSON value in a file, None when there is no such file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         return None
 

@@ -205,7 +205,7 @@ def run_titles(
 def go_on(out: Path) -> None:
     """Lay out the rest of what a killed run had made whole."""
     if (out / STATE / publish.PENDING).exists():
-        location = (publish.read_json(out / STATE / publish.PENDING) or {}).get("store")
+        location = (publish.read_json_if_there(out / STATE / publish.PENDING) or {}).get("store")
         publish.go_on(out, out / STATE, Store(location or str(out.absolute() / STATE / "store")))
 
 

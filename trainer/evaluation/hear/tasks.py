@@ -100,16 +100,16 @@ def read_task(folder: Path) -> HearTask:
         InputError: ``not_a_task`` (no metadata), ``bad_task`` (says what is wrong), ``leaking_folds`` (a source
             recording on both sides of a fold).
     """
-    metadata = read_json(folder, "task_metadata.json", code="not_a_task")
+    metadata = read_task_json(folder, "task_metadata.json", code="not_a_task")
     try:
         labels = read_labels(folder / "labelvocabulary.csv")
         splits = tuple(str(split) for split in metadata["splits"])
-        known = read_json(folder, SOURCES) if (folder / SOURCES).is_file() else {}
+        known = read_task_json(folder, SOURCES) if (folder / SOURCES).is_file() else {}
         clips = []
         for split in splits:
             if Path(split).name != split:
                 raise ValueError(f"“{split}” is no name of a split")
-            for name, of in read_json(folder, f"{split}.json").items():
+            for name, of in read_task_json(folder, f"{split}.json").items():
                 if Path(name).name != name:
                     raise ValueError(f"“{name}” is no name of a file")
                 clips.append(HearClip(split, name, of, known.get(name, name)))
@@ -187,7 +187,7 @@ def read_labels(path: Path) -> dict[str, int]:
     return labels
 
 
-def read_json(folder: Path, name: str, code: str = "bad_task") -> dict[str, Any]:
+def read_task_json(folder: Path, name: str, code: str = "bad_task") -> dict[str, Any]:
     try:
         data = json.loads((folder / name).read_text(encoding="utf-8"))
     except OSError as error:
