@@ -150,8 +150,8 @@ def described(app: FastAPI) -> dict[str, Any]:
     """OpenAPI: what FastAPI finds, with our errors in place of its own, and what is read or written by hand."""
     if app.openapi_schema:
         return app.openapi_schema
-    found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    parts = found.setdefault("components", {}).setdefault("schemas", {})
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    parts = document.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         parts.pop(name, None)
     for model in (problems.Problem, NewJob, EventPage, MetricsPage):
@@ -159,10 +159,10 @@ def described(app: FastAPI) -> dict[str, Any]:
         parts.update(schema.pop("$defs", {}))
         parts[model.__name__] = schema
     unreadable = problems.documented(422)[422]
-    for path in found["paths"].values():
+    for path in document["paths"].values():
         for operation in path.values():
             answers = operation.get("responses", {})
             if "HTTPValidationError" in str(answers.get("422", "")):
                 answers["422"] = unreadable
-    app.openapi_schema = found
-    return found
+    app.openapi_schema = document
+    return document

@@ -44,8 +44,8 @@ class Services:
 
 async def services(connection: HTTPConnection) -> Services:
     """The dependency behind :data:`Here`. Asynchronous, since otherwise a thread would be asked for it."""
-    found: Services = connection.app.state.services
-    return found
+    services: Services = connection.app.state.services
+    return services
 
 
 Here = Annotated[Services, Depends(services)]

@@ -41,10 +41,10 @@ def of_queues(session: Session) -> Iterator[Metric]:
     waiting = GaugeMetricFamily("counterdub_tasks_waiting", "Tasks waiting for others or a retry.", labels=["queue"])
     running = GaugeMetricFamily("counterdub_tasks_running", "Tasks being done.", labels=["queue"])
     counts = select(StageRun.queue, StageRun.state, func.count()).where(StageRun.state.not_in(FINAL))
-    found: dict[str, dict[str, int]] = {}
+    by_queue: dict[str, dict[str, int]] = {}
     for queue, state, count in session.execute(counts.group_by(StageRun.queue, StageRun.state)):
-        found.setdefault(queue, {})[state] = count
-    for queue, states in sorted(found.items()):
+        by_queue.setdefault(queue, {})[state] = count
+    for queue, states in sorted(by_queue.items()):
         queued.add_metric([queue], states.get("ready", 0))
         waiting.add_metric([queue], states.get("waiting", 0) + states.get("resting", 0))
         running.add_metric([queue], states.get("running", 0))

@@ -41,8 +41,8 @@ def read_rows(store: Store, table: Artifact, first: int, limit: int) -> tuple[li
             before += count
         if not groups:
             return [], False
-        found = file.read_row_groups(groups).slice(skipped, limit).to_pylist(maps_as_pydicts="lossy")
-    return [plain(row) for row in found], first + limit < total
+        rows = file.read_row_groups(groups).slice(skipped, limit).to_pylist(maps_as_pydicts="lossy")
+    return [plain(row) for row in rows], first + limit < total
 
 
 def plain(value: Any) -> Any:

@@ -63,16 +63,16 @@ def asset(name: str) -> Asset | None:
 
 
 def answer(request: Request, name: str, headers: dict[str, str]) -> Response:
-    found = asset(name)
-    if found is None:
+    file = asset(name)
+    if file is None:
         raise not_found("The page has no such file.")
     packs = "gzip" in request.headers.get("accept-encoding", "")
-    headers = {"ETag": found.etag, "Vary": "Accept-Encoding", **headers}
-    if found.etag in request.headers.get("if-none-match", ""):
+    headers = {"ETag": file.etag, "Vary": "Accept-Encoding", **headers}
+    if file.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     if packs:
         headers["Content-Encoding"] = "gzip"
-    return Response(found.packed if packs else found.content, 200, headers, TYPES[name[name.rindex(".") :]])
+    return Response(file.packed if packs else file.content, 200, headers, TYPES[name[name.rindex(".") :]])
 
 
 @router.head("/")

@@ -132,8 +132,8 @@ def finish(summary: Any, as_json: bool) -> None:
             mark = "[green]done[/]" if title["state"] == "done" else "[red]failed[/]"
             console.print(f"{mark}  {title['title']}  {' '.join(title['tracks'])}", highlight=False)
             if title["notes"]:
-                told = " ".join(note["message"] for note in title["notes"])
-                console.print(f"      {told}", highlight=False, soft_wrap=True, markup=False)
+                notes = " ".join(note["message"] for note in title["notes"])
+                console.print(f"      {notes}", highlight=False, soft_wrap=True, markup=False)
         console.print(
             f"{summary.accepted} pair rows accepted, {summary.rejected} rejected; "
             f"{summary.computed_tasks} tasks done, {summary.cached_tasks} found; {summary.seconds:.1f} s",
@@ -172,8 +172,8 @@ def inspect(
         from shared.settings.models import load_settings
 
         wanted = load_settings("cpu", None, [*set_, *streams(video_stream, audio_stream)])
-        found = look(file, shots=shots, settings=wanted)
-        say_json(found) if json else console.print(probe_table(found))
+        facts = look(file, shots=shots, settings=wanted)
+        say_json(facts) if json else console.print(probe_table(facts))
 
 
 @app.command()
@@ -195,9 +195,9 @@ def engines(
         from shared.pipeline import engine_check
         from shared.settings.models import load_settings
 
-        found = [row.to_dict() for row in engine_check.check_engines(load_settings(profile, config, set_))]
-        say_json({"engines": found}) if json else console.print(tables.check_table(found))
-        if any(row["error"] for row in found):
+        rows = [row.to_dict() for row in engine_check.check_engines(load_settings(profile, config, set_))]
+        say_json({"engines": rows}) if json else console.print(tables.check_table(rows))
+        if any(row["error"] for row in rows):
             raise typer.Exit(FAILED)
 
 

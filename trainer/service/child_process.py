@@ -48,7 +48,7 @@ def run_command(
     """Run a command to its end.
 
     Args:
-        folder: Where it runs; what it says goes into ``said`` and ``log`` there.
+        folder: Where it runs; what it says goes into ``printed`` and ``log`` there.
         cancelled: When set, the command is told to stop (SIGTERM), and made to after ``grace_s``.
         tick: Called every :data:`TICK_S` meanwhile, and once after its end.
         lock: A file descriptor that the command inherits: a lock on it lasts as long as the command.
@@ -62,7 +62,7 @@ def run_command(
         CounterdubError: What the command itself said as JSON, or ``training_failed``; ``training_killed`` (retryable)
             where it was ended from outside.
     """
-    answer, output = folder / "said", folder / "log"
+    answer, output = folder / "printed", folder / "log"
     with answer.open("wb") as out, output.open("wb") as err:
         process = start(command, folder, out, err, lock)
         try:
@@ -73,10 +73,10 @@ def run_command(
     tick()
     if cancelled.is_set():
         raise Cancelled(stage="train")
-    told = printed(tail(answer))
-    if process.returncode and not (partly and process.returncode == 1 and told and "error" not in told):
-        raise failure(process.returncode, told, tail(output))
-    return told
+    result = printed(tail(answer))
+    if process.returncode and not (partly and process.returncode == 1 and result and "error" not in result):
+        raise failure(process.returncode, result, tail(output))
+    return result
 
 
 def start(command: Sequence[str], folder: Path, out: IO[bytes], err: IO[bytes], lock: int | None) -> Any:
@@ -142,23 +142,23 @@ def tail(path: Path) -> str:
         return file.read().decode("utf-8", "replace")
 
 
-def failure(status: int, told: dict[str, Any], said: str) -> CounterdubError:
+def failure(status: int, result: dict[str, Any], logged: str) -> CounterdubError:
     """Why a command failed: in its own words, if it found some. What else it said goes to the log."""
     with suppress(KeyError, TypeError):
-        own = told["error"]
+        own = result["error"]
         return CounterdubError(
             without_folders(own["message"])[:MESSAGE_CHARACTERS],
             code=str(own["code"]),
             retryable=bool(own["retryable"]),
         )
-    if status in (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM, 130) or "(SIGKILL)" in said:
+    if status in (-signal.SIGKILL, -signal.SIGTERM, 128 + signal.SIGTERM, 130) or "(SIGKILL)" in logged:
         return CounterdubError(
             "The training was ended from outside: the machine stopped it, or its memory did not suffice.",
             code="training_killed",
             retryable=True,
         )
     lines = [
-        line for line in said.splitlines() if line.strip() and not re.search("torch[/.]distributed|torchrun", line)
+        line for line in logged.splitlines() if line.strip() and not re.search("torch[/.]distributed|torchrun", line)
     ]
     log.error("a training ended with an error\n%s", "\n".join(lines[-LINES:]))
     last = without_folders(lines[-1])[:SUMMARY_CHARACTERS] if lines else f"exit status {status}"
@@ -167,11 +167,11 @@ def failure(status: int, told: dict[str, Any], said: str) -> CounterdubError:
     )
 
 
-def printed(said: str) -> dict[str, Any]:
+def printed(text: str) -> dict[str, Any]:
     """The first JSON object that a command printed; of several processes that failed, one speaks for all."""
     decoder = json.JSONDecoder()
-    for match in re.finditer(r"^\{", said, re.MULTILINE):
+    for match in re.finditer(r"^\{", text, re.MULTILINE):
         with suppress(ValueError):
-            value, _ = decoder.raw_decode(said, match.start())
+            value, _ = decoder.raw_decode(text, match.start())
             return dict(value)
     return {}

@@ -92,9 +92,9 @@ class Attempt:
     def prepare(self) -> None:
         """Have the newest checkpoint here, and the weights it starts from."""
         store, folders, training = self._here.store, self._folders, self._training
-        found, known = artifacts.newest(folders.run), training.checkpoint
+        newest, known = artifacts.newest(folders.run), training.checkpoint
         try:
-            if known is not None and (found is None or found[0] < known["step"]):
+            if known is not None and (newest is None or newest[0] < known["step"]):
                 lines = notes.points_until(self._here.database, training.id, known["step"])
                 artifacts.restore(store, known, folders.run, lines)
             if training.initial is not None:
@@ -121,18 +121,18 @@ class Attempt:
             now: However soon after the one before, and the rest even without one.
         """
         here, run = self._here, self._folders.run
-        found = artifacts.newest(run)
-        if found is not None and found[0] <= self._kept:
-            found = None
+        newest = artifacts.newest(run)
+        if newest is not None and newest[0] <= self._kept:
+            newest = None
         soon = time.monotonic() - self._kept_at < here.settings.checkpoint_copy_s
-        if not now and (soon or found is None):
+        if not now and (soon or newest is None):
             return
         files = artifacts.store_beside(here.store, run)
-        blob = artifacts.store_checkpoint(here.store, found[1]) if found else None
-        if found is None or blob is None:
+        blob = artifacts.store_checkpoint(here.store, newest[1]) if newest else None
+        if newest is None or blob is None:
             notes.note_files(here.database, self._run, self._worker, files)
             return
-        step = found[0]
+        step = newest[0]
         old = notes.note_files(here.database, self._run, self._worker, {**files, notes.CHECKPOINT: blob}, step)
         self._kept, self._kept_at = step, time.monotonic()
         if old is not None:

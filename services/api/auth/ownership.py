@@ -61,10 +61,10 @@ def one_title(session: Session, job: Job, name: str | None) -> Title:
         if title is None:
             raise not_found(f"The job has no title “{name}”.", "unknown_title")
         return title
-    found = list(session.scalars(titles.limit(2)))
-    if len(found) != 1:
+    matching = list(session.scalars(titles.limit(2)))
+    if len(matching) != 1:
         raise Refused(422, "unknown_title", "The job has several titles: name one with the query parameter title.")
-    return found[0]
+    return matching[0]
 
 
 def artifact(session: Session, job: Job, path: str) -> Artifact:
@@ -73,9 +73,9 @@ def artifact(session: Session, job: Job, path: str) -> Artifact:
     Raises:
         Refused: 404, ``not_ready`` (retryable) while the job may still make it.
     """
-    found = session.get(Artifact, (job.id, path))
-    if found is None or found.internal:
+    row = session.get(Artifact, (job.id, path))
+    if row is None or row.internal:
         if job.state not in FINAL:
             raise Refused(404, "not_ready", "This is not there yet: the job is still running.", retryable=True)
         raise not_found("The job has no such file.")
-    return found
+    return row

@@ -89,23 +89,23 @@ def once(database: Database, owner: str | None, key: str | None, request: Any) -
     if key is None:
         yield Answer()
         return
-    found = begin(database, owner or "", key, digest(request))
-    if found.status is not None:
-        yield found
+    answer = begin(database, owner or "", key, digest(request))
+    if answer.status is not None:
+        yield answer
         return
     try:
-        yield found
+        yield answer
     except BaseException:
         # An error is no answer to be kept: the request may be corrected, or fare better later. But what was made stays
         # known, also where nobody heard whether it was written.
         with suppress(StorageError), database.write() as session:
-            mine = Idempotency.owner == (owner or ""), Idempotency.key == key, Idempotency.created == found.since
+            mine = Idempotency.owner == (owner or ""), Idempotency.key == key, Idempotency.created == answer.since
             session.execute(delete(Idempotency).where(*mine, Idempotency.location.is_(None)))
         raise
     with database.write() as session:
         row = session.get(Idempotency, (owner or "", key))
         if row is not None:
-            row.status, row.location, row.response = found.status, found.location, found.body
+            row.status, row.location, row.response = answer.status, answer.location, answer.body
 
 
 def create_once(

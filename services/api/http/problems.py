@@ -146,8 +146,8 @@ def install(app: FastAPI) -> None:
         ]
         if all(item["where"].startswith("path.") for item in wrong):
             return problem(404, "not_found", "There is no such thing: the address is not well-formed.")
-        said = "; ".join(f"{item['where']}: {item['message']}" for item in wrong[:3])
-        return problem(422, "bad_request", f"The request is not valid: {said}.", details={"errors": wrong[:20]})
+        summary = "; ".join(f"{item['where']}: {item['message']}" for item in wrong[:3])
+        return problem(422, "bad_request", f"The request is not valid: {summary}.", details={"errors": wrong[:20]})
 
     @app.exception_handler(HTTPException)
     def plain(_request: Request, error: HTTPException) -> Response:

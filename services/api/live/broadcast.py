@@ -39,7 +39,7 @@ LAST = tuple(f"{kind}_{state}" for kind in ("job", "training") for state in ("do
 log = logging.getLogger(__name__)
 
 
-class Told(NamedTuple):
+class SentEvent(NamedTuple):
     """An event as it goes out."""
 
     seq: int
@@ -66,11 +66,11 @@ class Listener:
     def __init__(self, latest: int) -> None:
         self.gone = False
         self._latest = latest
-        self._told: deque[Told] = deque(maxlen=KEPT)
+        self._waiting: deque[SentEvent] = deque(maxlen=KEPT)
         self._something = asyncio.Event()
 
-    def tell(self, events: Sequence[Told]) -> None:
-        self._told.extend(events)
+    def tell(self, events: Sequence[SentEvent]) -> None:
+        self._waiting.extend(events)
         self._latest = events[-1].seq
         self._something.set()
 
@@ -81,14 +81,14 @@ class Listener:
 
     def missed(self, reached: int) -> bool:
         """Whether the event behind ``reached`` has been, and is not kept here."""
-        while self._told and self._told[0].seq <= reached:
-            self._told.popleft()
-        first = self._told[0].seq if self._told else self._latest + 1
+        while self._waiting and self._waiting[0].seq <= reached:
+            self._waiting.popleft()
+        first = self._waiting[0].seq if self._waiting else self._latest + 1
         return first > reached + 1
 
-    def take(self, reached: int) -> Told | None:
+    def take(self, reached: int) -> SentEvent | None:
         """The event behind ``reached``, if there is one."""
-        return self._told.popleft() if self._told and self._told[0].seq == reached + 1 else None
+        return self._waiting.popleft() if self._waiting and self._waiting[0].seq == reached + 1 else None
 
     async def wait(self, seconds: float) -> bool:
         """Until something was told; False when nothing was for so long."""
@@ -145,8 +145,8 @@ class Broadcast:
         # Pages begin at the same numbers for all, so that those who began elsewhere meet.
         most = PAGE - after % PAGE
 
-        def settled(found: Stretch) -> float:
-            return FULL_S if found.full and not found.ends else 0.0
+        def settled(stretch: Stretch) -> float:
+            return FULL_S if stretch.full and not stretch.ends else 0.0
 
         return await self.reads.get((job_id, after), lambda: page(self._database, job_id, after, most), settled)
 
@@ -203,8 +203,8 @@ class Broadcast:
                     listener.end()
         behind = {job_id: seen[job_id] for job_id, count in latest.items() if count > seen[job_id]}
         while behind:
-            found = await run_in_threadpool(self._read, behind)
-            for job_id, events in found.items():
+            batches = await run_in_threadpool(self._read, behind)
+            for job_id, events in batches.items():
                 if channel := self._channels.get(job_id):
                     channel.seen = events[-1].seq
                     for listener in channel.listeners:
@@ -213,7 +213,7 @@ class Broadcast:
                     behind[job_id] = events[-1].seq
                 else:
                     del behind[job_id]
-            if not found:
+            if not batches:
                 return
 
     def _latest(self, jobs: list[str]) -> dict[str, int]:
@@ -222,23 +222,23 @@ class Broadcast:
             rows = session.execute(select(Job.id, Job.events).where(Job.id.in_(jobs)))
             return dict(rows.all())
 
-    def _read(self, behind: Mapping[str, int]) -> dict[str, list[Told]]:
+    def _read(self, behind: Mapping[str, int]) -> dict[str, list[SentEvent]]:
         """The next events of some of the jobs."""
         some = list(behind.items())[:JOBS_AT_ONCE]
         wanted = or_(*(and_(Event.job_id == job_id, Event.seq > seq, Event.seq <= seq + PAGE) for job_id, seq in some))
         query = select(Event, Job.events).join(Job, Job.id == Event.job_id).where(wanted)
-        found: dict[str, list[Told]] = {}
+        events: dict[str, list[SentEvent]] = {}
         with self._database.read() as session:
             for event, latest in session.execute(query.order_by(Event.job_id, Event.seq)):
-                found.setdefault(event.job_id, []).append(told(event, latest))
-        return found
+                events.setdefault(event.job_id, []).append(sent_event(event, latest))
+        return events
 
 
-def told(event: Event, latest: int) -> Told:
+def sent_event(event: Event, latest: int) -> SentEvent:
     """An event in the form that goes over the wire."""
     data = json.dumps(public(event), ensure_ascii=False)
     text = format_sse_event(data_str=data, event=event.kind, id=str(event.seq))
-    return Told(event.seq, text, event.kind in LAST and event.seq == latest)
+    return SentEvent(event.seq, text, event.kind in LAST and event.seq == latest)
 
 
 def public(event: Event) -> dict[str, object]:
@@ -250,6 +250,6 @@ def page(database: Database, job_id: str, after: int, most: int) -> Stretch:
     with database.read() as session:
         query = select(Event, Job.events).join(Job, Job.id == Event.job_id)
         query = query.where(Event.job_id == job_id, Event.seq > after).order_by(Event.seq).limit(most)
-        events = [told(event, latest) for event, latest in session.execute(query)]
-    last = events[-1] if events else Told(after, b"", False)
+        events = [sent_event(event, latest) for event, latest in session.execute(query)]
+    last = events[-1] if events else SentEvent(after, b"", False)
     return Stretch(last.seq, b"".join(event.text for event in events), last.ends, len(events) == most)

@@ -45,12 +45,12 @@ class SharedReads:
     async def _read(self, key: Hashable, read: Callable[[], Any], keep_s: Callable[[Any], float]) -> Any:
         try:
             async with self._room:
-                found = await run_in_threadpool(read)
+                value = await run_in_threadpool(read)
         finally:
             del self._reading[key]
-        if (seconds := keep_s(found)) > 0:
+        if (seconds := keep_s(value)) > 0:
             self._kept.pop(key, None)
-            self._kept[key] = (time.monotonic() + seconds, found)
+            self._kept[key] = (time.monotonic() + seconds, value)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return found
+        return value

@@ -96,7 +96,7 @@ async def watch_jobs(
 async def stream(here: Services, caller: Caller, jobs: list[Newest], also: str | None) -> AsyncIterator[bytes]:
     yield KEEPALIVE_COMMENT
     seen: dict[str, tuple[Any, ...]] = {}
-    silent, asked = 0.0, time.monotonic()
+    silent, checked = 0.0, time.monotonic()
     while not here.broadcast.ended:
         changed = [job for job in jobs if seen.get(job.id) != job.stamp]
         if changed:
@@ -107,8 +107,8 @@ async def stream(here: Services, caller: Caller, jobs: list[Newest], also: str |
             silent = 0.0
             yield KEEPALIVE_COMMENT
         await asyncio.sleep(TICK_S)
-        if time.monotonic() - asked >= VALID_S:
-            asked = time.monotonic()
+        if time.monotonic() - checked >= VALID_S:
+            checked = time.monotonic()
             if not await still_valid(here.broadcast, here.database, caller):
                 return
         jobs = await newest(here, caller, also)
@@ -156,12 +156,12 @@ def look(here: Services, caller: Caller, also: str | None = None) -> list[Newest
             StageRun.job_id.in_(running), StageRun.state == "running"
         )
         progress = dict(session.execute(shares.group_by(StageRun.job_id)).all()) if running else {}
-    found = []
+    newest_first = []
     for job in reversed(jobs):
         stamp = (job.events, job.state, job.runs, job.runs_ended, round(progress.get(job.id) or 0.0, 2))
         text = format_sse_event(data_str=shown(job).model_dump_json(), event="job")
-        found.append(Newest(job.id, stamp, text))
-    return found
+        newest_first.append(Newest(job.id, stamp, text))
+    return newest_first
 
 
 @router.get(
@@ -208,9 +208,9 @@ def get_tasks(here: Here, caller: Reader, job_id: JobId) -> TasksOut:
 
 def cells(counted: Sequence[Counted]) -> list[Cell]:
     """One for each stage and language, in the order in which they were planned."""
-    found: dict[tuple[str, str | None], Cell] = {}
+    by_stage: dict[tuple[str, str | None], Cell] = {}
     for row in sorted(counted, key=lambda row: row.first):
-        cell = found.setdefault(
+        cell = by_stage.setdefault(
             (row.stage, row.language),
             Cell(stage=row.stage, language=row.language, states={}, progress=0.0, cached=0, seconds=0.0),
         )
@@ -220,19 +220,19 @@ def cells(counted: Sequence[Counted]) -> list[Cell]:
         if row.state == "done":
             cell.cached += row.tasks if row.cached else 0
             cell.seconds = round(cell.seconds + (0.0 if row.cached else row.seconds or 0.0), 3)
-    return list(found.values())
+    return list(by_stage.values())
 
 
 def depths(session: Session) -> dict[str, Depth]:
     query = select(StageRun.queue, StageRun.state, func.count()).where(StageRun.state.in_(("ready", "running")))
-    found: dict[str, Depth] = {}
+    by_queue: dict[str, Depth] = {}
     for queue, state, count in session.execute(query.group_by(StageRun.queue, StageRun.state)):
-        depth = found.setdefault(queue, Depth(ready=0, running=0, workers=0))
+        depth = by_queue.setdefault(queue, Depth(ready=0, running=0, workers=0))
         setattr(depth, state, count)
     for queues in session.scalars(select(Worker.queues).where(Worker.state == "alive")):
         for queue in queues:
-            found.setdefault(queue, Depth(ready=0, running=0, workers=0)).workers += 1
-    return found
+            by_queue.setdefault(queue, Depth(ready=0, running=0, workers=0)).workers += 1
+    return by_queue
 
 
 def seconds_left(session: Session, job_id: str, counted: Sequence[Counted]) -> float | None:

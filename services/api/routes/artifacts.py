@@ -186,8 +186,8 @@ def get_track(
     """`orig`, `control` or a target language; whole or in parts (Range)."""
     with here.database.read() as session:
         job = own_job(session, caller, job_id)
-        found = artifact(session, job, layout.track_path(one_title(session, job, title).name, track))
-    return send(request, here.files, found)
+        stored = artifact(session, job, layout.track_path(one_title(session, job, title).name, track))
+    return send(request, here.files, stored)
 
 
 @router.get("/files", operation_id="list_files", summary="All finished files", responses=documented(*USUAL))
@@ -234,9 +234,9 @@ def get_file(
 ) -> Response:
     """Whole or in parts (Range). The ETag is the content's sha256."""
     with here.database.read() as session:
-        found = artifact(session, own_job(session, caller, job_id), path)
-    policy = report_page.headers(here.files, found) if path.endswith(".html") else {}
-    return send(request, here.files, found, policy)
+        stored = artifact(session, own_job(session, caller, job_id), path)
+    policy = report_page.headers(here.files, stored) if path.endswith(".html") else {}
+    return send(request, here.files, stored, policy)
 
 
 @router.get(
@@ -280,5 +280,5 @@ def list_pairs(
 def get_report(request: Request, here: Here, caller: Reader, job_id: JobId) -> Response:
     """One file that needs nothing else."""
     with here.database.read() as session:
-        found = artifact(session, own_job(session, caller, job_id), "report.html")
-    return send(request, here.files, found, report_page.headers(here.files, found))
+        stored = artifact(session, own_job(session, caller, job_id), "report.html")
+    return send(request, here.files, stored, report_page.headers(here.files, stored))

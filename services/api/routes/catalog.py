@@ -28,31 +28,31 @@ Columns = TypeVarTuple("Columns")
 @lru_cache
 def known_engines() -> tuple[EngineOut, ...]:
     """Every registered engine; what cannot be imported here (its worker has it) is listed by name."""
-    found = []
+    engines = []
     for kind in KINDS:
         for name in sorted(registered(kind)):
             try:
                 licence = engine_class(kind, name).licence
             except CounterdubError:
-                found.append(EngineOut(kind=kind, name=name))
+                engines.append(EngineOut(kind=kind, name=name))
                 continue
             terms = {"licence": licence.name, "commercial_use": licence.commercial_use, "note": licence.note or None}
-            found.append(EngineOut(kind=kind, name=name, **terms))
-    return tuple(found)
+            engines.append(EngineOut(kind=kind, name=name, **terms))
+    return tuple(engines)
 
 
 @lru_cache
 def known_languages() -> tuple[LanguageOut, ...]:
     """All languages of ISO 639-1."""
-    found = []
+    spoken = []
     for code in map("".join, product(ascii_lowercase, repeat=2)):
         try:
             if languages.code(code) == code:
                 name = languages.name(code)
-                found.append(LanguageOut(code=code, name=name, native_name=languages.native_name(code)))
+                spoken.append(LanguageOut(code=code, name=name, native_name=languages.native_name(code)))
         except CounterdubError:
             continue
-    return tuple(found)
+    return tuple(spoken)
 
 
 @router.get("/engines", operation_id="list_engines", summary="Models behind the stages", responses=documented(401, 403))

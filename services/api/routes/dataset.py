@@ -87,7 +87,7 @@ def get_dataset(
     with here.database.read() as session:
         jobs = chosen(session, caller, job)
         tables = {one.id: tables_of(session, one.id) for one in jobs}
-    found = DatasetOut(
+    dataset = DatasetOut(
         jobs=[one.id for one in jobs],
         rows=0,
         total=0,
@@ -101,18 +101,18 @@ def get_dataset(
     )
     known: dict[str, dict[str, int]] = {name: {} for name in LABELS}
     for number, one in enumerate(jobs):
-        room = MAX_ROWS - found.rows
+        room = MAX_ROWS - dataset.rows
         rows: list[dict[str, Any]] = []
         for table in tables[one.id]:
             with open_table(here.store, table) as file:
                 some = list(islice(read_rows(file, title), room)) if room else []
                 # Whether there are more of one title is not worth reading all of the others.
-                found.total += len(some) if title is not None else file.metadata.num_rows
+                dataset.total += len(some) if title is not None else file.metadata.num_rows
             rows += some
         rows.sort(key=lambda row: (row["title"], -1 if row["shot"] is None else row["shot"]))
         for row in rows[:room]:
-            add(found, known, number, row)
-    return found
+            add(dataset, known, number, row)
+    return dataset
 
 
 def chosen(session: Session, caller: Caller, named: Sequence[str]) -> list[Job]:
@@ -124,7 +124,7 @@ def chosen(session: Session, caller: Caller, named: Sequence[str]) -> list[Job]:
 
 def tables_of(session: Session, job_id: str) -> list[Artifact]:
     paths = ("pairs.parquet", "rejects.parquet")
-    return [found for path in paths if (found := session.get(Artifact, (job_id, path)))]
+    return [stored for path in paths if (stored := session.get(Artifact, (job_id, path)))]
 
 
 def thresholds(jobs: Sequence[Job]) -> dict[str, float]:
@@ -143,18 +143,18 @@ def read_rows(file: Any, title: str | None) -> Iterator[dict[str, Any]]:
                 yield row
 
 
-def add(found: DatasetOut, known: dict[str, dict[str, int]], job: int, row: dict[str, Any]) -> None:
-    found.rows += 1
-    found.job.append(job)
-    found.shot.append(row["shot"])
-    found.accepted.append(bool(row["accepted"]))
-    found.reasons.append(list(row["reasons"] or ()))
+def add(dataset: DatasetOut, known: dict[str, dict[str, int]], job: int, row: dict[str, Any]) -> None:
+    dataset.rows += 1
+    dataset.job.append(job)
+    dataset.shot.append(row["shot"])
+    dataset.accepted.append(bool(row["accepted"]))
+    dataset.reasons.append(list(row["reasons"] or ()))
     for name in METRICS:
         value = row[name]
-        found.metrics[name].append(round(value, 4) if value is not None and math.isfinite(value) else None)
+        dataset.metrics[name].append(round(value, 4) if value is not None and math.isfinite(value) else None)
     for name in LABELS:
         value, codes = row[name], known[name]
         if value is not None and value not in codes:
             codes[value] = len(codes)
-            found.labels[name].names.append(value)
-        found.labels[name].codes.append(-1 if value is None else codes[value])
+            dataset.labels[name].names.append(value)
+        dataset.labels[name].codes.append(-1 if value is None else codes[value])

@@ -150,11 +150,11 @@ async def stream(
         yield stretch.text
         if stretch.ends:
             return
-    asked = time.monotonic()
+    checked = time.monotonic()
     with hub.listening(job_id, after) as listener:
         while not listener.gone:
-            if time.monotonic() - asked >= VALID_S:
-                asked = time.monotonic()
+            if time.monotonic() - checked >= VALID_S:
+                checked = time.monotonic()
                 if not await still_valid(hub, database, caller):
                     return
             if listener.missed(after):

@@ -37,13 +37,17 @@ async def get_health() -> Health:
 )
 def get_readiness(here: Here) -> Response:
     """Jobs are taken even while the broker is away; nothing works on them until it is back."""
-    checks = {"database": said(database, here), "broker": said(broker, here), "store": said(store, here)}
+    checks = {
+        "database": check_answer(database, here),
+        "broker": check_answer(broker, here),
+        "store": check_answer(store, here),
+    }
     ready = all(check == "ok" for check in checks.values())
     body = Health(status="ok" if ready else "not ready", checks=checks)
     return JSONResponse(body.model_dump(), 200 if ready else 503)
 
 
-def said(check: Any, here: Services) -> str:
+def check_answer(check: Any, here: Services) -> str:
     """``ok``, or in few words what is wrong: addresses may hold passwords, so nothing of the error is shown."""
     try:
         check(here)

@@ -39,14 +39,14 @@ class ProfileOut(BaseModel):
 
 @lru_cache
 def known_profiles() -> tuple[ProfileOut, ...]:
-    found = []
+    profiles = []
     for file in sorted((resources.files("shared") / "profiles").iterdir(), key=lambda file: file.name):
         name, dot, suffix = file.name.rpartition(".")
         if (dot, suffix) != (".", "toml"):
             continue
         settings = settings_from(name, {})
         used = engines(settings)
-        found.append(
+        profiles.append(
             ProfileOut(
                 name=name,
                 description=described(file.read_text(encoding="utf-8")),
@@ -64,7 +64,7 @@ def known_profiles() -> tuple[ProfileOut, ...]:
                 unknown=sorted({engine for kind, engine in used if engine not in registered(kind)}),
             )
         )
-    return tuple(sorted(found, key=lambda profile: profile.name != "cpu"))
+    return tuple(sorted(profiles, key=lambda profile: profile.name != "cpu"))
 
 
 def described(text: str) -> str:

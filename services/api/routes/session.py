@@ -34,14 +34,14 @@ class NewSession(Strict):
     key: str = Field(min_length=1, max_length=200, description="An API key: `cdk_…`.")
 
 
-def said(here: Here, caller: Caller) -> SessionOut:
+def describe_session(here: Here, caller: Caller) -> SessionOut:
     return SessionOut(keys_required=here.keys_required, key=caller.key_id, scopes=sorted(caller.scopes))
 
 
 @router.get("/session", operation_id="get_session", summary="Who asks", responses=documented(401, 403, 503))
 def get_session(here: Here, caller: Annotated[Caller, Depends(authenticated)]) -> SessionOut:
     """401 where a key is needed and none came."""
-    return said(here, caller)
+    return describe_session(here, caller)
 
 
 @router.post(
@@ -65,7 +65,7 @@ def begin_session(request: Request, here: Here, new: NewSession, response: Respo
         httponly=True,
         samesite="strict",
     )
-    return said(here, caller)
+    return describe_session(here, caller)
 
 
 @router.delete(

@@ -66,8 +66,8 @@ def list_metrics(
     if format == "jsonl" or (format is None and LINES in request.headers.get("accept", "")):
         return StreamingResponse(all_lines(here, training_id, since, kind), media_type=LINES)
     reached = tuple(decode(cursor, int, str)) if cursor is not None else None
-    found = points(here, training_id, since, kind, reached, limit + 1)
-    page = make_page(found, limit, lambda point: point, lambda point: encode(point.step, point.kind))
+    rows = points(here, training_id, since, kind, reached, limit + 1)
+    page = make_page(rows, limit, lambda point: point, lambda point: encode(point.step, point.kind))
     return JSONResponse(MetricsPage(items=page.items, next=page.next).model_dump(mode="json"))
 
 
@@ -90,9 +90,9 @@ def points(
 def all_lines(here: Services, training_id: str, since: int, kind: str | None) -> Iterator[bytes]:
     """Every point as the training wrote it, a line each."""
     reached = None
-    while found := points(here, training_id, since, kind, reached, MOST):
-        yield b"".join(json.dumps(point.values).encode() + b"\n" for point in found)
-        reached = found[-1].step, found[-1].kind
+    while block := points(here, training_id, since, kind, reached, MOST):
+        yield b"".join(json.dumps(point.values).encode() + b"\n" for point in block)
+        reached = block[-1].step, block[-1].kind
 
 
 @router.get("/files", operation_id="list_training_files", summary="Files of a training", responses=documented(*USUAL))
@@ -121,5 +121,5 @@ def get_training_file(
 ) -> Response:
     """Whole or in parts (Range). The ETag is the content's sha256."""
     with here.database.read() as session:
-        found = artifact(session, own_training(session, caller, training_id)[0], path)
-    return send(request, here.files, found, DRAWN if path.endswith(".html") else {})
+        stored = artifact(session, own_training(session, caller, training_id)[0], path)
+    return send(request, here.files, stored, DRAWN if path.endswith(".html") else {})

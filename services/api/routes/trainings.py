@@ -188,8 +188,8 @@ def list_trainings(
         query = query.where(Training.from_job == from_job)
     query = newest_first(query, limit, cursor)
     with here.database.read() as session:
-        found = session.execute(query).all()
-    return make_page(found, limit, shown, lambda row: job_cursor(row[0]))
+        shown_rows = session.execute(query).all()
+    return make_page(shown_rows, limit, shown, lambda row: job_cursor(row[0]))
 
 
 @router.get(

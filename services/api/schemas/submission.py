@@ -182,21 +182,21 @@ def named_sources(
 ) -> list[VideoSource]:
     """The videos that a JSON body names. ``taken``: those of its uploads, in order."""
     uploads = iter(taken)
-    found = []
+    sources = []
     for source in job.sources:
         transcript = stored_text(store, source.transcript, folder)
         if isinstance(source, UploadSource):
             blob = next(uploads)
-            found.append(VideoSource("upload", label(source.name or blob.name), blob=blob, transcript=transcript))
+            sources.append(VideoSource("upload", label(source.name or blob.name), blob=blob, transcript=transcript))
         elif isinstance(source, UrlSource):
             check_locator("url", source.url, settings)
             name = label(source.name or unquote(PurePosixPath(urlsplit(source.url).path).name))
-            found.append(VideoSource("url", name, locator=source.url, transcript=transcript))
+            sources.append(VideoSource("url", name, locator=source.url, transcript=transcript))
         else:
             check_locator("path", source.path, settings)
             name = label(PurePosixPath(source.path).name)
-            found.append(VideoSource("path", name, locator=source.path, transcript=transcript))
-    return found
+            sources.append(VideoSource("path", name, locator=source.path, transcript=transcript))
+    return sources
 
 
 def label(name: str, fallback: str = "video") -> str:

@@ -80,8 +80,8 @@ def follow(server: Server, job_id: str, watch: Watch) -> None:
             for data in messages(response.iter_bytes()):
                 patience.renew()
                 if data:
-                    told = json.loads(data)
-                    watch.hear(told["seq"], told["kind"], told["data"])
+                    event = json.loads(data)
+                    watch.hear(event["seq"], event["kind"], event["data"])
         return watch.state is not None
 
     while not server.patiently(listen, patience):

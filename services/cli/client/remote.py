@@ -140,17 +140,17 @@ def raise_problem(response: httpx2.Response) -> None:
     kind = UsageError if response.status_code < 500 else StorageError
     again = response.status_code in (502, 503, 504)
     try:
-        told = response.json()
-        code, message = str(told["code"]), str(told["detail"])
+        problem = response.json()
+        code, message = str(problem["code"]), str(problem["detail"])
     except (ValueError, KeyError, TypeError) as error:
-        said = f"{response.status_code} {response.reason_phrase}"
+        status = f"{response.status_code} {response.reason_phrase}"
         raise kind(
-            f"What answers at this address is no Counterdub server, or something before it refuses: {said}.",
+            f"What answers at this address is no Counterdub server, or something before it refuses: {status}.",
             code="server_refused",
             retryable=again,
         ) from error
-    retryable = again or bool(told.get("retryable"))
-    raise kind(message, code=code, stage=told.get("stage"), retryable=retryable, **(told.get("details") or {}))
+    retryable = again or bool(problem.get("retryable"))
+    raise kind(message, code=code, stage=problem.get("stage"), retryable=retryable, **(problem.get("details") or {}))
 
 
 def path_of(url: str) -> str:

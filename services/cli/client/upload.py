@@ -117,10 +117,10 @@ def upload(server: Server, path: Path, sent: Sent) -> str:
     return place.rpartition("/")[2]
 
 
-def blocks(file: BinaryIO, told: Callable[[int], object]) -> Iterator[bytes]:
+def blocks(file: BinaryIO, progress: Callable[[int], object]) -> Iterator[bytes]:
     while block := file.read(BLOCK):
         yield block
-        told(file.tell())
+        progress(file.tell())
 
 
 def readable(path: Path) -> int:

@@ -233,9 +233,9 @@ def layout(
             raise UsageError(f"There is no layout “{kind}” (known: {', '.join(LAYOUTS)}).", code="bad_setting")
         with bar(quiet=json) as listener:
             task = lay_out(kind, source, to, name, lambda done, of: listener("clips", done, of))
-        found = {"task": task.name, "clips": len(task.clips), "classes": len(task.labels), "splits": list(task.splits)}
+        facts = {"task": task.name, "clips": len(task.clips), "classes": len(task.labels), "splits": list(task.splits)}
         if json:
-            say_json(found)
+            say_json(facts)
         else:
             console.print(
                 f"{task.name}: {len(task.clips)} clips, {len(task.labels)} classes, {len(task.splits)} splits"

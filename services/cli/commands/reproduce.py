@@ -60,14 +60,14 @@ def show(summary: dict[str, Any]) -> None:
 
     columns = summary["values"]["main"]
     table = Table("training", *summary["metrics"], box=None)
-    for label, found in columns.items():
-        cells = [f"{100 * mean(found[name].values()):.1f}" if found[name] else "–" for name in summary["metrics"]]
+    for label, metrics in columns.items():
+        cells = [f"{100 * mean(metrics[name].values()):.1f}" if metrics[name] else "–" for name in summary["metrics"]]
         table.add_row(label, *cells)
     console.print(table)
     for row in summary["claims"]:
-        told = []
+        parts = []
         for part in row["contrasts"]:
             low, high = part["interval"]
-            told.append(f"{part['metric']} {100 * part['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
-        line = f"{row['verdict']:>14}  {row['text']}: {'; '.join(told) or 'not run'}"
+            parts.append(f"{part['metric']} {100 * part['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]")
+        line = f"{row['verdict']:>14}  {row['text']}: {'; '.join(parts) or 'not run'}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)

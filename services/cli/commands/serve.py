@@ -159,9 +159,9 @@ def has_keys(settings: ServiceSettings) -> bool:
 
     database = Database(settings.sqlalchemy_url())
     with database.read() as session:
-        found = session.scalar(select(ApiKey.id).where(ApiKey.revoked.is_(None)).limit(1))
+        first = session.scalar(select(ApiKey.id).where(ApiKey.revoked.is_(None)).limit(1))
     database.close()
-    return found is not None
+    return first is not None
 
 
 def answers(url: str) -> bool:

@@ -32,6 +32,6 @@ def sweep(
             files, size = store_sweep.sweep(database, settings.open_store(), older_than * 3600, dry_run)
         finally:
             database.close()
-        told = {"files": files, "bytes": size, "removed": not dry_run}
+        freed = {"files": files, "bytes": size, "removed": not dry_run}
         verb = "would go" if dry_run else "removed"
-        say_json(told) if json else console.print(f"{files} files, {size / 1e6:.1f} MB {verb}")
+        say_json(freed) if json else console.print(f"{files} files, {size / 1e6:.1f} MB {verb}")

@@ -47,15 +47,15 @@ def submit(
         with Server(url, key) as server:
             if job is None:
                 order = made_order(inputs or [], lang, profile, set_, transcript, name)
-                found = send(server, order, json)
+                sent = send(server, order, json)
                 if not json:
-                    errors.print(f"job {found['id']}", highlight=False, soft_wrap=True)
+                    errors.print(f"job {sent['id']}", highlight=False, soft_wrap=True)
             else:
-                found = server.call("GET", f"/v1/jobs/{job}").json()
+                sent = server.call("GET", f"/v1/jobs/{job}").json()
             if wait or out:
-                code = finish(server, str(found["id"]), out, json)
+                code = finish(server, str(sent["id"]), out, json)
                 raise typer.Exit(code)
-            say_json(found) if json else console.print(f"{server.url}{found['links']['self']}", soft_wrap=True)
+            say_json(sent) if json else console.print(f"{server.url}{sent['links']['self']}", soft_wrap=True)
 
 
 def made_order(

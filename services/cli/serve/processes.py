@@ -40,11 +40,11 @@ def children() -> list[int]:
     """Ids of this process's children."""
     if _libc is None:
         return []
-    found = []
+    numbers = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
                 # The name, in parentheses, may hold anything; the parent is the second field behind it.
                 if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == os.getpid():
-                    found.append(int(entry.name))
-    return found
+                    numbers.append(int(entry.name))
+    return numbers

@@ -14,12 +14,12 @@ from shared.engines.protocols import KINDS, EngineOptions, engine_class, registe
 from shared.weights import Entry, WeightFolder, names, pull
 
 
-def probe_table(found: Mapping[str, Any]) -> Table:
+def probe_table(facts: Mapping[str, Any]) -> Table:
     """What ``counterdub inspect`` shows of a probe."""
     table = Table(show_header=False, box=None)
-    video, audio = found["video"], found["audio"]
-    table.add_row("name", found["name"])
-    table.add_row("container", f"{found['container']}, {found['size_bytes'] / 1e6:.1f} MB, {found['duration']:.3f} s")
+    video, audio = facts["video"], facts["audio"]
+    table.add_row("name", facts["name"])
+    table.add_row("container", f"{facts['container']}, {facts['size_bytes'] / 1e6:.1f} MB, {facts['duration']:.3f} s")
     vfr = ", variable" if video["variable_frame_rate"] else ""
     turned = f", turned {video['rotation']}°" if video["rotation"] else ""
     table.add_row("video", f"{video['codec']} {video['width']}×{video['height']}{turned}, {video['fps']:.3f} fps{vfr}")
@@ -28,10 +28,10 @@ def probe_table(found: Mapping[str, Any]) -> Table:
         table.add_row("audio", f"{audio['codec']} {audio['sample_rate']} Hz, {audio['layout']}{language}")
     else:
         table.add_row("audio", "none: the pairs of this title would be rejected (no_speech)")
-    for note in found.get("notes", ()):
+    for note in facts.get("notes", ()):
         table.add_row("note", note)
-    if "shots" in found:
-        table.add_row("shots", " ".join(f"{shot['start']:.2f}–{shot['end']:.2f}" for shot in found["shots"]))
+    if "shots" in facts:
+        table.add_row("shots", " ".join(f"{shot['start']:.2f}–{shot['end']:.2f}" for shot in facts["shots"]))
     return table
 
 
@@ -42,12 +42,12 @@ def engine_rows() -> list[dict[str, Any]]:
         for name in sorted(registered(kind)):
             row: dict[str, Any] = {"kind": kind, "engine": name}
             try:
-                found = engine_class(kind, name)
+                engine = engine_class(kind, name)
                 row |= {
-                    "licence": found.licence.name,
-                    "commercial_use": found.licence.commercial_use,
-                    "note": found.licence.note,
-                    "weights": list(found.weights(EngineOptions())),
+                    "licence": engine.licence.name,
+                    "commercial_use": engine.licence.commercial_use,
+                    "note": engine.licence.note,
+                    "weights": list(engine.weights(EngineOptions())),
                 }
             except EngineError as error:
                 row["missing"] = error.details.get("package")
