@@ -29,7 +29,7 @@ class TestKokoro(SynthesizerContract):
     def case(cls, weights: Any) -> Case:
         pytest.importorskip("onnxruntime")
         pytest.importorskip("espeakng_loader")
-        from services.dubbing.engines.kokoro import KokoroSynthesizer
+        from services.dubbing.engines.kokoro.engine import KokoroSynthesizer
 
         weights.path("kokoro-82m-int8")
         weights.path("kokoro-voices")

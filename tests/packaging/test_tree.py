@@ -46,7 +46,6 @@ SEVERAL = {
     "trainer/training/test_learning",
 }
 """Unit tests of several modules of their folder at once."""
-CROWDED = {"services/dubbing/engines": 19, "trainer/reproduce": 17}
 
 
 def sources() -> list[Path]:
@@ -78,8 +77,7 @@ def test_no_two_classes_have_one_name() -> None:
 
 
 def test_no_folder_is_crowded() -> None:
-    crowded = {folder: count for folder, count in sizes(sources()).items() if count > LARGEST}
-    assert {folder: count for folder, count in crowded.items() if count > CROWDED.get(folder, LARGEST)} == {}
+    assert {folder: count for folder, count in sizes(sources()).items() if count > LARGEST} == {}
 
 
 def test_a_second_class_of_a_name_is_seen() -> None:

@@ -28,7 +28,7 @@ PEAK = 10 ** (-1.5 / 20)
 
 def speak() -> list[np.ndarray]:
     """All lines by Kokoro, mono 48 kHz."""
-    from services.dubbing.engines.kokoro import KokoroSynthesizer
+    from services.dubbing.engines.kokoro.engine import KokoroSynthesizer
     from shared.engines.protocols import EngineOptions
     from shared.weights import WeightFolder
 

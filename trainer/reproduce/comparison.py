@@ -21,18 +21,18 @@ from filelock import FileLock, Timeout
 from shared.core.errors import Cancelled, CounterdubError, EngineError, StorageError
 from shared.core.storage_errors import storage_errors
 from trainer.reproduce.cache import TRAINER, digest_of_files, key_of
+from trainer.reproduce.cinema.sounds import material
+from trainer.reproduce.cinema.words import LANGUAGES
 from trainer.reproduce.processes import Baseline, Draw, Job, Read, Speak, Train, work
 from trainer.reproduce.scale import Scale, World
-from trainer.reproduce.sounds import material
 from trainer.reproduce.variants import BASELINES, MAIN, TrainingVariant, trainings
-from trainer.reproduce.words import LANGUAGES
 
 Say = Callable[[str, int, int], None]
 """What is done, how many of them are, of how many."""
 
-SPOKEN = ("reproduce/words.py", "reproduce/speech.py", "reproduce/espeak_voice.py")
-HEARD = ("reproduce/sounds.py", "frontend/mel.py")
-DRAWN = ("reproduce/plot.py", "reproduce/pictures.py", "reproduce/world.py")
+SPOKEN = ("reproduce/cinema/words.py", "reproduce/cinema/speech.py", "reproduce/cinema/espeak_voice.py")
+HEARD = ("reproduce/cinema/sounds.py", "frontend/mel.py")
+DRAWN = ("reproduce/cinema/plot.py", "reproduce/cinema/pictures.py", "reproduce/cinema/world.py")
 MEASURED = ("reproduce/probes.py", "evaluation/invariance/measures.py", "model.py", "towers/tiny.py")
 
 COST = {"cinema-sep": 0.65, "cinema-aud": 0.7, "cinema-aud-efj": 0.7}

@@ -12,8 +12,8 @@ import torch
 
 from trainer.encoder import Made
 from trainer.evaluation.invariance.measures import agreement, tell_apart
+from trainer.reproduce.cinema.sounds import TEST_TAKES
 from trainer.reproduce.scale import MEL_FRAMES, Scale
-from trainer.reproduce.sounds import TEST_TAKES
 
 WINDOW = 76
 """Mel frames of 3 s."""
@@ -122,7 +122,7 @@ def measure(hearing: ListeningProbe, world: Path, material: Path) -> tuple[dict[
 
     Args:
         hearing: The encoder.
-        world: Folder of :func:`trainer.reproduce.world.make_world`.
+        world: Folder of :func:`trainer.reproduce.cinema.world.make_world`.
         material: File of clean sounds and digits.
     """
     fold = json.loads((world / "world.json").read_text(encoding="utf-8"))["fold"]

@@ -10,12 +10,12 @@ import numpy as np
 
 from shared.core.errors import CounterdubError
 from trainer.reproduce.cache import made
+from trainer.reproduce.cinema.sounds import Clips, mels, read_clips, read_digits
+from trainer.reproduce.cinema.speech import open_bank, speak
+from trainer.reproduce.cinema.world import make_world
 from trainer.reproduce.probes import STATISTICS, ListeningProbe, hearing_of, measure
 from trainer.reproduce.scale import Scale, World
-from trainer.reproduce.sounds import Clips, mels, read_clips, read_digits
-from trainer.reproduce.speech import open_bank, speak
 from trainer.reproduce.variants import TrainingVariant
-from trainer.reproduce.world import make_world
 
 MATERIAL, CLIPS, SPEECH, MEASURED = "material.npz", "clips.npz", "speech.npz", "measured.json"
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.dubbing.casting.cast import Candidate
-from services.dubbing.engines.kokoro_phonemes import pieces
+from services.dubbing.engines.kokoro.phonemes import pieces
 from shared.core.errors import EngineError, UsageError
 from shared.engines.accelerator import release, torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles

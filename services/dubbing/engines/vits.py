@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from services.dubbing.engines.kokoro_phonemes import pieces
+from services.dubbing.engines.kokoro.phonemes import pieces
 from services.dubbing.engines.resident import Resident, needing, use_threads
 from services.dubbing.synthesis.batching import SpeechRequest
 from shared.audio.signal import resample

@@ -13,7 +13,7 @@ import numpy as np
 
 from services.dubbing.casting.cast import Candidate
 from services.dubbing.engines.coqui import library
-from services.dubbing.engines.kokoro_phonemes import pieces
+from services.dubbing.engines.kokoro.phonemes import pieces
 from services.dubbing.engines.resident import Resident, loading, model_folder, needing, one_file, use_threads
 from services.dubbing.engines.vits import join
 from shared.audio.signal import SPEECH_RATE, resample

@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from services.api.auth import keys
 from services.api.live import broadcast
-from services.api.live.broadcast import Broadcast, Listener, Told
+from services.api.live.broadcast import Broadcast, Listener, SentEvent
 from services.api.routes import events
 from shared.ledger.tables import Job
 from tests.integration.api.harness import Api, make_api, serving
@@ -186,19 +186,19 @@ def test_a_client_that_does_not_read_is_let_go_and_costs_no_memory(tmp_path: Pat
             while api.here.broadcast._channels or time.monotonic() - deadline < -27:
                 api.tell(job, *["task_done"] * 100, title="x" * 20_000)
                 for channel in list(api.here.broadcast._channels.values()):
-                    assert all(len(listener._told) <= broadcast.KEPT for listener in channel.listeners)
+                    assert all(len(listener._waiting) <= broadcast.KEPT for listener in channel.listeners)
                 assert time.monotonic() < deadline
 
 
 def test_a_listener_notices_what_it_missed() -> None:
     listener = Listener(latest=3)
     assert not listener.missed(3) and listener.missed(2)
-    listener.tell([Told(seq, b"", False) for seq in range(4, 4 + broadcast.KEPT + 10)])
+    listener.tell([SentEvent(seq, b"", False) for seq in range(4, 4 + broadcast.KEPT + 10)])
     assert listener.missed(3), "the oldest were let go"
     reached = 4 + 10 - 1
     assert not listener.missed(reached)
-    assert listener.take(reached) == Told(reached + 1, b"", False)
-    listener.tell([Told(5, b"", False)])
+    assert listener.take(reached) == SentEvent(reached + 1, b"", False)
+    listener.tell([SentEvent(5, b"", False)])
     assert not listener.missed(reached + 1)
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.reproduce.cinema.sounds import Clips
+from trainer.reproduce.cinema.speech import SLOTS, VOICES, SentenceBank
+from trainer.reproduce.cinema.words import LANGUAGES
+from trainer.reproduce.cinema.world import make_world
 from trainer.reproduce.processes import front_end
 from trainer.reproduce.scale import SAMPLE_RATE, SMOKE, World
-from trainer.reproduce.sounds import Clips
-from trainer.reproduce.speech import SLOTS, VOICES, SentenceBank
-from trainer.reproduce.words import LANGUAGES
-from trainer.reproduce.world import make_world
 
 SCALE = SMOKE._replace(titles=9, shots=8, probe_titles=6, test_titles=4, separator="none", steps=4)
 WORLD = World(1, 5)

@@ -14,13 +14,13 @@ from services.cli.main import app
 from shared.core.errors import CounterdubError
 from tests.conftest import ROOT
 from trainer.reproduce.cache import key_of, made
+from trainer.reproduce.cinema.espeak_voice import VARIANTS
+from trainer.reproduce.cinema.speech import SLOTS, open_bank
 from trainer.reproduce.claims import CLAIMS
 from trainer.reproduce.comparison import alone, everyone, run_comparison
-from trainer.reproduce.espeak_voice import VARIANTS
 from trainer.reproduce.probes import METRICS
 from trainer.reproduce.processes import SPEECH, Speak
 from trainer.reproduce.scale import SMOKE
-from trainer.reproduce.speech import SLOTS, open_bank
 from trainer.reproduce.summary import summarise
 from trainer.reproduce.variants import BASELINES, MAIN
 

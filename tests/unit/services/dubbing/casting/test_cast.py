@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.dubbing.casting.cast import Candidate, cast, gender_of
-from services.dubbing.engines.kokoro import KokoroSynthesizer, voice_table
+from services.dubbing.engines.kokoro.engine import KokoroSynthesizer, voice_table
 from services.dubbing.stage import CAST, candidates
 from shared.core.errors import UsageError
 from shared.core.records import CastMember, Speaker, read_list, write_list

@@ -11,11 +11,11 @@ import pytest
 
 from services.dubbing.casting.cast import Candidate, gender_heard
 from services.dubbing.casting.voice_search import refine
-from services.dubbing.engines.kokoro import PROBES, KokoroSynthesizer, natural_pitch, prosody_style, voice_table
-from services.dubbing.engines.kokoro_phonemes import LANGUAGES
-from services.dubbing.engines.kokoro_search import bank, nearest
-from services.dubbing.engines.kokoro_voices import STYLES, Mix
-from services.dubbing.engines.make_voice_bank import coordinates
+from services.dubbing.engines.kokoro.engine import PROBES, KokoroSynthesizer, natural_pitch, prosody_style, voice_table
+from services.dubbing.engines.kokoro.make_mixes import coordinates
+from services.dubbing.engines.kokoro.mix_search import bank, nearest
+from services.dubbing.engines.kokoro.phonemes import LANGUAGES
+from services.dubbing.engines.kokoro.voices import STYLES, Mix
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.records import CastMember, Speaker
@@ -130,7 +130,7 @@ def test_pitch_moves_and_the_length_stays(weights: WeightFiles) -> None:
 
 
 def test_the_bank_is_of_these_weights(weights: WeightFiles) -> None:
-    with (resources.files("services.dubbing") / "mixes_kokoro.npz").open("rb") as file, np.load(file) as table:
+    with (resources.files("services.dubbing.engines.kokoro") / "mixes.npz").open("rb") as file, np.load(file) as table:
         stated, styles = str(table["model_sha256"]), table["styles"]
     model = weights.path("kokoro-82m-int8") / "kokoro-v1.0.int8.onnx"
     assert hashlib.sha256(model.read_bytes()).hexdigest() == stated

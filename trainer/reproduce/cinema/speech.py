@@ -12,10 +12,10 @@ from shared.audio.signal import resample
 from shared.audio.stretch import stretch
 from shared.engines.protocols import EngineOptions, engine_class
 from shared.weights import WeightFolder
-from trainer.reproduce.espeak_voice import SAMPLE_RATE as ESPEAK_RATE
-from trainer.reproduce.espeak_voice import VARIANTS, EspeakVoice
+from trainer.reproduce.cinema.espeak_voice import SAMPLE_RATE as ESPEAK_RATE
+from trainer.reproduce.cinema.espeak_voice import VARIANTS, EspeakVoice
+from trainer.reproduce.cinema.words import LANGUAGES, OBJECTS, TRAINED, sentence
 from trainer.reproduce.scale import SAMPLE_RATE
-from trainer.reproduce.words import LANGUAGES, OBJECTS, TRAINED, sentence
 
 SLOTS = (1.7, 2.1, 2.6)
 """Lengths of utterances, seconds. Every sentence of every track, the original's too, is stretched to one of them."""
@@ -56,7 +56,7 @@ class SentenceBank(NamedTuple):
         start: Of each in ``samples``, ``[N]``.
         length: In samples, ``[N]``.
         voice: Index into :data:`VOICES`, ``[N]``.
-        language: Index into :data:`trainer.reproduce.words.LANGUAGES`, ``[N]``.
+        language: Index into :data:`trainer.reproduce.cinema.words.LANGUAGES`, ``[N]``.
         slot: Index into :data:`SLOTS`, ``[N]``.
     """
 

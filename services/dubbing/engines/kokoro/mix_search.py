@@ -1,6 +1,6 @@
 """Which mixes of Kokoro's styles sound like somebody: predicted from a bank of mixes that were listened to.
 
-``mixes_kokoro.npz`` holds some hundred random mixes at random pitch with the speaker embedding of each. Between them a
+``mixes.npz`` holds some hundred random mixes at random pitch with the speaker embedding of each. Between them a
 Gaussian process says what any mix would sound like. It is right about which mixes are worth hearing, not about which
 one is best: the casting synthesises the few that are named here and listens.
 """
@@ -13,7 +13,7 @@ from importlib import resources
 
 import numpy as np
 
-from services.dubbing.engines.kokoro_voices import STYLES
+from services.dubbing.engines.kokoro.voices import STYLES
 
 COORDINATES = 24
 """Principal components of the styles' colours that the prediction sees: 92 % of their variance."""
@@ -73,8 +73,8 @@ def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def bank() -> VoiceBank:
-    """The bank of the package; made by ``make_voice_bank``."""
-    with (resources.files("services.dubbing") / "mixes_kokoro.npz").open("rb") as file, np.load(file) as table:
+    """The bank of the package; made by ``make_mixes``."""
+    with (resources.files("services.dubbing.engines.kokoro") / "mixes.npz").open("rb") as file, np.load(file) as table:
         named = ("styles", "shares", "pitch_hz", "embeddings")
         return VoiceBank.fit(*(table[name].astype(np.float64) for name in named))
 

@@ -22,8 +22,11 @@ from shared.core.records import SAMPLE_RATE as MEDIA_RATE
 from shared.engines.protocols import EngineOptions, engine_class
 from shared.weights import WeightFolder
 from trainer.frontend.mel import MelFrontEnd
-from trainer.reproduce.pictures import Looks, at_pictures, band_statistics, draw, fit_looks, latent
-from trainer.reproduce.plot import PlotShot, draw_shots
+from trainer.reproduce.cinema.pictures import Looks, at_pictures, band_statistics, draw, fit_looks, latent
+from trainer.reproduce.cinema.plot import PlotShot, draw_shots
+from trainer.reproduce.cinema.sounds import Clips, mels
+from trainer.reproduce.cinema.speech import SLOTS, VOICES, SentenceBank
+from trainer.reproduce.cinema.words import LANGUAGES
 from trainer.reproduce.scale import (
     FRAMES,
     LANGUAGE_OF,
@@ -35,9 +38,6 @@ from trainer.reproduce.scale import (
     Scale,
     World,
 )
-from trainer.reproduce.sounds import Clips, mels
-from trainer.reproduce.speech import SLOTS, VOICES, SentenceBank
-from trainer.reproduce.words import LANGUAGES
 
 ORACLE = "none"
 """Instead of a separator: speech 25 dB down."""

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from tests.unit.trainer.reproduce.made import SCALE, WORLD, bank, clips
-from trainer.reproduce.pictures import draw, fit_looks, latent
-from trainer.reproduce.plot import PlotShot, draw_shots
+from trainer.reproduce.cinema.pictures import draw, fit_looks, latent
+from trainer.reproduce.cinema.plot import PlotShot, draw_shots
+from trainer.reproduce.cinema.speech import SLOTS, VOICES
+from trainer.reproduce.cinema.words import LANGUAGES, OBJECTS, PLACES, SUBJECTS, sentence
+from trainer.reproduce.cinema.world import frames_of, looks_of, opening_of, sounds_of
 from trainer.reproduce.processes import front_end
 from trainer.reproduce.scale import LANGUAGE_OF, SHOT_SECONDS
-from trainer.reproduce.speech import SLOTS, VOICES
-from trainer.reproduce.words import LANGUAGES, OBJECTS, PLACES, SUBJECTS, sentence
-from trainer.reproduce.world import frames_of, looks_of, opening_of, sounds_of
 
 BANK, CLIPS = bank(), clips()
 TRAINED = np.flatnonzero(CLIPS.fold != WORLD.fold)

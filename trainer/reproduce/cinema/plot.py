@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.reproduce.cinema.sounds import Clips
+from trainer.reproduce.cinema.speech import SLOTS, VOICES, SentenceBank
+from trainer.reproduce.cinema.words import LANGUAGES
 from trainer.reproduce.scale import LANGUAGE_OF, SHOT_SECONDS, World
-from trainer.reproduce.sounds import Clips
-from trainer.reproduce.speech import SLOTS, VOICES, SentenceBank
-from trainer.reproduce.words import LANGUAGES
 
 SILENT = 0.3
 """Share of the shots in which nobody speaks."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainer.reproduce.plot import PlotShot
+from trainer.reproduce.cinema.plot import PlotShot
 from trainer.reproduce.scale import FRAMES, FRAMES_A_PICTURE, SIZE
 
 GRATINGS, FACTORS = 3, 6

@@ -1,6 +1,6 @@
-"""Make ``mixes_kokoro.npz``: random mixes of Kokoro's styles at random pitch, and what the speaker encoder hears.
+"""Make ``mixes.npz``: random mixes of Kokoro's styles at random pitch, and what the speaker encoder hears.
 
-    python -m services.dubbing.engines.make_voice_bank
+    python -m services.dubbing.engines.kokoro.make_mixes
 
 About two seconds a mix on one core. Run again when the weights change (their hash is inside) or the encoder does.
 """
@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from services.dubbing.engines.kokoro import PROBES, KokoroSynthesizer, prosody_style
-from services.dubbing.engines.kokoro_phonemes import LANGUAGES
-from services.dubbing.engines.kokoro_search import COORDINATES, USUAL_HZ
-from services.dubbing.engines.kokoro_voices import COLOUR, STYLES, read_style
+from services.dubbing.engines.kokoro.engine import PROBES, KokoroSynthesizer, prosody_style
+from services.dubbing.engines.kokoro.mix_search import COORDINATES, USUAL_HZ
+from services.dubbing.engines.kokoro.phonemes import LANGUAGES
+from services.dubbing.engines.kokoro.voices import COLOUR, STYLES, read_style
 from services.dubbing.post_processing import trim
 from shared.audio.pitch import median_f0
 from shared.audio.resemblyzer import Resemblyzer
@@ -120,4 +120,4 @@ def write(
 if __name__ == "__main__":
     from shared.weights import WeightFolder
 
-    make(WeightFolder(), Path(__file__).parents[1] / "mixes_kokoro.npz")
+    make(WeightFolder(), Path(__file__).with_name("mixes.npz"))

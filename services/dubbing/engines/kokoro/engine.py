@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.dubbing.casting.cast import Candidate
-from services.dubbing.engines.kokoro_graph import PITCH, with_pitch
-from services.dubbing.engines.kokoro_phonemes import LANGUAGES, Phonemes, pieces
-from services.dubbing.engines.kokoro_search import nearest
-from services.dubbing.engines.kokoro_voices import STYLES, Mix, style_voice
+from services.dubbing.engines.kokoro.graph import PITCH, with_pitch
+from services.dubbing.engines.kokoro.mix_search import nearest
+from services.dubbing.engines.kokoro.phonemes import LANGUAGES, Phonemes, pieces
+from services.dubbing.engines.kokoro.voices import STYLES, Mix, style_voice
 from shared.core.errors import EngineError
 from shared.core.records import CastMember, Speaker
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
@@ -53,14 +53,14 @@ PROBES = {
 @lru_cache(maxsize=1)
 def voice_table() -> dict[str, np.ndarray]:
     """Style → its Resemblyzer embedding, ``[256]``."""
-    with (resources.files("services.dubbing") / "voices_kokoro.npz").open("rb") as file, np.load(file) as table:
+    with (resources.files("services.dubbing.engines.kokoro") / "voices.npz").open("rb") as file, np.load(file) as table:
         return dict(zip(table["styles"].tolist(), table["embeddings"].astype(np.float32), strict=True))
 
 
 @lru_cache(maxsize=1)
 def natural_pitch() -> dict[str, float]:
     """``language:style`` → median pitch of that prosody, Hz."""
-    with (resources.files("services.dubbing") / "mixes_kokoro.npz").open("rb") as file, np.load(file) as table:
+    with (resources.files("services.dubbing.engines.kokoro") / "mixes.npz").open("rb") as file, np.load(file) as table:
         return dict(zip(table["natural"].tolist(), table["natural_hz"].astype(float).tolist(), strict=True))
 
 
@@ -114,7 +114,7 @@ class KokoroSynthesizer:
 
         A mix has the native style's prosody and part of its colour, which keeps its words as clear as the native's.
 
-        Their embeddings are Resemblyzer's, from a table made by ``make_voice_table``.
+        Their embeddings are Resemblyzer's, from a table made by ``make_voices``.
         """
         if language not in LANGUAGES:
             return []

@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from services.dubbing.engines.kokoro import KokoroSynthesizer, voice_table
-from services.dubbing.engines.kokoro_voices import STYLES, Mix, read_style, style_voice
-from services.dubbing.engines.make_voice_table import embedding
+from services.dubbing.engines.kokoro.engine import KokoroSynthesizer, voice_table
+from services.dubbing.engines.kokoro.make_voices import embedding
+from services.dubbing.engines.kokoro.voices import STYLES, Mix, read_style, style_voice
 from services.dubbing.post_processing import trim
 from shared.audio.resemblyzer import Resemblyzer
 from shared.core.errors import EngineError
@@ -62,7 +62,7 @@ def test_text_without_sound_is_refused(kokoro: KokoroSynthesizer, text: str) -> 
 def test_the_voice_table_is_of_these_weights(kokoro: KokoroSynthesizer, weights: WeightFiles) -> None:
     from importlib import resources
 
-    with (resources.files("services.dubbing") / "voices_kokoro.npz").open("rb") as file, np.load(file) as table:
+    with (resources.files("services.dubbing.engines.kokoro") / "voices.npz").open("rb") as file, np.load(file) as table:
         stated = str(table["model_sha256"])
     model = weights.path("kokoro-82m-int8") / "kokoro-v1.0.int8.onnx"
     assert hashlib.sha256(model.read_bytes()).hexdigest() == stated

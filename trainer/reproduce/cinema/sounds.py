@@ -14,8 +14,8 @@ import torch
 from shared.audio.signal import fit_length, resample, to_mono
 from shared.core.errors import InputError
 from trainer.frontend.mel import FLOOR, MelFrontEnd
+from trainer.reproduce.cinema.speech import LEVEL, levelled
 from trainer.reproduce.scale import SAMPLE_RATE, SHOT_SAMPLES
-from trainer.reproduce.speech import LEVEL, levelled
 
 TAKES = 20
 """Of each digit and speaker that are used: 0–4 are the data set's test split, 5 and more train the probe."""
@@ -55,7 +55,7 @@ def material(given: Path | None = None) -> Path:
 
 
 def read_clips(place: Path) -> Clips:
-    """All of ESC-10 at 16 kHz, :data:`trainer.reproduce.speech.LEVEL` loud where there is sound.
+    """All of ESC-10 at 16 kHz, :data:`trainer.reproduce.cinema.speech.LEVEL` loud where there is sound.
 
     Raises:
         InputError: ``bad_audio``.

@@ -1,6 +1,6 @@
-"""Make ``voices_kokoro.npz``: what every Kokoro style sounds like to the speaker encoder.
+"""Make ``voices.npz``: what every Kokoro style sounds like to the speaker encoder.
 
-    python -m services.dubbing.engines.make_voice_table
+    python -m services.dubbing.engines.kokoro.make_voices
 
 Casting by synthesis costs 5–17 s a language; the table makes it free. Run again when the weights change (their hash
 is inside) or the encoder does. About four minutes on one core.
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from services.dubbing.engines.kokoro import KokoroSynthesizer
-from services.dubbing.engines.kokoro_voices import STYLES
+from services.dubbing.engines.kokoro.engine import KokoroSynthesizer
+from services.dubbing.engines.kokoro.voices import STYLES
 from shared.audio.resemblyzer import Resemblyzer
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.engines.protocols import EngineOptions, WeightFiles
@@ -41,4 +41,4 @@ def make(weights: WeightFiles, path: Path) -> None:
 if __name__ == "__main__":
     from shared.weights import WeightFolder
 
-    make(WeightFolder(), Path(__file__).parents[1] / "voices_kokoro.npz")
+    make(WeightFolder(), Path(__file__).with_name("voices.npz"))

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dubbing.engines.kokoro_phonemes import Phonemes, pieces
+from services.dubbing.engines.kokoro.phonemes import Phonemes, pieces
 from shared.core.errors import EngineError
 from shared.core.spoken_form import read_aloud
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "phonemes.json").read_text(encoding="utf-8"))
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "phonemes.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
