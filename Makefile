@@ -1,5 +1,5 @@
 # make demo   set up .venv, fetch the weights, dub the bundled sample
-# make test   set up .venv, run the tests; test-quick leaves out the slow ones
+# make test   set up .venv, run the tests; test-all with the slow ones
 # make trainer   add what training needs (torch) to .venv
 # make reproduce   the paper's controlled comparison in a synthetic cinema, within 2 hours; reproduce-smoke in minutes
 PYTHON ?= python3
@@ -12,7 +12,7 @@ SAMPLE ?= tests/sample/sample.mp4
 OUT ?= out
 comma := ,
 
-.PHONY: faults demo test test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer models lock notebooks page types check-page test-page
+.PHONY: faults demo test test-all test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer models lock notebooks page types check-page test-page
 
 demo: models
 	$(BIN)/counterdub dub $(SAMPLE) $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -21,17 +21,27 @@ dub: models
 	@test -n "$(VIDEO)" || { echo 'usage: make dub VIDEO=film.mp4 LANGS=es,fr [OUT=folder]'; exit 2; }
 	$(BIN)/counterdub dub "$(VIDEO)" $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out "$(OUT)"
 
-# Two processes, and alone what is held against a clock: the page in its browser, and services that must notice in time.
+# What is held against a clock, the page in its browser and services that must notice in time, has the right of way: it
+# mostly waits, and the others take what it leaves, in two processes. What it says is shown at the end.
 PUNCTUAL := tests/browser tests/integration/queue tests/integration/faults tests/integration/cli/test_startup.py
+SPECIAL := not bench and not network and not gpu
+define run-tests
+	@$(BIN)/python -m pytest -m '$(1)' $(PUNCTUAL) > $(VENV)/punctual.log 2>&1 & punctual=$$!; trap "kill $$punctual" INT TERM; \
+	nice -n 15 $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m '$(1)' --ignore=tests/engines \
+	  $(foreach t,$(PUNCTUAL),--ignore=$(t)); others=$$?; \
+	wait $$punctual; status=$$?; cat $(VENV)/punctual.log; exit $$((others > status ? others : status))
+endef
 test: models $(VENV)/test
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines $(foreach t,$(PUNCTUAL),--ignore=$(t))
-	$(BIN)/python -m pytest $(PUNCTUAL)
+	$(call run-tests,$(SPECIAL) and not slow)
 
-# From a film to its pairs without what is marked slow, services and training aside: for further Pythons.
+# With the slow ones, as every change is tested.
+test-all: models $(VENV)/test
+	$(call run-tests,$(SPECIAL))
+
+# From a film to its pairs, services and training aside: for further Pythons.
 QUICK := unit/shared unit/services integration/cli packaging
 test-quick: models $(VENV)/test
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m 'not slow and not bench and not network and not gpu' \
-	  $(addprefix tests/,$(QUICK))
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m '$(SPECIAL) and not slow' $(addprefix tests/,$(QUICK))
 
 # The wheel in an empty environment, outside the checkout; its dependencies come from the package index.
 test-wheel: models $(VENV)/test

@@ -17,7 +17,14 @@ import pytest
 
 from shared.ledger.tables import StageRun
 from tests.benchmarks.running import write_result
-from tests.integration.queue.conftest import KINDS, database_url, null_stages, nursery, postgres, valkey_server  # noqa: F401
+from tests.integration.queue.conftest import (  # noqa: F401
+    KINDS,
+    database_url,
+    null_stages,
+    nursery,
+    postgres_server,
+    valkey_server,
+)
 from tests.integration.queue.nursery import Nursery
 from tests.integration.queue.rig import Rig
 from tests.integration.queue.undisturbed import undisturbed
@@ -29,6 +36,12 @@ MIN_RUNS_PER_SECOND = 100.0
 CHUNKS = 20
 SHOTS = 10_000
 MAX_GROWTH = 1.3
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    with postgres_server(durable=True) as server:
+        yield server.get_uri()
 
 
 @pytest.fixture(params=KINDS)

@@ -15,6 +15,7 @@ import soundfile
 
 from tests.conftest import CheckedWeights
 from tests.integration.cli.test_serve import COUNTERDUB, Served, until
+from tests.sample.cut import cut
 
 pytestmark = pytest.mark.slow
 
@@ -29,12 +30,13 @@ def submit(served: Served, *arguments: object) -> subprocess.CompletedProcess[st
     )
 
 
-def test_a_video_becomes_tracks_pairs_and_report(tmp_path: Path, sample: Path, weights: CheckedWeights) -> None:
+def test_a_video_becomes_tracks_pairs_and_report(tmp_path: Path, weights: CheckedWeights) -> None:
     for name in ("spleeter-2stems", "whisper-base-ct2", "kokoro-82m-int8", "qwen2.5-coder-1.5b-instruct-q4"):
         weights.path(name)
+    film = cut(12, tmp_path / "sample.mp4")
     served = Served(tmp_path / "data")
     try:
-        first = submit(served, sample, "--lang", "es")
+        first = submit(served, film, "--lang", "es")
         assert first.returncode == 0, first.stdout + first.stderr
         job = json.loads(first.stdout)["id"]
         until(lambda: [event for event in events(served, job) if event["kind"] == "task_done"], 300)
@@ -56,7 +58,7 @@ def test_a_video_becomes_tracks_pairs_and_report(tmp_path: Path, sample: Path, w
         assert len(set(lengths.values())) == 1
         assert pq.read_table(out / "pairs.parquet").num_rows == told["summary"]["accepted"] > 0
         assert b"<html" in (out / "report.html").read_bytes()[:1000]
-        again(served, sample)
+        again(served, film)
         followed(served, job)
     finally:
         assert served.stop() == 0
@@ -67,10 +69,10 @@ def events(served: Served, job: str) -> list[dict[str, Any]]:
     return items
 
 
-def again(served: Served, sample: Path) -> None:
+def again(served: Served, film: Path) -> None:
     """The same once more takes no engine."""
     began = time.monotonic()
-    second = submit(served, sample, "--lang", "es", "--wait")
+    second = submit(served, film, "--lang", "es", "--wait")
     assert second.returncode == 0, second.stdout
     assert time.monotonic() - began < 60
     job = json.loads(second.stdout)["id"]

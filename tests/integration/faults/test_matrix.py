@@ -11,7 +11,7 @@ from tests.integration.faults.matrix import outcome
 from tests.integration.queue.conftest import null_stages, nursery  # noqa: F401 - fixtures
 from tests.integration.queue.nursery import Nursery
 
-pytestmark = pytest.mark.usefixtures("null_stages")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("null_stages")]
 
 CASES = [(fault, server) for fault in FAULTS if fault.name in SHORT for server in fault.servers]
 

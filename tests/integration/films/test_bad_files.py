@@ -16,6 +16,8 @@ from shared.schemas.reasons import Reason
 from tests.integration.films import cli, media
 from tests.unit.shared.media import odd
 
+pytestmark = pytest.mark.slow
+
 Maker = Callable[[Path], Path]
 
 USELESS: dict[str, tuple[Maker, str, str]] = {
@@ -74,7 +76,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(folder: Path, all_weights: None) -> cli.Ended:
-    return cli.command("dub", folder, "-l", "en", "-o", folder.parent / "out", "--json")
+    return cli.command("dub", folder, "-l", "en", "-o", folder.parent / "out", *cli.LIGHT, "--json")
 
 
 @pytest.fixture
@@ -166,7 +168,7 @@ SPEECHLESS: dict[str, Maker] = {
 def speechless(tmp_path_factory: pytest.TempPathFactory, all_weights: None) -> tuple[cli.Ended, Path]:
     folder = tmp_path_factory.mktemp("speechless")
     paths = [make(folder / f"{name}.mp4") for name, make in SPEECHLESS.items()]
-    return cli.command("dub", *paths, "-l", "en", "-o", folder / "out", "--json"), folder / "out"
+    return cli.command("dub", *paths, "-l", "en", "-o", folder / "out", *cli.LIGHT, "--json"), folder / "out"
 
 
 @pytest.mark.parametrize("name", SPEECHLESS)

@@ -10,6 +10,8 @@ import pytest
 from shared.pipeline.stage import stage_names
 from tests.integration.films.conftest import STAGES, Battered
 
+pytestmark = pytest.mark.slow
+
 
 def test_ctrl_c_exits_with_130_and_says_so(battered: Battered) -> None:
     assert battered.interrupted.code == 130

@@ -14,6 +14,8 @@ from shared.core.records import DubbedUtterance, read_jsonl
 from tests.integration.films import cli
 from tests.integration.films.conftest import Battered
 
+pytestmark = pytest.mark.slow
+
 
 def contents(out: Path, *below: str) -> dict[str, bytes]:
     return {path.relative_to(out).as_posix(): path.read_bytes() for part in below for path in (out / part).rglob("*.*")}

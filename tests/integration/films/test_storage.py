@@ -49,13 +49,14 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.slow
 def test_disk_full_really_then_larger_and_run_again(hiss: Path, disk: Path, all_weights: None) -> None:
-    result = cli.here("dub", hiss, "-l", "en", "-o", disk / "out", "--json")
+    result = cli.here("dub", hiss, "-l", "en", "-o", disk / "out", *cli.LIGHT, *cli.ENGLISH, "--json")
     assert result.code == 3
     assert result.error["code"] == "disk_full" and result.error["retryable"]
     assert "Free some space" in result.error["message"] and result.error["stage"]
     subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-    again = cli.here("dub", hiss, "-l", "en", "-o", disk / "out", "--json")
+    again = cli.here("dub", hiss, "-l", "en", "-o", disk / "out", *cli.LIGHT, *cli.ENGLISH, "--json")
     assert again.code == 0
     assert again.data["cached_tasks"] >= 1, "what was finished before the disk was full is kept"
 
@@ -64,10 +65,11 @@ def test_disk_full_really_then_larger_and_run_again(hiss: Path, disk: Path, all_
 def test_disk_full_from_the_first_byte(hiss: Path, disk: Path, all_weights: None, size: str) -> None:
     """Also where it is the database that finds no room."""
     subprocess.run(["mount", "-o", f"remount,size={size}", disk], check=True)
-    result = cli.here("dub", hiss, "-l", "en", "-o", disk / "out", "--json")
+    result = cli.here("dub", hiss, "-l", "en", "-o", disk / "out", *cli.LIGHT, *cli.ENGLISH, "--json")
     assert result.code == 3 and result.error["code"] == "disk_full"
 
 
+@pytest.mark.slow
 def test_disk_full_simulated(hiss: Path, all_weights: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same without a right to mount: the eighth file finds no room in the store."""
     place, calls = Store._place, []
@@ -81,7 +83,7 @@ def test_disk_full_simulated(hiss: Path, all_weights: None, monkeypatch: pytest.
     out = hiss.parent / "out"
     with monkeypatch.context() as patch:
         patch.setattr(Store, "_place", full)
-        result = cli.here("dub", hiss, "-l", "en", "-o", out, "--json")
+        result = cli.here("dub", hiss, "-l", "en", "-o", out, *cli.LIGHT, *cli.ENGLISH, "--json")
     assert result.code == 3 and result.error["code"] == "disk_full" and result.error["retryable"]
-    again = cli.here("dub", hiss, "-l", "en", "-o", out, "--json")
+    again = cli.here("dub", hiss, "-l", "en", "-o", out, *cli.LIGHT, *cli.ENGLISH, "--json")
     assert again.code == 0 and again.data["cached_tasks"] >= 2

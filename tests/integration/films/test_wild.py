@@ -118,7 +118,7 @@ def test_handed_films(wild: Path, name: str, video: int, audio: int, seconds: fl
 
 
 def dub(film: Path, out: Path, *more: str | Path) -> cli.Ended:
-    return cli.here("dub", film, "-l", "es", "-o", out, *more, "--json")
+    return cli.here("dub", film, "-l", "es", "-o", out, *cli.LIGHT, *more, "--json")
 
 
 def record(out: Path, title: str = "film") -> dict[str, Any]:

