@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from pathlib import Path
@@ -36,7 +37,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Tests marked ``gpu`` say that there is no card instead of failing."""
+    """Tests marked ``gpu`` say that there is no card instead of failing; a log of an earlier test is not written to."""
+    root = logging.getLogger()
+    closed = [each for each in root.handlers if isinstance(each, logging.StreamHandler) and each.stream.closed]
+    for handler in closed:
+        root.removeHandler(handler)
     if item.get_closest_marker("gpu") and not pytest.importorskip("torch").cuda.is_available():
         pytest.skip("no graphics card that torch can use")
 
