@@ -17,7 +17,6 @@ from services.transcription.recognition.turns import by_voice
 from services.transcription.recognition.utterances import breathing_room, hug, joined, levels, reunite, settle, split
 from services.transcription.recognition.voting import Hearing, vote
 from services.transcription.recognition.windows import covered, cut, read_speech, union, windows, within
-from services.transcription.transcripts import transcript
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, rms
 from shared.core.records import (
@@ -34,6 +33,7 @@ from shared.core.records import (
 from shared.engines.protocols import Embedder, Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
 from shared.settings.models import TranscriptionSettings
+from shared.transcripts import transcript
 
 POOR_LOGPROB = -0.7
 """Below this the separated voice is heard too, and the surer text is kept (the mix is the better one as a rule)."""

@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from services.transcription.transcripts import repeats, text_language
-from services.transcription.transcripts.encoding import decode
-from services.transcription.transcripts.format_detection import parse, refuse_binary
-from services.transcription.transcripts.json_transcripts import in_seconds
-from services.transcription.transcripts.marks import tagged
 from shared.core import languages
 from shared.core.errors import UsageError
 from shared.core.records import Note
 from shared.core.text import alphanumerics, clean
 from shared.media.subtitles import Cue, bad_transcript
+from shared.transcripts import repeats, text_language
+from shared.transcripts.encoding import decode
+from shared.transcripts.format_detection import parse, refuse_binary
+from shared.transcripts.json_transcripts import in_seconds
+from shared.transcripts.marks import tagged
 
 MAX_BYTES = 32 * 2**20
 REASONS = {
