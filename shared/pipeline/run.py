@@ -34,7 +34,7 @@ from shared.pipeline import publish
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.ledger import TitleOutcome
 from shared.pipeline.local_executor import Executor
-from shared.pipeline.planner import Task, TitleRequest, task_language
+from shared.pipeline.planner import EMBEDDED, Task, TitleRequest, task_language
 from shared.pipeline.run_ledger import RunLedger
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import failures
@@ -241,6 +241,8 @@ def title_requests(
                 source=Path(record.source or ""),
                 languages=tuple(record.languages),
                 transcript=Path(record.transcript["path"]) if record.transcript else None,
+                translations={lang: Path(text["path"]) for lang, text in (record.translations or {}).items()},
+                embedded=record.subtitles == EMBEDDED,
                 edits={language: stored_edits(some) for language, some in known.items()},
                 previous=before,
                 earlier_casts={lang: path for lang, path in casts.items() if path.exists()},

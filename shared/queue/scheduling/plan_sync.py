@@ -20,7 +20,7 @@ from shared.ledger.database import append_event
 from shared.ledger.edits import title_edits
 from shared.ledger.tables import FINAL, Event, Job, StageRun, Title
 from shared.pipeline.ledger import Rows, enter_plan, task_rows
-from shared.pipeline.planner import Known, Plan, Task, TitleRequest, plan
+from shared.pipeline.planner import EMBEDDED, Known, Plan, Task, TitleRequest, plan
 from shared.pipeline.stage import Scope
 from shared.queue.scheduling.completion import settle_title
 from shared.queue.service_settings import FETCH
@@ -83,6 +83,8 @@ def title_request(session: Session, title: Title, before: Title | None) -> Title
         source=Blob(**title.video),
         languages=tuple(title.languages),
         transcript=Blob(**title.transcript) if title.transcript else None,
+        translations={language: Blob(**text) for language, text in (title.translations or {}).items()},
+        embedded=title.subtitles == EMBEDDED,
         edits={language: stored_edits(some) for language, some in edits.items()},
         previous=before.name if before else None,
     )
