@@ -41,6 +41,16 @@ def read_translation(path: Path, title_seconds: float, language: str, tell: Tell
     return usable(checked, language, retell)
 
 
+def translation_of_stream(cues: Sequence[Cue], title_seconds: float, language: str, tell: Tell) -> list[Cue]:
+    """:func:`read_translation` of the cues of a subtitle stream."""
+    name = f"The {languages.name(language)} translation"
+
+    def retell(note: Note) -> None:
+        tell(Note(kind=renamed(note.kind), message=named(note.message, name)))
+
+    return usable(checked_cues(cues, title_seconds, language, retell), language, retell)
+
+
 def usable(checked: Sequence[Given], language: str, tell: Tell) -> list[Cue]:
     """The cues that can be spoken.
 

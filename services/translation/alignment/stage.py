@@ -24,7 +24,8 @@ from shared.core.records import (
 from shared.media.subtitles import Cue
 from shared.pipeline.stage import Scope, Stage, Work
 from shared.settings.models import Section
-from shared.transcripts.translation import read_translation
+from shared.transcripts.embedded import choose_stream
+from shared.transcripts.translation import read_translation, translation_of_stream
 
 LISTED = 12
 """Lines named in a note."""
@@ -34,9 +35,10 @@ UNDETERMINED = "und"
 def run(
     scope: Scope, inputs: Mapping[str, Path], settings: Section, engines: Mapping[str, Any], work: Work
 ) -> dict[str, Path]:
-    """``utterances.jsonl``, ``chunks.json``, ``language.json``, ``translation`` → ``given.jsonl``.
+    """``utterances.jsonl``, ``chunks.json``, ``language.json``, ``translation`` or ``subtitles.json`` → ``given.jsonl``.
 
-    One :class:`GivenLine` for every line that the translation has a text for, in order of the lines.
+    One :class:`GivenLine` for every line that the translation has a text for, in order of the lines. A file that cannot
+    be used is an error; a stream of the video that cannot is left out with a note.
 
     Raises:
         UsageError: ``bad_translation``, ``translation_language``, or ``translation_unmatched`` when no cue of the file
@@ -49,12 +51,19 @@ def run(
     seconds = max(chunk.end for chunk in read_list(inputs["chunks.json"], Chunk)) / SAMPLE_RATE
     source = read_json(inputs["language.json"])["language"] or UNDETERMINED
     notes: list[Note] = []
-    cues = read_translation(inputs["translation"], seconds, target, notes.append)
+    if "translation" in inputs:
+        cues = read_translation(inputs["translation"], seconds, target, notes.append)
+    else:
+        cues = embedded_translation(inputs["subtitles.json"], seconds, source, target, notes)
     work.progress(0.2)
     alignment = align(lines, cues, source, target)
-    if lines and not alignment.texts:
-        raise unmatched(lines, cues, target)
-    notes += described(alignment, lines, cues, target)
+    if lines and cues and not alignment.texts:
+        error = unmatched(lines, cues, target)
+        if "translation" in inputs:
+            raise error
+        notes.append(Note(kind="subtitles_missing", message=error.message))
+    elif cues:
+        notes += described(alignment, lines, cues, target)
     work.count("lines_given", len(alignment.texts))
     given = [
         GivenLine(utterance=line.id, text=alignment.texts[line.id]) for line in lines if line.id in alignment.texts
@@ -64,6 +73,21 @@ def run(
         "given.jsonl": write_jsonl(work.path("given.jsonl"), given),
         "notes.json": write_notes(work.path("notes.json"), notes),
     }
+
+
+def embedded_translation(path: Path, seconds: float, source: str, target: str, notes: list[Note]) -> list[Cue]:
+    """Cues of the video's own stream in the target language; none where there is none, or it cannot be used."""
+    if source == target:
+        return []
+    chosen = choose_stream(path, target, f"{languages.name(target)} translation")
+    notes += chosen.notes
+    if chosen.stream is None:
+        return []
+    try:
+        return translation_of_stream(chosen.cues, seconds, target, notes.append)
+    except UsageError as error:
+        notes.append(Note(kind="subtitles_missing", message=error.message))
+        return []
 
 
 def unmatched(lines: Sequence[Utterance], cues: Sequence[Cue], language: str) -> UsageError:
