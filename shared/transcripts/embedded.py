@@ -1,4 +1,4 @@
-"""Which of a video's subtitle streams is the whole text in a language: not forced, no commentary, rather without SDH."""
+"""Which of a video's subtitle streams is the whole text in a language: neither forced nor commentary."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ HEARING_IMPAIRED = re.compile(r"\b(?:sdh|cc|hoh|hearing|sordos|sourds|malentenda
 COMMENTARY = re.compile(r"\b(?:commentary|comentarios?|commentaires?|kommentar)\b", re.IGNORECASE)
 DESCRIBED = re.compile(r"^\s*+(?:-\s*+)?[\[(（♪#]")
 """A cue that begins with a description of a sound, or with music."""
+DRAWING = re.compile(r"\\p[1-9]")
+"""ASS draws with these; what follows is no text."""
 DESCRIBED_SHARE = 0.08
 """Of the cues, from which on a stream is one for the hard of hearing."""
 FORCED_SHARE, ENOUGH_CUES = 0.3, 10
@@ -107,4 +109,5 @@ def cues_of(stream: SubtitleStream) -> list[Cue]:
     return [
         Cue(cue.start, cue.end, plain(cue.text), line=number)
         for number, cue in enumerate(sorted(stream.cues, key=lambda cue: (cue.start, cue.end)), 1)
+        if not DRAWING.search(cue.text)
     ]

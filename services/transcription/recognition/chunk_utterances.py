@@ -120,8 +120,8 @@ def embedded_transcript(path: Path, title_end: float, language: str, notes: list
     notes += chosen.notes
     if chosen.stream is None:
         return []
-    cues = transcript.checked_cues(chosen.cues, title_end, language, notes.append)
     try:
+        cues = transcript.checked_cues(chosen.cues, title_end, language, notes.append)
         transcript.refuse_unusable(cues, title_end)
     except UsageError as error:
         notes.append(Note(kind="subtitles_missing", message=error.message))

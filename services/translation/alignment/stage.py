@@ -35,7 +35,7 @@ UNDETERMINED = "und"
 def run(
     scope: Scope, inputs: Mapping[str, Path], settings: Section, engines: Mapping[str, Any], work: Work
 ) -> dict[str, Path]:
-    """``utterances.jsonl``, ``chunks.json``, ``language.json``, ``translation`` or ``subtitles.json`` → ``given.jsonl``.
+    """``translation`` or ``subtitles.json``, and the title's lines, chunks and language → ``given.jsonl``.
 
     One :class:`GivenLine` for every line that the translation has a text for, in order of the lines. A file that cannot
     be used is an error; a stream of the video that cannot is left out with a note.
