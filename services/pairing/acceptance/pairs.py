@@ -118,9 +118,7 @@ def cut_translations(facts: TitleFacts) -> list[Note]:
         if cut:
             lines = ", ".join(f"{line.id} ({line.overflow_ms / 1000:.1f} s)" for line in cut[:LISTED])
             more = f" and {len(cut) - LISTED} more" if len(cut) > LISTED else ""
-            message = (
-                f"{name}: {len(cut)} given lines do not fit their time even spoken fast, and are cut: {lines}{more}."
-            )
+            message = f"{name}: {len(cut)} given lines do not fit their time, however fast, and are cut: {lines}{more}."
             notes.append(Note(kind="translation_too_long", message=message))
     return notes
 

@@ -38,6 +38,8 @@ CUT_SECONDS, CUT_COST = 0.5, 0.6
 MOST_TIME_COST = 4.0
 APART_SECONDS = 1.2
 """Further apart than that no line and no cue belong together."""
+COVERED_SHARE = 0.25
+"""Of each of several lines the cue must cover so much, and of each of several cues the lines."""
 BAND_SECONDS = 8.0
 """How far around a line cues are looked at."""
 
@@ -152,6 +154,10 @@ def time_cost(lines: Sequence[Timed], cues: Sequence[Timed]) -> float | None:
         return None
     if any(apart(cue, start, end) > APART_SECONDS for cue in cues):
         return None
+    if len(lines) > 1 and any(covered(line, first, last) < COVERED_SHARE for line in lines):
+        return None
+    if len(cues) > 1 and any(covered(cue, start, end) < COVERED_SHARE for cue in cues):
+        return None
     cost = START_COST * max(abs(first - start) - EARLY_SECONDS, 0.0)
     cost += CUT_COST * max(end - last - CUT_SECONDS, 0.0) + LATE_COST * max(last - end - LATE_SECONDS, 0.0)
     return min(cost, MOST_TIME_COST)
@@ -160,6 +166,11 @@ def time_cost(lines: Sequence[Timed], cues: Sequence[Timed]) -> float | None:
 def apart(item: Timed, start: float, end: float) -> float:
     """Seconds between an item and a stretch of time; less than none where they overlap."""
     return max(item.start - end, start - item.end)
+
+
+def covered(item: Timed, start: float, end: float) -> float:
+    """Share of an item that lies in a stretch of time."""
+    return (min(item.end, end) - max(item.start, start)) / max(item.end - item.start, 1e-3)
 
 
 def alone_cost(text: Features) -> float:
