@@ -39,7 +39,7 @@ MOST_TIME_COST = 4.0
 APART_SECONDS = 1.2
 """Further apart than that no line and no cue belong together."""
 COVERED_SHARE = 0.25
-"""Of each of several lines the cue must cover so much, and of each of several cues the lines."""
+"""In a bead of several, of each line the cues must cover so much, and of each cue the lines."""
 BAND_SECONDS = 8.0
 """How far around a line cues are looked at."""
 
@@ -147,16 +147,15 @@ def beads_from(ours: Side, theirs: Side, i: int, j: int, source: str, target: st
 
 
 def time_cost(lines: Sequence[Timed], cues: Sequence[Timed]) -> float | None:
-    """What the times of a bead cost; None where one of its lines or cues is too far from the others."""
+    """What the times of a bead cost; None where one of its lines or cues stands apart from the others."""
     start, end = lines[0].start, max(line.end for line in lines)
     first, last = cues[0].start, max(cue.end for cue in cues)
-    if any(apart(line, first, last) > APART_SECONDS for line in lines):
-        return None
-    if any(apart(cue, start, end) > APART_SECONDS for cue in cues):
-        return None
-    if len(lines) > 1 and any(covered(line, first, last) < COVERED_SHARE for line in lines):
-        return None
-    if len(cues) > 1 and any(covered(cue, start, end) < COVERED_SHARE for cue in cues):
+    if len(lines) == len(cues) == 1:
+        if apart(lines[0], first, last) > APART_SECONDS:
+            return None
+    elif any(covered(line, cues) < COVERED_SHARE for line in lines) or any(
+        covered(cue, lines) < COVERED_SHARE for cue in cues
+    ):
         return None
     cost = START_COST * max(abs(first - start) - EARLY_SECONDS, 0.0)
     cost += CUT_COST * max(end - last - CUT_SECONDS, 0.0) + LATE_COST * max(last - end - LATE_SECONDS, 0.0)
@@ -168,9 +167,10 @@ def apart(item: Timed, start: float, end: float) -> float:
     return max(item.start - end, start - item.end)
 
 
-def covered(item: Timed, start: float, end: float) -> float:
-    """Share of an item that lies in a stretch of time."""
-    return (min(item.end, end) - max(item.start, start)) / max(item.end - item.start, 1e-3)
+def covered(item: Timed, others: Sequence[Timed]) -> float:
+    """Share of an item's time in which the others are."""
+    common = sum(max(min(item.end, other.end) - max(item.start, other.start), 0.0) for other in others)
+    return common / max(item.end - item.start, 1e-3)
 
 
 def alone_cost(text: Features) -> float:
