@@ -10,7 +10,7 @@ from typing import NamedTuple
 from services.translation.budget import rate
 from shared.core.text import normalise, spoken_characters
 
-LENGTH_COST, LENGTH_FREE, LENGTH_MOST = 0.7, 0.35, 2.0
+LENGTH_COST, LENGTH_FREE, LENGTH_MOST = 1.0, 0.35, 2.0
 """Of the log ratio of text and expected length: subtitles leave out about a third without being another line's."""
 SMOOTHING = 4
 """Characters that are added to both lengths: «Sí.» for “Yeah, sure.” says little."""
@@ -63,7 +63,8 @@ def text_cost(line: Features, translated: Features, source: str, target: str) ->
     ratio = abs(log((translated.length + SMOOTHING) / (expected + SMOOTHING)))
     cost = LENGTH_COST * min(max(ratio - LENGTH_FREE, 0.0), LENGTH_MOST)
     if line.numbers and translated.numbers:
-        cost += -NUMBER_GAIN if line.numbers & translated.numbers else NUMBER_COST
+        common = len(line.numbers & translated.numbers) / len(line.numbers | translated.numbers)
+        cost += NUMBER_COST * (1 - common) - NUMBER_GAIN * common
     # Names at the beginning of a sentence are among the other text's stems only.
     alike = sum(name in translated.names or name[:SHARED_LETTERS] in translated.stems for name in line.names)
     cost -= NAME_GAIN * min(alike, MOST_NAMES)
