@@ -9,6 +9,7 @@ import { Curl, Keys } from "../components/curl-button";
 import { languageName, size } from "../components/format";
 import { Bar, Trouble } from "../components/status";
 import { go } from "../route";
+import { GivenTextFields, NO_TEXTS, sourceTexts } from "./given-texts";
 
 interface Sending {
   key: number;
@@ -47,6 +48,7 @@ export function SubmitView() {
   const [over, setOver] = useState(false);
   const [languages, setLanguages] = useState<Language[]>([]);
   const [profiles, setProfiles] = useState<Profile[]>([]);
+  const [texts, setTexts] = useState(NO_TEXTS);
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
   const picker = useRef<HTMLInputElement>(null);
@@ -98,11 +100,17 @@ export function SubmitView() {
   const missing = (profile?.to_accept ?? []).filter((licence) => !wish.accepted.includes(licence));
   const urls = wish.urls.split(/\s+/).filter(Boolean);
   const waiting = files.some((one) => !one.id);
+  const single = files.length + urls.length === 1;
+  const own = single ? sourceTexts(texts, wish.languages) : {};
   const body: NewJob = {
-    sources: [...files.map((one) => ({ upload: one.id ?? "upl_…" })), ...urls.map((url) => ({ url }))],
+    sources: [
+      ...files.map((one) => ({ upload: one.id ?? "upl_…", ...own })),
+      ...urls.map((url) => ({ url, ...own })),
+    ],
     languages: wish.languages,
     profile: wish.profile,
     ...(wish.name && { name: wish.name }),
+    ...(texts.embedded && { subtitles: "embedded" as const }),
     ...(profile?.to_accept.length && {
       settings: { licences: { accepted: wish.accepted.filter((one) => profile.to_accept.includes(one)) } },
     }),
@@ -214,6 +222,7 @@ export function SubmitView() {
         <section class="card">
           <h2>Languages</h2>
           <Languages known={languages} chosen={wish.languages} choose={(chosen) => change({ languages: chosen })} />
+          <GivenTextFields given={texts} languages={wish.languages} single={single} change={setTexts} />
           <h2>Engines</h2>
           <label>
             Set of engines
