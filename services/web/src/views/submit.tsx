@@ -103,10 +103,7 @@ export function SubmitView() {
   const single = files.length + urls.length === 1;
   const own = single ? sourceTexts(texts, wish.languages) : {};
   const body: NewJob = {
-    sources: [
-      ...files.map((one) => ({ upload: one.id ?? "upl_…", ...own })),
-      ...urls.map((url) => ({ url, ...own })),
-    ],
+    sources: [...files.map((one) => ({ upload: one.id ?? "upl_…", ...own })), ...urls.map((url) => ({ url, ...own }))],
     languages: wish.languages,
     profile: wish.profile,
     ...(wish.name && { name: wish.name }),
