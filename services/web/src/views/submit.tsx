@@ -9,7 +9,7 @@ import { Curl, Keys } from "../components/curl-button";
 import { languageName, size } from "../components/format";
 import { Bar, Trouble } from "../components/status";
 import { go } from "../route";
-import { GivenTextFields, NO_TEXTS, sourceTexts } from "./given-texts";
+import { GivenTextFields, type GivenTexts, NO_TEXTS, sourceTexts } from "./given-texts";
 
 interface Sending {
   key: number;
@@ -249,7 +249,11 @@ export function SubmitView() {
         </span>
         <Curl method="POST" path="/v1/jobs" body={body} label="this job" />
         {files.length > 0 && (
-          <Curl path="/v1/jobs" label="uploading and submitting in one" command={multipart(wish, files, keys)} />
+          <Curl
+            path="/v1/jobs"
+            label="uploading and submitting in one"
+            command={multipart(wish, files, single ? texts : { ...NO_TEXTS, embedded: texts.embedded }, keys)}
+          />
         )}
       </div>
     </form>
@@ -257,10 +261,17 @@ export function SubmitView() {
 }
 
 /** The same without an upload before it. */
-function multipart(wish: Wish, files: Sending[], keys: boolean): string {
+function multipart(wish: Wish, files: Sending[], texts: GivenTexts, keys: boolean): string {
   const key = keys ? `-H "Authorization: Bearer $COUNTERDUB_API_KEY" ` : "";
-  const videos = files.map((one) => `-F 'video=@${one.file.name.replaceAll("'", "_")}'`).join(" ");
-  return `curl ${key}${videos} -F languages=${wish.languages.join(",")} -F profile=${wish.profile} ${location.origin}/v1/jobs`;
+  const part = (field: string, name: string): string => `-F '${field}=@${name.replaceAll("'", "_")}'`;
+  const parts = files.map((one) => part("video", one.file.name));
+  if (texts.transcript) parts.push(part("transcript", texts.transcript.name));
+  for (const code of wish.languages) {
+    const text = texts.translations[code];
+    if (text) parts.push(part(`translation.${code}`, text.name));
+  }
+  if (texts.embedded) parts.push("-F subtitles=embedded");
+  return `curl ${key}${parts.join(" ")} -F languages=${wish.languages.join(",")} -F profile=${wish.profile} ${location.origin}/v1/jobs`;
 }
 
 const USUAL = ["es", "fr", "de", "it", "pt", "ja", "zh", "hi"];
