@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import pytest
 from shared.core.errors import CounterdubError
 from shared.weights import WeightFolder, names
 from tests.conftest import ROOT
-from tests.integration.films import cli, media
+from tests.integration.films import cli
 
 STAGES = (
     *("ingest", "separation", "language", "transcription", "speakers", "stems", "translation", "cast", "dubbing"),
