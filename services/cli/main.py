@@ -93,9 +93,9 @@ def dub(
     with reported(json):
         from services.cli.terminal.progress import Bars
         from shared.pipeline import folder_commands
-        from shared.pipeline.given_texts import GivenTexts, parse_translations
         from shared.pipeline.licences import require
         from shared.settings.models import load_settings
+        from shared.transcripts.given_texts import GivenTexts, parse_translations
 
         settings = load_settings(profile, config, [*set_, *streams(video_stream, audio_stream)])
         require(settings, accept_licence)

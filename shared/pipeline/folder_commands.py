@@ -24,7 +24,6 @@ from shared.engines.protocols import engine_class
 from shared.ledger.tables import Job, StageRun, Title
 from shared.pipeline import publish
 from shared.pipeline.events import Listener
-from shared.pipeline.given_texts import SUBTITLE_CHOICES, GivenTexts, asked_translations, unknown_subtitles
 from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import ORIG
 from shared.pipeline.run import (
@@ -44,6 +43,7 @@ from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.task_work import EnginePool
 from shared.pipeline.title_names import find_videos, unique_name
 from shared.settings.models import Settings, stored_settings
+from shared.transcripts.given_texts import SUBTITLE_CHOICES, GivenTexts, asked_translations, unknown_subtitles
 from shared.weights import WeightFolder
 
 log = logging.getLogger(__name__)

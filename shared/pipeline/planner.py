@@ -18,8 +18,6 @@ from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings, PairingSettings, Settings
 
 ORIG, CONTROL, STEMS = "orig", "control", "stems"
-EMBEDDED = "embedded"
-"""Subtitles that stand for transcript and translations: the streams of the video itself."""
 
 
 @dataclass(frozen=True)

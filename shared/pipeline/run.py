@@ -34,12 +34,13 @@ from shared.pipeline import publish
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.ledger import TitleOutcome
 from shared.pipeline.local_executor import Executor
-from shared.pipeline.planner import EMBEDDED, Task, TitleRequest, task_language
+from shared.pipeline.planner import Task, TitleRequest, task_language
 from shared.pipeline.run_ledger import RunLedger
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import failures
 from shared.pipeline.task_work import EnginePool
 from shared.settings.models import Settings
+from shared.transcripts.given_texts import EMBEDDED
 from shared.weights import WeightFolder
 
 STATE, LEDGER = ".counterdub", "state.db"

@@ -21,7 +21,6 @@ from shared.core import languages as codes
 from shared.core.errors import UsageError
 from shared.core.store import Blob, Store
 from shared.engines.protocols import registered
-from shared.pipeline.given_texts import asked_translations
 from shared.pipeline.licences import engines, require
 from shared.queue.job_commands import VideoSource
 from shared.queue.locators import check_locator
@@ -29,6 +28,7 @@ from shared.queue.service_settings import ServiceSettings
 from shared.settings.models import LimitSettings, Settings, settings_from
 from shared.settings.rules import check_caller
 from shared.settings.setting_rules import RULES
+from shared.transcripts.given_texts import asked_translations
 from trainer.service import recipe_orders
 
 ModelT = TypeVar("ModelT", bound=BaseModel)

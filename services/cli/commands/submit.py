@@ -88,7 +88,7 @@ def texts(transcript: Path | None, translation: list[str]) -> dict[str, Any]:
         UsageError: ``bad_translation``.
         InputError: ``bad_transcript``, ``bad_translation`` for a file that is not UTF-8 text.
     """
-    from shared.pipeline.given_texts import parse_translations
+    from shared.transcripts.given_texts import parse_translations
 
     return {
         "transcript": None if transcript is None else read_text(transcript, "bad_transcript"),

@@ -44,7 +44,7 @@ BAND_SECONDS = 8.0
 """How far around a line cues are looked at."""
 
 
-class Timed(NamedTuple):
+class TimedText(NamedTuple):
     """A line, or a cue on the film's clock; seconds."""
 
     start: float
@@ -64,11 +64,11 @@ class Bead(NamedTuple):
 class Side(NamedTuple):
     """Lines or cues with what is compared of them."""
 
-    items: Sequence[Timed]
+    items: Sequence[TimedText]
     features: Sequence[Features]
 
 
-def align_beads(lines: Sequence[Timed], cues: Sequence[Timed], source: str, target: str) -> list[Bead]:
+def align_beads(lines: Sequence[TimedText], cues: Sequence[TimedText], source: str, target: str) -> list[Bead]:
     """The cheapest way to match all lines and cues, in order.
 
     Args:
@@ -107,7 +107,7 @@ def align_beads(lines: Sequence[Timed], cues: Sequence[Timed], source: str, targ
     return beads[::-1]
 
 
-def band(lines: Sequence[Timed], cues: Sequence[Timed]) -> list[tuple[int, int]]:
+def band(lines: Sequence[TimedText], cues: Sequence[TimedText]) -> list[tuple[int, int]]:
     """For each number of lines done, the least and the most cues that may be done by then.
 
     Cues far before the line that was done last are done too; those far behind the next one are not.
@@ -146,7 +146,7 @@ def beads_from(ours: Side, theirs: Side, i: int, j: int, source: str, target: st
         yield count, number, cost
 
 
-def time_cost(lines: Sequence[Timed], cues: Sequence[Timed]) -> float | None:
+def time_cost(lines: Sequence[TimedText], cues: Sequence[TimedText]) -> float | None:
     """What the times of a bead cost; None where one of its lines or cues stands apart from the others."""
     start, end = lines[0].start, max(line.end for line in lines)
     first, last = cues[0].start, max(cue.end for cue in cues)
@@ -162,12 +162,12 @@ def time_cost(lines: Sequence[Timed], cues: Sequence[Timed]) -> float | None:
     return min(cost, MOST_TIME_COST)
 
 
-def apart(item: Timed, start: float, end: float) -> float:
+def apart(item: TimedText, start: float, end: float) -> float:
     """Seconds between an item and a stretch of time; less than none where they overlap."""
     return max(item.start - end, start - item.end)
 
 
-def covered(item: Timed, others: Sequence[Timed]) -> float:
+def covered(item: TimedText, others: Sequence[TimedText]) -> float:
     """Share of an item's time in which the others are."""
     common = sum(max(min(item.end, other.end) - max(item.start, other.start), 0.0) for other in others)
     return common / max(item.end - item.start, 1e-3)

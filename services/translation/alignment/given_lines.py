@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-from services.translation.alignment.beads import Bead, Timed, align_beads
+from services.translation.alignment.beads import Bead, TimedText, align_beads
 from services.translation.alignment.clocks import Clock, candidate_clocks
 from services.translation.alignment.division import divide
 from services.translation.budget import rate
@@ -51,7 +51,7 @@ def align(lines: Sequence[Utterance], cues: Sequence[Cue], source: str, target: 
         cues: By start, with words.
         source, target: Languages of lines and cues, ISO 639-1.
     """
-    ours = [Timed(line.start, line.end, line.text, line.speaker) for line in lines]
+    ours = [TimedText(line.start, line.end, line.text, line.speaker) for line in lines]
     spans = [Span(start=cue.start, end=cue.start + spoken_seconds(cue, target)) for cue in cues]
     speech = [Span(start=line.start, end=line.end) for line in lines]
     own, *others = candidate_clocks(speech, spans)
@@ -70,8 +70,8 @@ def spoken_seconds(cue: Cue, language: str) -> float:
     return min(cue.end - cue.start, SPOKEN_SHARE * spoken_characters(cue.text) / rate(language))
 
 
-def on_film(cues: Sequence[Cue], clock: Clock) -> list[Timed]:
-    return [Timed(clock.film(cue.start), clock.film(cue.end), cue.text) for cue in cues]
+def on_film(cues: Sequence[Cue], clock: Clock) -> list[TimedText]:
+    return [TimedText(clock.film(cue.start), clock.film(cue.end), cue.text) for cue in cues]
 
 
 def cost_of(beads: Sequence[Bead]) -> float:
@@ -79,7 +79,7 @@ def cost_of(beads: Sequence[Bead]) -> float:
 
 
 def refine(
-    clock: Clock, lines: Sequence[Timed], cues: Sequence[Cue], source: str, target: str
+    clock: Clock, lines: Sequence[TimedText], cues: Sequence[Cue], source: str, target: str
 ) -> tuple[Clock, list[Bead]]:
     """A clock moved by the median of what its lines begin before their cues, and the alignment by it."""
     beads = align_beads(lines, on_film(cues, clock), source, target)

@@ -20,11 +20,12 @@ from shared.ledger.database import append_event
 from shared.ledger.edits import title_edits
 from shared.ledger.tables import FINAL, Event, Job, StageRun, Title
 from shared.pipeline.ledger import Rows, enter_plan, task_rows
-from shared.pipeline.planner import EMBEDDED, Known, Plan, Task, TitleRequest, plan
+from shared.pipeline.planner import Known, Plan, Task, TitleRequest, plan
 from shared.pipeline.stage import Scope
 from shared.queue.scheduling.completion import settle_title
 from shared.queue.service_settings import FETCH
 from shared.settings.models import Settings, stored_settings
+from shared.transcripts.given_texts import EMBEDDED
 
 UNREAD = "settings_unread"
 """Kind of the event that names settings of the job which this version does not know."""

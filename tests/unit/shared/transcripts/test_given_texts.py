@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from shared.core.errors import UsageError
-from shared.pipeline.given_texts import asked_translations, parse_translations
+from shared.transcripts.given_texts import asked_translations, parse_translations
 
 
 def test_options_are_language_and_file() -> None:

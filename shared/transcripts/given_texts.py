@@ -8,10 +8,10 @@ from typing import NamedTuple, TypeVar
 
 from shared.core import languages
 from shared.core.errors import UsageError
-from shared.pipeline.planner import EMBEDDED
 
-NO_SUBTITLES = "none"
-SUBTITLE_CHOICES = (EMBEDDED, NO_SUBTITLES)
+EMBEDDED = "embedded"
+"""Subtitles that stand for transcript and translations: the streams of the video itself."""
+SUBTITLE_CHOICES = (EMBEDDED, "none")
 """Whether the video's own streams stand for what is not given; none takes back what an earlier run was told."""
 
 FileT = TypeVar("FileT")
