@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 from shared.core.errors import CounterdubError
 from shared.weights import WeightFolder, names
 from tests.conftest import ROOT
-from tests.integration.films import cli
+from tests.integration.films import cli, media
 
 STAGES = (
     *("ingest", "separation", "language", "transcription", "speakers", "stems", "translation", "cast", "dubbing"),
@@ -59,9 +60,22 @@ class Battered:
 @pytest.fixture(scope="session")
 def battered(tmp_path_factory: pytest.TempPathFactory, all_weights: None) -> Battered:
     """A dialogue into en and es: ``kill -9`` in each stage, Ctrl-C and a second run beside it, then the end."""
-    out, video = Path("/tmp/given/t/out"), Path("/tmp/given/t/dialogue.mp4")
+    folder = tmp_path_factory.mktemp("battered")
+    out, video, log = folder / "out", media.dialogue(folder / "dialogue.mp4"), folder / "log"
     ask = ("dub", video, "-l", "en", "-l", "es", "-o", out, "--json")
-    return Battered(out, video, None, None, {}, [], cli.command(*ask))
+    signals = kill(out, video, log, STAGES[:1])
+    first = cli.start(*ask)
+    keys = out / ".counterdub" / "store" / "keys"
+    wait_for(lambda: jobs(out) == 2)
+    first.send_signal(signal.SIGSTOP)  # However long the second takes, the first is still in its first stage.
+    second = cli.here(*ask)
+    first.send_signal(signal.SIGCONT)
+    wait_for(lambda: any(keys.rglob("*.json")))
+    first.send_signal(signal.SIGINT)
+    interrupted = cli.ended(first)
+    signals |= kill(out, video, log, STAGES[1:])
+    done = [json.loads(row) for row in log.read_text().splitlines()]
+    return Battered(out, video, interrupted, second, signals, done, cli.command(*ask))
 
 
 def jobs(out: Path) -> int:
