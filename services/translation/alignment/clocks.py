@@ -88,5 +88,6 @@ def activity(spans: Sequence[Span], rate: float, size: int) -> np.ndarray:
     ends = np.clip([round(rate * span.end / STEP_SECONDS) for span in spans], 0, size)
     np.add.at(edges, starts, 1)
     np.add.at(edges, np.maximum(ends, starts), -1)
-    level: np.ndarray = (np.cumsum(edges)[:size] > 0).astype(np.float64)
-    return level - level.mean()
+    level = (np.cumsum(edges)[:size] > 0).astype(np.float64)
+    centred: np.ndarray = level - level.mean()
+    return centred
