@@ -12,7 +12,7 @@ import typer
 from services.cli.commands import db, evaluate, keys, store
 from services.cli.commands.api import api
 from services.cli.commands.embed import embed
-from services.cli.commands.options import Json, Set
+from services.cli.commands.options import Json, Set, Subtitles, Translation
 from services.cli.commands.parity import parity
 from services.cli.commands.reproduce import reproduce
 from services.cli.commands.serve import serve
@@ -73,6 +73,8 @@ def dub(
     transcript: Annotated[
         Path | None, typer.Option(help="What is said: SRT, VTT, ASS, SBV, TTML, SAMI, LRC or JSON.")
     ] = None,
+    translation: Translation = [],  # noqa: B006 - typer copies it
+    subtitles: Subtitles = None,
     video_stream: VideoStream = None,
     audio_stream: AudioStream = None,
     jobs: Jobs = 2,
@@ -93,12 +95,14 @@ def dub(
         from shared.pipeline import folder_commands
         from shared.pipeline.licences import require
         from shared.settings.models import load_settings
+        from shared.transcripts.given_texts import GivenTexts, parse_translations
 
         settings = load_settings(profile, config, [*set_, *streams(video_stream, audio_stream)])
         require(settings, accept_licence)
+        given = GivenTexts(transcript, parse_translations(translation), subtitles)
         with Bars(errors, quiet=json) as bars:
             summary = folder_commands.dub(
-                inputs, lang, out, settings, transcript=transcript, jobs=jobs, fresh=fresh, listener=bars
+                inputs, lang, out, settings, given=given, jobs=jobs, fresh=fresh, listener=bars
             )
         finish(summary, json)
 

@@ -16,8 +16,6 @@ from typing import Any
 
 from services.transcription.recognition.gates import CREDITS, GHOSTS, phrase_share
 from services.transcription.recognition.windows import covered, read_speech, union
-from services.transcription.transcripts.text_language import SURE, beliefs
-from services.transcription.transcripts.transcript import Given, read_transcript
 from shared.audio import files
 from shared.audio.signal import rms
 from shared.core import languages
@@ -27,6 +25,8 @@ from shared.core.text import clean, normalise
 from shared.engines.protocols import Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
 from shared.settings.models import TranscriptionSettings
+from shared.transcripts.text_language import SURE, beliefs
+from shared.transcripts.transcript import Given, read_transcript
 
 WINDOW_SECONDS = 30.0
 VOTES = 5

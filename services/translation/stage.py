@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.translation.ahead import Ahead
+from services.translation.alignment.given_lines import GivenLine
 from services.translation.budget import budget, slots
 from services.translation.engines.embedded import EmbeddedTranslator
 from services.translation.line import LineTask, translate_line
@@ -14,6 +15,7 @@ from shared.core import languages
 from shared.core.edits import LineEdit, read_edits, resolve
 from shared.core.errors import EngineError, UsageError
 from shared.core.records import (
+    GIVEN,
     SAMPLE_RATE,
     Hypothesis,
     Note,
@@ -39,7 +41,7 @@ LISTED = 20
 def run(
     scope: Scope, inputs: Mapping[str, Path], settings: TranslationSettings, engines: Mapping[str, Any], work: Work
 ) -> dict[str, Path]:
-    """``utterances.jsonl``, ``chunks.json``, ``language.json`` → ``translations.jsonl``.
+    """``utterances.jsonl``, ``chunks.json``, ``language.json``, ``given.jsonl`` if any → ``translations.jsonl``.
 
     One :class:`~shared.core.records.Translation` for every usable utterance that starts in the chunk, in order. A line
     that cannot be translated is listed as failed, with the reason; it never stops the others.
@@ -56,12 +58,13 @@ def run(
     chunk = read_chunk(inputs["chunks.json"], scope.chunk)
     mine = [place for place, line in enumerate(spoken) if chunk.start <= round(line.start * SAMPLE_RATE) < chunk.end]
     edits, lost = resolve(read_edits(scope.extra.get("edits", {})), spoken)
+    given = given_texts(inputs)
     seconds = slots(spoken)
 
     tasks: dict[str, LineTask] = {}
     for place in mine:
         line = spoken[place]
-        if line.id in edits or source is None or source == target:
+        if line.id in edits or line.id in given or source is None or source == target:
             continue
         tasks[line.id] = LineTask(
             text=line.text,
@@ -85,6 +88,8 @@ def run(
             answer = cached_line(tasks[line.id], settings, ahead, work)
             name = ahead.name if alphanumerics(line.text) else None
             done.append(answer.model_copy(update={"utterance": line.id, "engine": name}))
+        elif line.id in given and line.id not in edits:
+            done.append(certain(line, given[line.id]).model_copy(update={"engine": GIVEN}))
         else:
             done.append(certain(line, edits[line.id].text if line.id in edits else line.text, line.id in edits))
     failed = [answer for answer in done if answer.status == "failed"]
@@ -97,6 +102,13 @@ def run(
     write_jsonl(path, done)
     work.progress(1.0)
     return {"translations.jsonl": path, "notes.json": write_notes(work.path("notes.json"), map(given_up, lost))}
+
+
+def given_texts(inputs: Mapping[str, Path]) -> dict[str, str]:
+    """Line's id → its text by the translation that was given, if one was."""
+    if "given.jsonl" not in inputs:
+        return {}
+    return {line.utterance: line.text for line in read_jsonl(inputs["given.jsonl"], GivenLine)}
 
 
 def given_up(edit: LineEdit) -> Note:

@@ -159,13 +159,19 @@ class Hypothesis(Record):
     score: float = Field(description="Higher is better; comparable within one utterance only.")
 
 
+GIVEN = "given"
+"""In the place of a translation engine: a person's translation that came with the title."""
+
+
 class Translation(Record):
     """The candidates for one utterance in one language, best first."""
 
     utterance: str
     hypotheses: list[Hypothesis]
     edited: bool = Field(False, description="The text was given by a person and is taken as it is.")
-    engine: str | None = Field(None, description="The translation engine that was asked; None when none was.")
+    engine: str | None = Field(
+        None, description="The translation engine that was asked; “given” for a given text; None when none was."
+    )
     status: Literal["ok", "failed"] = "ok"
     reason: str | None = None
 
@@ -191,7 +197,9 @@ class DubbedUtterance(Record):
     voice: str | None = None
     source_text: str
     text: str
-    translator: str | None = Field(None, description="The engine that translated it; None when none was asked.")
+    translator: str | None = Field(
+        None, description="The engine that translated it; “given” for a given text; None when none was asked."
+    )
     start: float = Field(description="Where the dubbed speech starts, seconds.")
     end: float = Field(description="Where it ends; equals start when nothing was placed.")
     source_start: float

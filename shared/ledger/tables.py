@@ -141,6 +141,10 @@ class Title(Base):
     """The stored blob, ``{name, sha256, size}``; None until fetched."""
     transcript: Mapped[dict[str, Any] | None]
     """A stored blob likewise; ``{path}`` in an output folder."""
+    translations: Mapped[dict[str, Any] | None]
+    """Language → the same of a translation that was given."""
+    subtitles: Mapped[str | None] = mapped_column(String(16))
+    """embedded: the video's own subtitle streams stand for what was not given."""
     languages: Mapped[list[str]]
     settings: Mapped[dict[str, Any] | None]
     """Those that it was dubbed with last, where they are not its job's (output folders)."""

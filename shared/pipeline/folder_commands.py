@@ -43,6 +43,7 @@ from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.task_work import EnginePool
 from shared.pipeline.title_names import find_videos, unique_name
 from shared.settings.models import Settings, stored_settings
+from shared.transcripts.given_texts import SUBTITLE_CHOICES, GivenTexts, asked_translations, unknown_subtitles
 from shared.weights import WeightFolder
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def dub(
     out: Path,
     settings: Settings,
     *,
-    transcript: Path | None = None,
+    given: GivenTexts = GivenTexts(),  # noqa: B008 - a tuple
     jobs: int = 1,
     fresh: bool = False,
     listener: Listener = lambda event: None,
@@ -72,10 +73,7 @@ def dub(
     if not wanted:
         raise UsageError("Name at least one language with --lang.", code="no_language")
     videos = find_videos(inputs)
-    if transcript is not None and len(videos) != 1:
-        raise UsageError("A transcript can be given for one video at a time.", code="transcript_needs_one_video")
-    if transcript is not None and not transcript.is_file():
-        raise UsageError(f"There is no transcript “{transcript}”.", code="bad_transcript")
+    given = checked_texts(given, wanted, len(videos))
     check_engines(settings, wanted)
     with (
         stop_signals(threading.Event(), signal.SIGINT) as cancelled,
@@ -84,9 +82,35 @@ def dub(
         with database.write() as session:
             job = begin_run(session, settings, wanted)
             for video in videos:
-                register(session, job, video, transcript and transcript.absolute(), fresh)
+                register(session, job, video, given, fresh)
         sources = {str(video) for video in videos}
         return run_titles(out, database, settings, job.id, sources, jobs, fresh, listener, cancelled)
+
+
+def checked_texts(given: GivenTexts, wanted: Sequence[str], videos: int) -> GivenTexts:
+    """Texts with absolute paths, by ISO 639-1 codes, where they are there and can be used.
+
+    Raises:
+        UsageError: ``transcript_needs_one_video``, ``translation_needs_one_video``, ``bad_transcript``,
+            ``bad_translation``, ``unknown_language``, ``translation_not_asked``, ``unknown_subtitles``.
+    """
+    translations = asked_translations(given.translations, wanted)
+    for kind, files in (
+        ("transcript", [given.transcript] if given.transcript else []),
+        ("translation", list(translations.values())),
+    ):
+        if files and videos != 1:
+            raise UsageError(f"A {kind} can be given for one video at a time.", code=f"{kind}_needs_one_video")
+        for file in files:
+            if not file.is_file():
+                raise UsageError(f"There is no {kind} “{file}”.", code=f"bad_{kind}")
+    if given.subtitles not in (None, *SUBTITLE_CHOICES):
+        raise unknown_subtitles(str(given.subtitles))
+    return GivenTexts(
+        given.transcript and given.transcript.absolute(),
+        {language: file.absolute() for language, file in translations.items()},
+        given.subtitles,
+    )
 
 
 def redub(
@@ -154,13 +178,15 @@ def spoken(out: Path, title: str) -> list[Utterance]:
     return read_jsonl(path, Utterance) if path.exists() else []
 
 
-def register(session: Session, job: Job, video: Path, transcript: Path | None, fresh: bool) -> None:
+def register(session: Session, job: Job, video: Path, given: GivenTexts, fresh: bool) -> None:
     """Enter a video into the ledger, or add the run's languages to the title it already is. It has the run's settings.
 
     Args:
+        given: Takes the place of what was given before; what is not given stays.
         fresh: The run's languages take the place of those before.
     """
-    text = {"path": str(transcript)} if transcript else None
+    text = {"path": str(given.transcript)} if given.transcript else None
+    translations = {language: {"path": str(file)} for language, file in given.translations.items()}
     records = titles(session)
     for record in records:
         if record.source == str(video):
@@ -168,6 +194,8 @@ def register(session: Session, job: Job, video: Path, transcript: Path | None, f
                 list(job.languages) if fresh else list(dict.fromkeys([*record.languages, *job.languages]))
             )
             record.transcript = text or record.transcript
+            record.translations = {**(record.translations or {}), **translations} or None
+            record.subtitles = given.subtitles or record.subtitles
             record.settings = job.settings
             return
     title = Title(
@@ -178,6 +206,8 @@ def register(session: Session, job: Job, video: Path, transcript: Path | None, f
         source=str(video),
         source_name=video.name[:255],
         transcript=text,
+        translations=translations or None,
+        subtitles=given.subtitles,
         languages=list(job.languages),
         settings=job.settings,
         state="waiting",

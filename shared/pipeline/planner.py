@@ -54,6 +54,10 @@ class TitleRequest:
     source: Path | Blob
     languages: tuple[str, ...]
     transcript: Path | Blob | None = None
+    translations: Mapping[str, Path | Blob] = field(default_factory=dict)
+    """Language → a file with the text of its lines."""
+    embedded: bool = False
+    """The video's own subtitle streams stand for transcript and translations that are not given."""
     edits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Language → lines that a person wrote, as :func:`shared.core.edits.stored_edits` has them."""
     previous: str | None = None
@@ -83,7 +87,8 @@ def task_language(task: str) -> str | None:
     """The language that a task works for, from its id (``dubbing/es/0001``)."""
     stage, _, rest = task.partition("/")
     language = rest.partition("/")[0]
-    return language if stage in {"translation", "cast", "dubbing", "quality"} and language != CONTROL else None
+    own = stage in {"alignment", "translation", "cast", "dubbing", "quality"}
+    return language if own and language != CONTROL else None
 
 
 def keeps(shot: Shot, settings: PairingSettings) -> bool:
@@ -145,6 +150,7 @@ def ingested(*outputs: str) -> Inputs:
 
 LINES: Inputs = {"utterances.jsonl": Ref("speakers", "utterances.jsonl"), **ingested("chunks.json")}
 PEOPLE: Inputs = {"speakers.json": Ref("speakers", "speakers.json")}
+SUBTITLES: Inputs = {"subtitles.json": Ref("subtitles", "subtitles.json")}
 
 
 def speech(track: str, chunk: int, output: str) -> Ref:
@@ -156,13 +162,16 @@ def listening_tasks(title: TitleRequest, chunks: Sequence[int]) -> list[Task]:
     """Stems, and who says what when in the source language."""
     sound = ingested("master.flac", "chunks.json")
     given: Inputs = {"transcript": title.transcript} if title.transcript else {}
+    streams: Inputs = SUBTITLES if title.embedded and not title.transcript else {}
     vocals: Inputs = {f"vocals/{chunk:04}": Ref(f"separation/{chunk:04}", "vocals.flac") for chunk in chunks}
     tasks = [Task(f"separation/{chunk:04}", "separation", Scope(chunk=chunk), sound) for chunk in chunks]
+    if title.embedded:
+        tasks.append(Task("subtitles", "subtitles", Scope(), {"source": title.source, **ingested("probe.json")}))
     tasks.append(Task("language", "language", Scope(), {**ingested("master.flac", "speech.json"), **vocals, **given}))
     heard: Inputs = {}
     for chunk in chunks:
         task = f"transcription/{chunk:04}"
-        inputs = {**sound, **ingested("speech.json"), **given}
+        inputs = {**sound, **ingested("speech.json"), **given, **streams}
         inputs |= {"vocals.flac": Ref(f"separation/{chunk:04}", "vocals.flac")}
         inputs |= {"language.json": Ref("language", "language.json")}
         tasks.append(Task(task, "transcription", Scope(chunk=chunk), inputs))
@@ -180,7 +189,12 @@ def translation_tasks(title: TitleRequest, lang: str, chunks: Sequence[int]) -> 
     edits = dict(title.edits.get(lang, {}))
     inputs = {**LINES, "language.json": Ref("language", "language.json")}
     extra = {"edits": edits} if edits else {}
-    return [
+    tasks = []
+    if lang in title.translations or title.embedded:
+        text: Inputs = {"translation": title.translations[lang]} if lang in title.translations else SUBTITLES
+        tasks.append(Task(f"alignment/{lang}", "alignment", Scope(lang), {**inputs, **text}))
+        inputs |= {"given.jsonl": Ref(f"alignment/{lang}", "given.jsonl")}
+    return tasks + [
         Task(f"translation/{lang}/{chunk:04}", "translation", Scope(lang, chunk, extra=extra), inputs)
         for chunk in chunks
     ]

@@ -40,6 +40,7 @@ from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import failures
 from shared.pipeline.task_work import EnginePool
 from shared.settings.models import Settings
+from shared.transcripts.given_texts import EMBEDDED
 from shared.weights import WeightFolder
 
 STATE, LEDGER = ".counterdub", "state.db"
@@ -241,6 +242,8 @@ def title_requests(
                 source=Path(record.source or ""),
                 languages=tuple(record.languages),
                 transcript=Path(record.transcript["path"]) if record.transcript else None,
+                translations={lang: Path(text["path"]) for lang, text in (record.translations or {}).items()},
+                embedded=record.subtitles == EMBEDDED,
                 edits={language: stored_edits(some) for language, some in known.items()},
                 previous=before,
                 earlier_casts={lang: path for lang, path in casts.items() if path.exists()},

@@ -6,7 +6,7 @@ Each function is one transaction and returns how many tasks became ready in whic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from sqlalchemy import delete, func, select, update
@@ -43,6 +43,7 @@ class VideoSource:
         locator: URL, ``s3://`` URL or server-side path of what has to be fetched first.
         blob: The video, where it is in the store already (``upload``).
         transcript: SRT, VTT or JSON with its source text, stored.
+        translations: Language → the same with its translation.
     """
 
     kind: Literal["upload", "url", "path"]
@@ -50,6 +51,7 @@ class VideoSource:
     locator: str | None = None
     blob: Blob | None = None
     transcript: Blob | None = None
+    translations: Mapping[str, Blob] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class JobOrder:
         key_id: Id of the caller's API key.
         name: For people.
         then_train: Recipe of a training that begins when the job is done.
+        subtitles: ``embedded`` where the videos' own streams stand for what is not given.
         webhook_url: Where the job's end is told, signed with ``webhook_secret``.
         traceparent: What the job's spans go on with (W3C).
     """
@@ -73,6 +76,7 @@ class JobOrder:
     webhook_url: str | None = None
     webhook_secret: str | None = None
     traceparent: str | None = None
+    subtitles: str | None = None
 
 
 def create_job(
@@ -116,6 +120,8 @@ def create_job(
                 source_name=source.name[:255],
                 video=asdict(source.blob) if source.blob else None,
                 transcript=asdict(source.transcript) if source.transcript else None,
+                translations={lang: asdict(text) for lang, text in source.translations.items()} or None,
+                subtitles=order.subtitles,
                 languages=list(order.languages),
             )
             for position, source in enumerate(order.sources)

@@ -26,6 +26,7 @@ from services.api.routes.uploads import take_upload
 from services.api.schemas.jobs import JobOut, Links, NewJob, Progress, UploadSource, Wish
 from services.api.schemas.submission import (
     Submission,
+    check_translations,
     check_wish,
     form_fields,
     named_sources,
@@ -46,10 +47,12 @@ State = Literal["running", "cancelling", "done", "failed", "cancelled"]
 FORM: dict[str, Any] = {
     "type": "object",
     "required": ["video", "languages"],
+    "description": "translation.LANGUAGE is a field with the text in that language, file or text; with one video only.",
     "properties": {
         "video": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
         "languages": {"type": "array", "minItems": 1, "items": {"type": "string"}, "description": "Or es,fr in one."},
         "transcript": {"type": "string", "description": "SRT, VTT or JSON, as a file or as text; with one video only."},
+        "subtitles": {"type": "string", "enum": ["embedded"]},
         "settings": {"type": "string", "contentMediaType": "application/json", "examples": ["{}"]},
         "profile": {"type": "string", "default": "cpu"},
         "name": {"type": "string", "maxLength": 200},
@@ -116,12 +119,17 @@ async def create_job(request: Request, here: Here, caller: Writer, idempotency_k
             form = await read_form(content_type, body, folder, lambda size: check_size(size, caller, here))
 
             def prepare() -> Submission:
-                fields, transcript = form_fields(form)
+                fields, texts = form_fields(form)
                 submission = check_wish(validated(Wish, fields))
-                sources = sent_sources(form, transcript, here.store, folder)
+                sources = sent_sources(form, texts, submission.languages, here.store, folder)
                 submission.sources = lambda: sources
                 blobs = (blob for source in sources for blob in (source.blob, source.transcript))
                 submission.files = [blob.sha256 if blob else "" for blob in blobs]
+                submission.files += [
+                    f"{language}:{text.sha256}"
+                    for source in sources
+                    for language, text in sorted(source.translations.items())
+                ]
                 return submission
 
         elif kind == "application/json":
@@ -129,8 +137,9 @@ async def create_job(request: Request, here: Here, caller: Writer, idempotency_k
 
             def prepare() -> Submission:
                 submission = check_wish(job)
+                check_translations(job, submission.languages)
                 submission.sources = lambda: named_sources(
-                    job, taken_uploads(here, caller, job), here.settings, here.store, folder
+                    job, submission.languages, taken_uploads(here, caller, job), here.settings, here.store, folder
                 )
                 return submission
 
@@ -189,6 +198,7 @@ def enter(here: Services, caller: Caller, submission: Submission, idempotency_ke
             webhook_url=webhook.url if webhook else None,
             webhook_secret=webhook.secret if webhook else None,
             traceparent=traceparent,
+            subtitles=submission.wish.subtitles,
         )
         job_id, wakes = job_commands.create_job(here.database, here.store, order, within=within)
         here.wake(wakes)

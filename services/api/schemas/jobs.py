@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 """Any text but NUL, which no database takes."""
 Name = Annotated[Text, Field(max_length=200)]
+
+
+Translations = Annotated[
+    dict[Annotated[Text, Field(max_length=40)], Annotated[Text, Field(max_length=2**20)]], Field(max_length=50)
+]
+TRANSLATIONS: Any = Field(
+    {}, description="Target language → SRT, VTT, ASS or JSON with its text.", examples=[{"es": "1\n00:00:01,000 --> …"}]
+)
 
 
 class Strict(BaseModel):
@@ -22,6 +30,7 @@ class UploadSource(Strict):
     upload: str = Field(pattern=r"^upl_[0-9a-f]{32}$", description="Id of a finished upload.")
     name: Annotated[Text, Field(max_length=255)] | None = Field(None, description="File name; the upload's if absent.")
     transcript: Text | None = Field(None, max_length=2**20, description="SRT, VTT or JSON with the source text.")
+    translations: Translations = TRANSLATIONS
 
 
 class UrlSource(Strict):
@@ -32,6 +41,7 @@ class UrlSource(Strict):
     )
     name: Annotated[Text, Field(max_length=255)] | None = Field(None, description="File name; the URL's if absent.")
     transcript: Text | None = Field(None, max_length=2**20, description="SRT, VTT or JSON with the source text.")
+    translations: Translations = TRANSLATIONS
 
 
 class PathSource(Strict):
@@ -39,6 +49,7 @@ class PathSource(Strict):
 
     path: Annotated[Text, Field(min_length=1, max_length=2000)] = Field(examples=["/videos/clip.mp4"])
     transcript: Text | None = Field(None, max_length=2**20, description="SRT, VTT or JSON with the source text.")
+    translations: Translations = TRANSLATIONS
 
 
 class Webhook(Strict):
@@ -61,6 +72,9 @@ class Wish(Strict):
     )
     settings: dict[str, Any] = Field(
         {}, description="Sections overlaying the profile.", examples=[{"pairing": {"min_shot_seconds": 2}}]
+    )
+    subtitles: Literal["embedded"] | None = Field(
+        None, description="The videos' own subtitle streams stand for transcripts and translations that are not given."
     )
     name: Name = Field("", description="For people.")
     webhook: Webhook | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -28,12 +28,23 @@ from shared.queue.service_settings import ServiceSettings
 from shared.settings.models import LimitSettings, Settings, settings_from
 from shared.settings.rules import check_caller
 from shared.settings.setting_rules import RULES
+from shared.transcripts.given_texts import asked_translations
 from trainer.service import recipe_orders
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 JSON_FIELDS = ("settings", "webhook")
-PLAIN_FIELDS = ("profile", "name", "then_train", "transcript")
+PLAIN_FIELDS = ("profile", "name", "then_train", "subtitles", "transcript")
+TRANSLATION = "translation."
+"""Before a language: the field with its translation."""
+
+
+@dataclass(frozen=True)
+class SentTexts:
+    """What came as text with a form. ``translations``: language, as it was written, → text."""
+
+    transcript: str | None = None
+    translations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -92,9 +103,10 @@ def validated(model: type[ModelT], value: Any) -> ModelT:
         raise RequestValidationError([{**item, "loc": ("body", *item["loc"])} for item in error.errors()]) from error
 
 
-def form_fields(form: Form) -> tuple[dict[str, Any], str | None]:
-    """The fields of a multipart form as the members of :class:`Wish`, and the transcript's text if there is one."""
+def form_fields(form: Form) -> tuple[dict[str, Any], SentTexts]:
+    """The fields of a multipart form as the members of :class:`Wish`, and the texts of transcript and translations."""
     wish: dict[str, Any] = {}
+    translations: dict[str, str] = {}
     languages: list[str] = []
     for name, text in form.fields:
         if name == "languages":
@@ -103,11 +115,14 @@ def form_fields(form: Form) -> tuple[dict[str, Any], str | None]:
             wish[name] = parse_json(text.encode())
         elif name in PLAIN_FIELDS:
             wish[name] = text
+        elif name.startswith(TRANSLATION):
+            clean(text)
+            translations[name.removeprefix(TRANSLATION)] = text
         else:
-            known = ", ".join(("languages", *JSON_FIELDS, *PLAIN_FIELDS))
+            known = ", ".join(("languages", *JSON_FIELDS, *PLAIN_FIELDS, f"{TRANSLATION}LANGUAGE"))
             raise Refused(422, "bad_request", f"There is no field “{name}”. There are video, {known}.")
     clean(wish_text := wish.pop("transcript", None))
-    return {**wish, "languages": languages}, wish_text
+    return {**wish, "languages": languages}, SentTexts(wish_text, translations)
 
 
 def check_wish(wish: Wish) -> Submission:
@@ -121,6 +136,16 @@ def check_wish(wish: Wish) -> Submission:
     if wish.then_train is not None:
         recipe_orders.known(wish.then_train)
     return Submission(wish, languages, settings)
+
+
+def check_translations(job: NewJob, languages: Sequence[str]) -> None:
+    """Refuse translations of languages that are not asked for, before any upload is taken.
+
+    Raises:
+        UsageError: ``unknown_language``, ``translation_not_asked``, ``bad_translation``.
+    """
+    for source in job.sources:
+        asked_translations(source.translations, languages)
 
 
 def checked_settings(profile: str, sections: Mapping[str, Any]) -> Settings:
@@ -142,24 +167,50 @@ def checked_settings(profile: str, sections: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def sent_sources(form: Form, transcript: str | None, store: Store, folder: Path) -> list[VideoSource]:
-    """The videos of a form, stored."""
+def sent_sources(
+    form: Form, texts: SentTexts, languages: Sequence[str], store: Store, folder: Path
+) -> list[VideoSource]:
+    """The videos of a form, stored.
+
+    Raises:
+        UsageError: ``transcript_needs_one_video``, ``translation_needs_one_video``, ``unknown_language``,
+            ``translation_not_asked``, ``bad_translation``.
+    """
     videos = [file for file in form.files if file.field == "video"]
     transcripts = [file for file in form.files if file.field == "transcript"]
-    if len(videos) + len(transcripts) != len(form.files):
-        raise Refused(422, "bad_request", "Files go into the fields video and transcript.")
+    translated = [file for file in form.files if file.field.startswith(TRANSLATION)]
+    if len(videos) + len(transcripts) + len(translated) != len(form.files):
+        raise Refused(422, "bad_request", f"Files go into the fields video, transcript and {TRANSLATION}LANGUAGE.")
     if not videos:
         raise Refused(422, "no_input", "Send at least one file in the field video.")
-    if len(transcripts) + (transcript is not None) > (len(videos) == 1):
+    if len(transcripts) + (texts.transcript is not None) > (len(videos) == 1):
         raise UsageError("A transcript can be given for one video at a time.", code="transcript_needs_one_video")
+    if (translated or texts.translations) and len(videos) != 1:
+        raise UsageError("A translation can be given for one video at a time.", code="translation_needs_one_video")
+    names = [file.field.removeprefix(TRANSLATION) for file in translated]
+    if len({*names, *texts.translations}) != len(names) + len(texts.translations):
+        raise UsageError("Two translations are given for one language.", code="bad_translation")
+    wanted = asked_translations({**dict(zip(names, translated, strict=True)), **texts.translations}, languages)
     for file in form.files:
         if not file.size:
             raise Refused(422, "empty_file", f"The file in the field {file.field} has no bytes.")
     given = stored_file(store, transcripts[0], "transcript") if transcripts else None
-    if transcript is not None:
-        given = stored_text(store, transcript, folder)
+    if texts.transcript is not None:
+        given = stored_text(store, texts.transcript, folder)
+    translations = {
+        language: stored_file(store, text, "translation")
+        if isinstance(text, SentFile)
+        else store_text(store, text, folder)
+        for language, text in wanted.items()
+    }
     return [
-        VideoSource("upload", label(video.name), blob=stored_file(store, video, "video"), transcript=given)
+        VideoSource(
+            "upload",
+            label(video.name),
+            blob=stored_file(store, video, "video"),
+            transcript=given,
+            translations=translations,
+        )
         for video in videos
     ]
 
@@ -170,32 +221,41 @@ def stored_file(store: Store, file: SentFile, fallback: str) -> Blob:
 
 def stored_text(store: Store, text: str | None, folder: Path) -> Blob | None:
     """A transcript that came as text. Its kind shows in what it says, not in its name."""
-    if text is None:
-        return None
+    return None if text is None else store_text(store, text, folder)
+
+
+def store_text(store: Store, text: str, folder: Path) -> Blob:
     path = folder / "transcript"
     path.write_text(text, encoding="utf-8")
     return store.add("transcript.txt", path, move=True)
 
 
 def named_sources(
-    job: NewJob, taken: Sequence[Blob], settings: ServiceSettings, store: Store, folder: Path
+    job: NewJob,
+    languages: Sequence[str],
+    taken: Sequence[Blob],
+    settings: ServiceSettings,
+    store: Store,
+    folder: Path,
 ) -> list[VideoSource]:
     """The videos that a JSON body names. ``taken``: those of its uploads, in order."""
     uploads = iter(taken)
     sources = []
     for source in job.sources:
         transcript = stored_text(store, source.transcript, folder)
+        asked = asked_translations(source.translations, languages)
+        translations = {language: store_text(store, text, folder) for language, text in asked.items()}
         if isinstance(source, UploadSource):
             blob = next(uploads)
-            sources.append(VideoSource("upload", label(source.name or blob.name), blob=blob, transcript=transcript))
+            video = VideoSource("upload", label(source.name or blob.name), blob=blob)
         elif isinstance(source, UrlSource):
             check_locator("url", source.url, settings)
             name = label(source.name or unquote(PurePosixPath(urlsplit(source.url).path).name))
-            sources.append(VideoSource("url", name, locator=source.url, transcript=transcript))
+            video = VideoSource("url", name, locator=source.url)
         else:
             check_locator("path", source.path, settings)
-            name = label(PurePosixPath(source.path).name)
-            sources.append(VideoSource("path", name, locator=source.path, transcript=transcript))
+            video = VideoSource("path", label(PurePosixPath(source.path).name), locator=source.path)
+        sources.append(replace(video, transcript=transcript, translations=translations))
     return sources
 
 

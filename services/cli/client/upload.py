@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,9 +35,17 @@ class SubmitOrder:
     settings: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     transcript: str | None = None
+    translations: Mapping[str, str] = field(default_factory=dict)
+    """Language → text."""
+    subtitles: str | None = None
 
     def wish(self) -> dict[str, Any]:
-        given = {"profile": self.profile, "settings": self.settings, "name": self.name}
+        given = {
+            "profile": self.profile,
+            "settings": self.settings,
+            "name": self.name,
+            "subtitles": self.subtitles or "",
+        }
         return {"languages": list(self.languages), **{key: value for key, value in given.items() if value}}
 
 
@@ -45,12 +53,14 @@ def submit(server: Server, order: SubmitOrder, sent: Sent) -> dict[str, Any]:
     """Have a job made; returns it. However often a request is sent again, it is one job.
 
     Raises:
-        UsageError: ``transcript_needs_one_video``, or what the server says.
+        UsageError: ``transcript_needs_one_video``, ``translation_needs_one_video``, or what the server says.
         InputError: ``unreadable``.
         StorageError: ``server_away``.
     """
     if order.transcript is not None and len(order.files) + len(order.urls) != 1:
         raise UsageError("--transcript goes with one video.", code="transcript_needs_one_video")
+    if order.translations and len(order.files) + len(order.urls) != 1:
+        raise UsageError("--translation goes with one video.", code="translation_needs_one_video")
     once = {"Idempotency-Key": uuid.uuid4().hex}
     sizes = [readable(path) for path in order.files]
     if order.files and not order.urls and sum(sizes) <= SMALL_BYTES and len(order.files) <= FEW:
@@ -65,6 +75,8 @@ def submit(server: Server, order: SubmitOrder, sent: Sent) -> dict[str, Any]:
     sources += [{"url": url} for url in order.urls]
     if order.transcript is not None:
         sources[0]["transcript"] = order.transcript
+    if order.translations:
+        sources[0]["translations"] = dict(order.translations)
     made = server.call("POST", "/v1/jobs", json={**order.wish(), "sources": sources}, headers=once).json()
     return made
 
@@ -77,6 +89,7 @@ def form(order: SubmitOrder, opened: ExitStack) -> dict[str, Any]:
     }
     if order.transcript is not None:
         data["transcript"] = order.transcript
+    data |= {f"translation.{language}": text for language, text in order.translations.items()}
     files = [("video", (path.name, opened.enter_context(path.open("rb")))) for path in order.files]
     return {"data": data, "files": files}
 

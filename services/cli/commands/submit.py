@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from services.cli.commands.options import Json, Set
+from services.cli.commands.options import Json, Set, Translation
 from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, errors, say_json
 
@@ -31,6 +32,10 @@ def submit(
     profile: Annotated[str, typer.Option(help="Engines and defaults: cpu or gpu.")] = "cpu",
     set_: Set = [],  # noqa: B006
     transcript: Annotated[Path | None, typer.Option(help="SRT, VTT or JSON with the source text of the video.")] = None,
+    translation: Translation = [],  # noqa: B006 - typer copies it
+    subtitles: Annotated[
+        str | None, typer.Option(help="embedded: the videos' own subtitles are transcripts and translations.")
+    ] = None,
     name: Annotated[str, typer.Option(help="For people.")] = "",
     json: Json = False,
 ) -> None:
@@ -46,7 +51,8 @@ def submit(
             raise UsageError("Name videos, or a job with --job.", code="no_input")
         with Server(url, key) as server:
             if job is None:
-                order = made_order(inputs or [], lang, profile, set_, transcript, name)
+                order = made_order(inputs or [], lang, profile, set_, name)
+                order = replace(order, **texts(transcript, translation), subtitles=subtitles)
                 sent = send(server, order, json)
                 if not json:
                     errors.print(f"job {sent['id']}", highlight=False, soft_wrap=True)
@@ -58,12 +64,10 @@ def submit(
             say_json(sent) if json else console.print(f"{server.url}{sent['links']['self']}", soft_wrap=True)
 
 
-def made_order(
-    inputs: list[str], lang: list[str], profile: str, set_: list[str], transcript: Path | None, name: str
-) -> SubmitOrder:
+def made_order(inputs: list[str], lang: list[str], profile: str, set_: list[str], name: str) -> SubmitOrder:
     """What the options ask for, as far as it can be checked here."""
     from services.cli.client.upload import SubmitOrder
-    from shared.core.errors import InputError, UsageError
+    from shared.core.errors import UsageError
     from shared.pipeline.title_names import find_videos
     from shared.settings.models import merge, parse_override
 
@@ -74,13 +78,33 @@ def made_order(
         merge(settings, parse_override(override))
     urls = [item for item in inputs if item.startswith(("http://", "https://", "s3://"))]
     files = [item for item in inputs if item not in urls]
-    text = None
-    if transcript is not None:
-        try:
-            text = transcript.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{transcript.name} cannot be read as UTF-8 text.", code="bad_transcript") from error
-    return SubmitOrder(find_videos(files) if files else [], urls, lang, profile, settings, name, text)
+    return SubmitOrder(find_videos(files) if files else [], urls, lang, profile, settings, name)
+
+
+def texts(transcript: Path | None, translation: list[str]) -> dict[str, Any]:
+    """Transcript and translations as members of :class:`~services.cli.client.upload.SubmitOrder`.
+
+    Raises:
+        UsageError: ``bad_translation``.
+        InputError: ``bad_transcript``, ``bad_translation`` for a file that is not UTF-8 text.
+    """
+    from shared.transcripts.given_texts import parse_translations
+
+    return {
+        "transcript": None if transcript is None else read_text(transcript, "bad_transcript"),
+        "translations": {
+            language: read_text(file, "bad_translation") for language, file in parse_translations(translation).items()
+        },
+    }
+
+
+def read_text(file: Path, code: str) -> str:
+    from shared.core.errors import InputError
+
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file.name} cannot be read as UTF-8 text.", code=code) from error
 
 
 def send(server: Server, order: SubmitOrder, quiet: bool) -> dict[str, Any]:

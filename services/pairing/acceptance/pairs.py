@@ -15,7 +15,7 @@ from services.pairing.acceptance.leak_proof import null_tests, shortcut_tests
 from services.pairing.acceptance.rows import make_row
 from services.pairing.acceptance.summary import quality_report
 from shared.audio.files import length
-from shared.core.records import Note, Record, write_jsonl, write_notes
+from shared.core.records import GIVEN, DubbedUtterance, Note, Record, write_jsonl, write_notes
 from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Work
 from shared.quality.null import Residual
@@ -25,6 +25,9 @@ from shared.schemas.pairs import PairRow
 from shared.schemas.quality import QualityReport
 from shared.schemas.reasons import Reason
 from shared.settings.models import PairingSettings, Section, Settings
+
+LISTED = 12
+"""Lines named in a note."""
 
 
 class PairsOptions(Section):
@@ -47,13 +50,17 @@ def options(settings: Settings) -> PairsOptions:
     return PairsOptions(pairing=settings.pairing, engines=engines, translators=settings.translation.by_language)
 
 
-def engines_of(track: str, settings: PairsOptions) -> dict[str, str]:
-    """The engines that a track owes its sound to."""
+def engines_of(track: str, settings: PairsOptions, lines: Sequence[DubbedUtterance] = ()) -> dict[str, str]:
+    """The engines that a track owes its sound to; where ``lines`` were given, that stands for the translator."""
     if track == ORIG:
         return {}
     stages = ("separation", "transcription") if track == CONTROL else tuple(settings.engines)
     own = {"translation": settings.translators[track]} if track in settings.translators else {}
-    return {stage: settings.engines[stage] for stage in stages} | own
+    engines = {stage: settings.engines[stage] for stage in stages} | own
+    translators = {line.translator for line in lines if line.status in ("ok", "overflow")}
+    if GIVEN in translators:
+        engines["translation"] = GIVEN if len(translators) == 1 else f"{GIVEN}, {engines['translation']}"
+    return engines
 
 
 def run(
@@ -76,7 +83,8 @@ def run(
 
     quality = work.path("quality.json")
     quality.write_text(report.model_dump_json(indent=1), encoding="utf-8")
-    notes = write_notes(work.path("notes.json"), [*left_out(report), *background_speech_notes(rows)])
+    told = [*left_out(report), *cut_translations(facts), *background_speech_notes(rows)]
+    notes = write_notes(work.path("notes.json"), told)
     kept: list[Record] = [row for row in rows if row.accepted]
     left: list[Record] = [row for row in rows if not row.accepted]
     return {
@@ -102,6 +110,19 @@ def left_out(report: QualityReport) -> list[Note]:
     return notes
 
 
+def cut_translations(facts: TitleFacts) -> list[Note]:
+    """Lines of a given translation that are longer than their time: said word for word, and cut at the end."""
+    notes = []
+    for name, track in facts.tracks.items():
+        cut = [line for line in track.spoken if line.translator == GIVEN and line.status == "overflow"]
+        if cut:
+            lines = ", ".join(f"{line.id} ({line.overflow_ms / 1000:.1f} s)" for line in cut[:LISTED])
+            more = f" and {len(cut) - LISTED} more" if len(cut) > LISTED else ""
+            message = f"{name}: {len(cut)} given lines do not fit their time, however fast, and are cut: {lines}{more}."
+            notes.append(Note(kind="translation_too_long", message=message))
+    return notes
+
+
 def background_speech_notes(rows: Sequence[PairRow]) -> list[Note]:
     """A note that counts the shots in whose background words are understood; none where there are none."""
     shots = {row.shot for row in rows if Reason.SPEECH_IN_BACKGROUND.value in row.reasons}
@@ -117,6 +138,7 @@ def title_rows(facts: TitleFacts, nulls: Mapping[str, Residual], settings: Pairs
         exported = settings.pairing.export_shots and keeps(shot, settings.pairing)
         left = None if facts.left is None else facts.left.within(shot.start, shot.end, TOUCH_SECONDS)
         for track in facts.tracks.values():
+            lines = track.timeline.within(shot.start, shot.end, TOUCH_SECONDS)
             row = make_row(
                 facts,
                 shot,
@@ -125,8 +147,7 @@ def title_rows(facts: TitleFacts, nulls: Mapping[str, Residual], settings: Pairs
                 null_residual_db=nulls[track.name].window_peaks_dbfs[position] if track.name in nulls else None,
                 left=left,
                 speech_dubbed=share_dubbed(coverage(facts, track, shot.start, shot.end)),
-                engines=engines_of(track.name, settings),
+                engines=engines_of(track.name, settings, lines),
             )
-            lines = track.timeline.within(shot.start, shot.end, TOUCH_SECONDS)
             rows.append(judge(row, objections(row, lines, ratio, settings.pairing, left or ())))
     return need_counterpart(rows)

@@ -19,7 +19,8 @@ from shared.settings.models import FitSettings, PairingSettings
 SHOT_BIN, SHOT_TOP = 0.5, 12.0
 """Seconds, as in the paper's Fig. A.1."""
 STAGE_ORDER = [
-    *("ingest", "separation", "language", "transcription", "speakers", "stems", "translation", "cast"),
+    *("ingest", "separation", "language", "subtitles", "transcription", "speakers", "stems"),
+    *("alignment", "translation", "cast"),
     *(
         "references",
         "dubbing",

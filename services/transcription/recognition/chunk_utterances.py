@@ -17,9 +17,9 @@ from services.transcription.recognition.turns import by_voice
 from services.transcription.recognition.utterances import breathing_room, hug, joined, levels, reunite, settle, split
 from services.transcription.recognition.voting import Hearing, vote
 from services.transcription.recognition.windows import covered, cut, read_speech, union, windows, within
-from services.transcription.transcripts import transcript
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, rms
+from shared.core.errors import UsageError
 from shared.core.records import (
     SAMPLE_RATE,
     Chunk,
@@ -34,6 +34,8 @@ from shared.core.records import (
 from shared.engines.protocols import Embedder, Recognizer, Segment
 from shared.pipeline.stage import Scope, Work
 from shared.settings.models import TranscriptionSettings
+from shared.transcripts import transcript
+from shared.transcripts.embedded import choose_stream
 
 POOR_LOGPROB = -0.7
 """Below this the separated voice is heard too, and the surer text is kept (the mix is the better one as a rule)."""
@@ -71,10 +73,14 @@ def run(
     work.progress(0.05)
 
     notes: list[Note] = []
+    title_end = max(chunk.end for chunk in chunks) / SAMPLE_RATE
+    cues: list[transcript.Given] = []
     if "transcript" in inputs:
-        title_end = max(chunk.end for chunk in chunks) / SAMPLE_RATE
         cues = transcript.read_transcript(inputs["transcript"], title_end, language, notes.append)
         transcript.refuse_unusable(cues, title_end)
+    elif "subtitles.json" in inputs and language is not None:
+        cues = embedded_transcript(inputs["subtitles.json"], title_end, language, notes)
+    if cues:
         in_title = read_list(inputs["speech.json"], Span) if "speech.json" in inputs else []
         last = chunk.index == max(chunk.index for chunk in chunks)
         mine = [
@@ -106,6 +112,22 @@ def run(
         "embeddings.npz": embeddings,
         "notes.json": write_notes(work.path("notes.json"), notes),
     }
+
+
+def embedded_transcript(path: Path, title_end: float, language: str, notes: list[Note]) -> list[transcript.Given]:
+    """Cues of the video's own subtitles in the language it speaks; none where none can be used, with a note."""
+    chosen = choose_stream(path, language, "transcript")
+    notes += chosen.notes
+    if chosen.stream is None:
+        return []
+    try:
+        cues = transcript.checked_cues(chosen.cues, title_end, language, notes.append)
+        transcript.refuse_unusable(cues, title_end)
+    except UsageError as error:
+        notes.append(Note(kind="subtitles_missing", message=error.message))
+        return []
+    transcript.tell_dropped(cues, notes.append)
+    return cues
 
 
 class ChunkSound(NamedTuple):

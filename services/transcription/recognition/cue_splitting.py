@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.transcription.recognition.utterances import Heard, joined, settle, split
-from services.transcription.transcripts.transcript import Given
 from shared.core.records import Span, Word
 from shared.core.text import UNSPACED, normalise
 from shared.media.subtitles import shared_time
+from shared.transcripts.transcript import Given
 
 LONGEST_CUE = 7.5
 """Seconds: longer than subtitles stand by the usual rules. What stands longer and has several sentences is cut."""

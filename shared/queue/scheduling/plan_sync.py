@@ -25,6 +25,7 @@ from shared.pipeline.stage import Scope
 from shared.queue.scheduling.completion import settle_title
 from shared.queue.service_settings import FETCH
 from shared.settings.models import Settings, stored_settings
+from shared.transcripts.given_texts import EMBEDDED
 
 UNREAD = "settings_unread"
 """Kind of the event that names settings of the job which this version does not know."""
@@ -83,6 +84,8 @@ def title_request(session: Session, title: Title, before: Title | None) -> Title
         source=Blob(**title.video),
         languages=tuple(title.languages),
         transcript=Blob(**title.transcript) if title.transcript else None,
+        translations={language: Blob(**text) for language, text in (title.translations or {}).items()},
+        embedded=title.subtitles == EMBEDDED,
         edits={language: stored_edits(some) for language, some in edits.items()},
         previous=before.name if before else None,
     )

@@ -53,7 +53,7 @@ def referenced(database: Database, store: Store) -> set[str]:
         hashes_in_use.update(session.scalars(select(Artifact.sha256)))
         for columns in (
             (StageRun.inputs, StageRun.outputs),
-            (Title.video, Title.transcript),
+            (Title.video, Title.transcript, Title.translations),
             (Upload.blob,),
             (Training.initial, Training.data, Training.checkpoint),
         ):

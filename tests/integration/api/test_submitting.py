@@ -63,6 +63,51 @@ def test_a_transcript_comes_as_file_or_text(api: Api, client: TestClient, sent: 
     assert (several.status_code, several.json()["code"]) == (422, "transcript_needs_one_video")
 
 
+@pytest.mark.parametrize("sent", ["file", "text"])
+def test_translations_come_as_files_or_texts_of_a_language_that_is_asked(
+    api: Api, client: TestClient, sent: str
+) -> None:
+    text = "1\n00:00:00,000 --> 00:00:01,000\n¿Sí?"
+    files, data = [video()], {"languages": "es,fr", "subtitles": "embedded"}
+    if sent == "file":
+        files.append(("translation.spa", ("a.srt", text.encode())))
+    else:
+        data["translation.spa"] = text
+    answer = client.post("/v1/jobs", files=files, data=data)
+    assert answer.status_code == 202, answer.text
+    with api.database.read() as session:
+        title = session.scalars(select(Title)).one()
+    assert title.subtitles == "embedded" and list(title.translations) == ["es"]
+    assert api.store.fetch(Blob(**title.translations["es"])).read_text() == text
+    for change, code in (
+        ({"files": [video(), *files]}, "translation_needs_one_video"),
+        ({"data": {**data, "languages": "fr"}}, "translation_not_asked"),
+        ({"data": {**data, "translation.Spanish": text}}, "bad_translation"),
+        ({"data": {**data, "translation.klingonish": text}}, "unknown_language"),
+    ):
+        refused = client.post("/v1/jobs", **{"files": files, "data": data, **change})
+        assert (refused.status_code, refused.json()["code"]) == (422, code)
+    assert client.post("/v1/jobs", files=files, data={**data, "subtitles": "burnt"}).status_code == 422
+    assert count(api) == 1
+
+
+def test_each_source_of_a_job_has_translations_of_its_own(tmp_path: Path) -> None:
+    api = make_api(tmp_path, allowed_paths=[tmp_path / "videos"])
+    client = api.client()
+    text = "WEBVTT\n\n00:00.000 --> 00:01.000\nSí"
+    sources = [
+        {"path": str(tmp_path / "videos" / "a.mp4"), "translations": {"es": text, "ja": "はい"}},
+        {"path": str(tmp_path / "videos" / "b.mp4")},
+    ]
+    assert client.post("/v1/jobs", json={"sources": sources, "languages": ["ja", "es"]}).status_code == 202
+    with api.database.read() as session:
+        first, second = session.scalars(select(Title).order_by(Title.position))
+    assert set(first.translations) == {"es", "ja"} and second.translations is None and first.subtitles is None
+    assert api.store.fetch(Blob(**first.translations["es"])).read_text() == text
+    refused = client.post("/v1/jobs", json={"sources": sources, "languages": ["es"]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "translation_not_asked")
+
+
 def test_a_video_of_many_megabytes_is_streamed_to_disk(api: Api, client: TestClient) -> None:
     content = bytes(range(256)) * 4096 * 12
     assert client.post("/v1/jobs", files=[video(content=content)], data={"languages": "es"}).status_code == 202

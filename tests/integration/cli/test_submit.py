@@ -45,7 +45,8 @@ def test_a_small_video_goes_with_the_request(server: Installation, video: Path, 
     transcript.write_text("1\n00:00:01,000 --> 00:00:02,000\nHello\n")
     result = counterdub(
         "submit", video, "--lang", "es", "--lang", "French", "--url", server.url, "--set", "dubbing.seed=3",
-        "--name", "first", "--transcript", transcript, "--json",
+        "--name", "first", "--transcript", transcript, "--translation", f"es={transcript}", "--subtitles", "embedded",
+        "--json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     (job,), (title,) = server.jobs(), server.titles()
@@ -53,6 +54,7 @@ def test_a_small_video_goes_with_the_request(server: Installation, video: Path, 
     assert (job.languages, job.name, job.settings["dubbing"]["seed"]) == (["es", "fr"], "first", 3)
     assert title.source_name == video.name
     assert title.transcript is not None
+    assert title.translations["es"]["sha256"] == title.transcript["sha256"] and title.subtitles == "embedded"
     assert server.content(title) == video.read_bytes()
     assert server.uploads() == []
 

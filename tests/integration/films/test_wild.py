@@ -87,7 +87,7 @@ def wild(data_dir: Path) -> Path:
 
 @pytest.mark.parametrize("name", TRANSCRIPTS)
 def test_handed_transcripts(wild: Path, name: str) -> None:
-    from services.transcription.transcripts.transcript import read_transcript
+    from shared.transcripts.transcript import read_transcript
 
     language, texts, kinds = TRANSCRIPTS[name]
     notes: list[Note] = []

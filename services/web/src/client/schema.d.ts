@@ -1766,6 +1766,17 @@ export interface components {
              * @default null
              */
             transcript?: string | null;
+            /**
+             * Translations
+             * @description Target language → SRT, VTT, ASS or JSON with its text.
+             * @default {}
+             * @example {
+             *       "es": "1\n00:00:01,000 --> …"
+             *     }
+             */
+            translations?: {
+                [key: string]: string;
+            };
         };
         /**
          * UploadSource
@@ -1789,6 +1800,17 @@ export interface components {
              * @default null
              */
             transcript?: string | null;
+            /**
+             * Translations
+             * @description Target language → SRT, VTT, ASS or JSON with its text.
+             * @default {}
+             * @example {
+             *       "es": "1\n00:00:01,000 --> …"
+             *     }
+             */
+            translations?: {
+                [key: string]: string;
+            };
         };
         /**
          * UrlSource
@@ -1812,6 +1834,17 @@ export interface components {
              * @default null
              */
             transcript?: string | null;
+            /**
+             * Translations
+             * @description Target language → SRT, VTT, ASS or JSON with its text.
+             * @default {}
+             * @example {
+             *       "es": "1\n00:00:01,000 --> …"
+             *     }
+             */
+            translations?: {
+                [key: string]: string;
+            };
         };
         /**
          * Webhook
@@ -1863,6 +1896,12 @@ export interface components {
             settings?: {
                 [key: string]: unknown;
             };
+            /**
+             * Subtitles
+             * @description The videos' own subtitle streams stand for transcripts and translations that are not given.
+             * @default null
+             */
+            subtitles?: "embedded" | null;
             /**
              * Name
              * @description For people.
@@ -2040,6 +2079,8 @@ export interface operations {
                     languages: string[];
                     /** @description SRT, VTT or JSON, as a file or as text; with one video only. */
                     transcript?: string;
+                    /** @enum {string} */
+                    subtitles?: "embedded";
                     /** @example {} */
                     settings?: string;
                     /** @default cpu */

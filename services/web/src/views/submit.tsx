@@ -9,6 +9,7 @@ import { Curl, Keys } from "../components/curl-button";
 import { languageName, size } from "../components/format";
 import { Bar, Trouble } from "../components/status";
 import { go } from "../route";
+import { GivenTextFields, type GivenTexts, NO_TEXTS, sourceTexts } from "./given-texts";
 
 interface Sending {
   key: number;
@@ -47,6 +48,7 @@ export function SubmitView() {
   const [over, setOver] = useState(false);
   const [languages, setLanguages] = useState<Language[]>([]);
   const [profiles, setProfiles] = useState<Profile[]>([]);
+  const [texts, setTexts] = useState(NO_TEXTS);
   const [error, setError] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
   const picker = useRef<HTMLInputElement>(null);
@@ -98,11 +100,14 @@ export function SubmitView() {
   const missing = (profile?.to_accept ?? []).filter((licence) => !wish.accepted.includes(licence));
   const urls = wish.urls.split(/\s+/).filter(Boolean);
   const waiting = files.some((one) => !one.id);
+  const single = files.length + urls.length === 1;
+  const own = single ? sourceTexts(texts, wish.languages) : {};
   const body: NewJob = {
-    sources: [...files.map((one) => ({ upload: one.id ?? "upl_…" })), ...urls.map((url) => ({ url }))],
+    sources: [...files.map((one) => ({ upload: one.id ?? "upl_…", ...own })), ...urls.map((url) => ({ url, ...own }))],
     languages: wish.languages,
     profile: wish.profile,
     ...(wish.name && { name: wish.name }),
+    ...(texts.embedded && { subtitles: "embedded" as const }),
     ...(profile?.to_accept.length && {
       settings: { licences: { accepted: wish.accepted.filter((one) => profile.to_accept.includes(one)) } },
     }),
@@ -214,6 +219,7 @@ export function SubmitView() {
         <section class="card">
           <h2>Languages</h2>
           <Languages known={languages} chosen={wish.languages} choose={(chosen) => change({ languages: chosen })} />
+          <GivenTextFields given={texts} languages={wish.languages} single={single} change={setTexts} />
           <h2>Engines</h2>
           <label>
             Set of engines
@@ -243,7 +249,11 @@ export function SubmitView() {
         </span>
         <Curl method="POST" path="/v1/jobs" body={body} label="this job" />
         {files.length > 0 && (
-          <Curl path="/v1/jobs" label="uploading and submitting in one" command={multipart(wish, files, keys)} />
+          <Curl
+            path="/v1/jobs"
+            label="uploading and submitting in one"
+            command={multipart(wish, files, single ? texts : { ...NO_TEXTS, embedded: texts.embedded }, keys)}
+          />
         )}
       </div>
     </form>
@@ -251,10 +261,17 @@ export function SubmitView() {
 }
 
 /** The same without an upload before it. */
-function multipart(wish: Wish, files: Sending[], keys: boolean): string {
+function multipart(wish: Wish, files: Sending[], texts: GivenTexts, keys: boolean): string {
   const key = keys ? `-H "Authorization: Bearer $COUNTERDUB_API_KEY" ` : "";
-  const videos = files.map((one) => `-F 'video=@${one.file.name.replaceAll("'", "_")}'`).join(" ");
-  return `curl ${key}${videos} -F languages=${wish.languages.join(",")} -F profile=${wish.profile} ${location.origin}/v1/jobs`;
+  const part = (field: string, name: string): string => `-F '${field}=@${name.replaceAll("'", "_")}'`;
+  const parts = files.map((one) => part("video", one.file.name));
+  if (texts.transcript) parts.push(part("transcript", texts.transcript.name));
+  for (const code of wish.languages) {
+    const text = texts.translations[code];
+    if (text) parts.push(part(`translation.${code}`, text.name));
+  }
+  if (texts.embedded) parts.push("-F subtitles=embedded");
+  return `curl ${key}${parts.join(" ")} -F languages=${wish.languages.join(",")} -F profile=${wish.profile} ${location.origin}/v1/jobs`;
 }
 
 const USUAL = ["es", "fr", "de", "it", "pt", "ja", "zh", "hi"];

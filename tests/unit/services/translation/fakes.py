@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from services.translation.alignment.given_lines import GivenLine
 from services.translation.stage import run
 from shared.core.records import Chunk, Hypothesis, Translation, Utterance, read_jsonl, write_jsonl
 from shared.engines.protocols import Line
@@ -89,6 +90,7 @@ def translate(
     chunks: Sequence[tuple[float, float]] = ((0, 60),),
     chunk: int = 0,
     edits: Mapping[str, Any] | None = None,
+    given: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> tuple[list[Translation], FakeWork]:
     """Run the stage; its translations and the work it was given."""
@@ -98,6 +100,9 @@ def translate(
     rows = [Chunk(index=n, start=a * 48_000, end=b * 48_000).model_dump() for n, (a, b) in enumerate(chunks)]
     inputs["chunks.json"].write_text(json.dumps(rows))
     inputs["language.json"].write_text(json.dumps({"language": source}))
+    if given is not None:
+        inputs["given.jsonl"] = folder / "given.jsonl"
+        write_jsonl(inputs["given.jsonl"], [GivenLine(utterance=key, text=text) for key, text in given.items()])
     scope = Scope(language=language, chunk=chunk, extra={"edits": edits} if edits else {})
     work = FakeWork(folder)
     out = run(scope, inputs, TranslationSettings(**settings), {"translator": engine}, work)

@@ -56,6 +56,22 @@ def test_an_edited_line_is_taken_as_written_and_the_others_are_not_redone(tmp_pa
     assert len(engine.asked) == asked and work.made == 0
 
 
+def test_given_lines_are_taken_as_they_are_and_the_others_translated_and_marked(tmp_path: Path) -> None:
+    engine = FakeTranslator()
+    given = {"u0001": "Muy buenas, Tom, muy buenas noches, pase usted por aquí, hágame el favor.", "u0003": "¡Espera!"}
+    answers, _ = translate(tmp_path, utterances(SPANISH), engine, given=given, edits={"u0003": "Aguarda."})
+    assert texts(answers) == [given["u0001"], SPANISH["I have to find the old key."], "Aguarda."]
+    assert [answer.engine for answer in answers] == ["given", "fake", None]
+    assert [answer.edited for answer in answers] == [False, False, True]
+    assert len(engine.asked) == 1 and all(len(answer.hypotheses) == 1 for answer in answers)
+
+
+def test_a_title_whose_lines_are_all_given_needs_no_engine_for_its_languages(tmp_path: Path) -> None:
+    given = {f"u{number:04}": text for number, text in enumerate(SPANISH.values(), 1)}
+    answers, _ = translate(tmp_path, utterances(SPANISH), FakeTranslator(pairs=set()), given=given)
+    assert texts(answers) == list(SPANISH.values())
+
+
 def test_dots_are_not_made_into_sentences(tmp_path: Path) -> None:
     engine = FakeTranslator()
     answers, _ = translate(tmp_path, utterances(["…"]), engine)

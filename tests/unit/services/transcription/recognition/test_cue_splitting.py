@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from services.transcription.recognition.cue_splitting import placed, split_long_cues
-from services.transcription.transcripts.transcript import Given
 from shared.core.records import Span, Word
 from shared.media.subtitles import Cue
+from shared.transcripts.transcript import Given
 
 TEXT = "Good evening, Tom. Please come in, it is raining outside. Thank you, Anna. I missed the last train."
 

@@ -10,16 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from services.transcription.transcripts import repeats, text_language
-from services.transcription.transcripts.encoding import decode
-from services.transcription.transcripts.format_detection import parse, refuse_binary
-from services.transcription.transcripts.json_transcripts import in_seconds
-from services.transcription.transcripts.marks import tagged
 from shared.core import languages
 from shared.core.errors import UsageError
 from shared.core.records import Note
 from shared.core.text import alphanumerics, clean
 from shared.media.subtitles import Cue, bad_transcript
+from shared.transcripts import repeats, text_language
+from shared.transcripts.encoding import decode
+from shared.transcripts.format_detection import parse, refuse_binary
+from shared.transcripts.json_transcripts import in_seconds
+from shared.transcripts.marks import tagged
 
 MAX_BYTES = 32 * 2**20
 REASONS = {
@@ -54,6 +54,19 @@ def read_transcript(path: Path, title_seconds: float, language: str | None = Non
         UsageError: ``bad_transcript`` with the line (or the entry of a JSON list), ``transcript_language`` for a text
             in another language.
     """
+    checked = checked_cues(read_cues(path, title_seconds, language, tell), title_seconds, language, tell)
+    if language is not None:
+        text_language.refuse_other_language([given.cue.text for given in checked if not given.reason], language)
+    tell_dropped(checked, tell)
+    return checked
+
+
+def read_cues(path: Path, title_seconds: float, language: str | None, tell: Tell) -> list[Cue]:
+    """Cues of a file as they stand, times in seconds.
+
+    Raises:
+        UsageError: ``bad_transcript``.
+    """
     if path.stat().st_size > MAX_BYTES:
         raise bad_transcript(f"the file is larger than {MAX_BYTES // 2**20} MiB", 1)
     data = path.read_bytes()
@@ -64,6 +77,15 @@ def read_transcript(path: Path, title_seconds: float, language: str | None = Non
     cues, unit = in_seconds(parse(text, language), title_seconds)
     if unit is not None:
         tell(Note(kind="transcript_times", message=f"The transcript's times were taken for {unit}."))
+    return cues
+
+
+def checked_cues(cues: Sequence[Cue], title_seconds: float, language: str | None, tell: Tell) -> list[Given]:
+    """Cues in order of start, in one language, each said once, without what is not spoken; with why one cannot be.
+
+    Raises:
+        UsageError: ``bad_transcript`` where there are none.
+    """
     cues, repeated = repeats.once(cues)
     if repeated:
         message = f"The transcript has rolling captions: {repeated} lines that stood in the cue before are said once."
@@ -72,9 +94,6 @@ def read_transcript(path: Path, title_seconds: float, language: str | None = Non
     if not cues:
         raise bad_transcript("the file has no text", 1)
     checked = [check_cue(cue, title_seconds) for cue in tagged(cues)]
-    if language is not None:
-        text_language.refuse_other_language([given.cue.text for given in checked if not given.reason], language)
-    tell_dropped(checked, tell)
     return sorted(checked, key=lambda given: (given.cue.start, given.cue.end))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcripts.transcript import Given, read_transcript
 from shared.core.errors import UsageError
+from shared.transcripts.transcript import Given, read_transcript
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcripts.transcript import read_transcript
 from shared.core.errors import UsageError
 from shared.core.records import Note
+from shared.transcripts.transcript import read_transcript
 
 ASS = r"""[Script Info]
 ScriptType: v4.00+

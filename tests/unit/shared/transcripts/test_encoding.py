@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcripts.encoding import decode
-from services.transcription.transcripts.transcript import read_transcript
 from shared.core.errors import UsageError
 from shared.core.records import Note
-from tests.unit.services.transcription.texts import OLDER, TEXTS, srt
+from shared.transcripts.encoding import decode
+from shared.transcripts.transcript import read_transcript
+from tests.unit.shared.transcripts.texts import OLDER, TEXTS, srt
 
 
 @pytest.mark.parametrize(("language", "encoding"), OLDER)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.transcription.transcripts.transcript import read_transcript
 from shared.core.errors import UsageError
 from shared.core.records import Note
-from tests.unit.services.transcription.texts import TEXTS, srt
+from shared.transcripts.transcript import read_transcript
+from tests.unit.shared.transcripts.texts import TEXTS, srt
 
 
 def given(tmp_path: Path, lines: list[str], language: str, notes: list[Note] | None = None) -> list[str]:

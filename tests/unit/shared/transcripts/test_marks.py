@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.transcription.transcripts import repeats
-from services.transcription.transcripts.marks import tagged
 from shared.media.subtitles import Cue
+from shared.transcripts import repeats
+from shared.transcripts.marks import tagged
 
 
 def said(*texts: str) -> list[tuple[str | None, str]]:

@@ -7,9 +7,9 @@ import re
 import unicodedata
 from itertools import pairwise
 
-from services.transcription.transcripts.text_language import beliefs
 from shared.core.errors import UsageError
 from shared.media.subtitles import bad_transcript
+from shared.transcripts.text_language import beliefs
 
 WEST = frozenset("en es fr de it pt nl sv da no fi is ca gl eu".split())  # noqa: SIM905
 CENTRE = frozenset("pl cs sk hu ro sl hr bs sq".split())  # noqa: SIM905

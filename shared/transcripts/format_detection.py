@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
-from services.transcription.transcripts.json_transcripts import parse_json
 from shared.core.errors import UsageError
 from shared.media.subtitles import Cue, bad_transcript, parse_lines, parse_time, plain, split_lines
+from shared.transcripts.json_transcripts import parse_json
 
 REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"\x00\x00\x01\xba", "a VobSub picture stream (.sub)"),

@@ -1,1 +1,0 @@
-"""Transcripts that people give: read in any form, cleaned, held against the film."""

@@ -1,0 +1,1 @@
+"""Translations that people give, aligned to the lines of a title: which cue is whose text."""
