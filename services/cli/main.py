@@ -19,6 +19,7 @@ from services.cli.commands.serve import serve
 from services.cli.commands.shards import shards
 from services.cli.commands.submit import submit
 from services.cli.commands.train import train
+from services.cli.commands.voices import line, voices
 from services.cli.commands.worker import worker
 from services.cli.terminal.output import (
     DONE,
@@ -245,7 +246,7 @@ def models_verify(
             raise typer.Exit(FAILED)
 
 
-for command in (shards, serve, submit, api, worker, train, embed, parity, reproduce):
+for command in (voices, line, shards, serve, submit, api, worker, train, embed, parity, reproduce):
     app.command()(command)
 app.add_typer(db.app, name="db")
 app.add_typer(store.app, name="store")

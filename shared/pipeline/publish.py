@@ -39,6 +39,10 @@ def layout(run: TitleOutcome) -> dict[str, Blob]:
         for kind in ("srt", "vtt"):
             add(paths.subtitle_path(title, track, language, kind), "export", f"{suffix}.{kind}")
         add(paths.utterances_path(title, track, language), "export", f"{suffix}.jsonl")
+    for language_spoken in run.request.languages:
+        for kind in ("flac", "json"):
+            path = paths.audition_path(title, language_spoken, kind)
+            add(path, f"audition/{language_spoken}", f"audition.{kind}")
     for stem in ("vocals", "background"):
         add(paths.stem_path(title, stem), "track/stems", f"{stem}.flac")
     for kind in ("mkv", "mp4"):
@@ -200,7 +204,7 @@ def place(files: Mapping[str, Blob], store: Store, out: Path) -> None:
 
 def prune(title: str, keep: Mapping[str, Blob], out: Path) -> None:
     """Remove what an earlier run left in the folders that belong to us and this run no longer makes."""
-    for name in ("tracks", "stems", "utterances", "subtitles", "shots"):
+    for name in ("tracks", "stems", "utterances", "subtitles", "shots", "auditions"):
         folder = out / title / name
         for path in sorted(folder.rglob("*"), reverse=True):
             if path.is_file() and path.relative_to(out).as_posix() not in keep:

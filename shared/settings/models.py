@@ -179,6 +179,13 @@ class ReportSettings(Section):
     preview_bitrate: int = Field(64_000, description="Of the MP3 previews, one channel.")
 
 
+class AuditionSettings(Section):
+    """Voices to be heard beside the people they speak for; no other stage reads this."""
+
+    wanted: bool = Field(False, description="Speak a line of every speaker with the chosen voice and the next best.")
+    alternatives: int = Field(2, description="Next best voices beside the chosen one.")
+
+
 class LicenceSettings(Section):
     """What the user agreed to."""
 
@@ -200,6 +207,7 @@ class Settings(Section):
     dubbing: DubbingSettings = DubbingSettings()
     quality: QualitySettings = QualitySettings()
     pairing: PairingSettings = PairingSettings()
+    auditions: AuditionSettings = AuditionSettings()
     licences: LicenceSettings = LicenceSettings()
     report: ReportSettings = ReportSettings()
     store: StoreSettings = StoreSettings()

@@ -102,6 +102,8 @@ RULES: dict[str, Rule] = {
     **{f"dubbing.fit.{name}": FACTOR for name in ("hard_low", "hard_high")},
     "dubbing.fit.max_retries": Number(low=0, high=20),
     "dubbing.seed": SEED,
+    "auditions.wanted": Switch(),
+    "auditions.alternatives": Number(low=0, high=8),
     **on_machine("quality"),
     "quality.round_trip": Switch(),
     "quality.embedder": EngineRule(),

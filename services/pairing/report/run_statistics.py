@@ -23,6 +23,7 @@ STAGE_ORDER = [
     *(
         "references",
         "dubbing",
+        "audition",
         "control",
         "quality",
         "residual",
