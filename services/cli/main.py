@@ -83,6 +83,10 @@ def dub(
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Do the work again, or go on from what is there.")
     ] = False,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(envvar="COUNTERDUB_SIGNING_KEY", help="Ed25519 key (PEM) that signs provenance.json."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Dub videos into other languages and lay out the pairs.
@@ -96,6 +100,9 @@ def dub(
         from shared.settings.models import load_settings
 
         settings = load_settings(profile, config, [*set_, *streams(video_stream, audio_stream)])
+        if signing_key is not None:
+            signed = settings.provenance.model_copy(update={"signing_key": str(signing_key.absolute())})
+            settings = settings.model_copy(update={"provenance": signed})
         require(settings, accept_licence)
         with Bars(errors, quiet=json) as bars:
             summary = folder_commands.dub(
@@ -155,6 +162,31 @@ def report(out: Annotated[Path, typer.Argument(help="Output folder of an earlier
 
         path = folder_commands.rebuild_report(out)
         say_json({"report": str(path)}) if json else console.print(str(path), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Argument(help="Output folder of an earlier run.")],
+    title: Annotated[str | None, typer.Option(help="One title; all when absent.")] = None,
+    json: Json = False,
+) -> None:
+    """Hold every file that says it is synthetic against provenance.json, and check its signature.
+
+    Exit codes: 0 all as they were made, 1 some file changed or is gone, or a signature does not fit.
+    """
+    with reported(json):
+        from shared.pipeline import folder_commands
+
+        verdicts = folder_commands.verify_provenance(out, title)
+        if json:
+            say_json({name: verdict._asdict() for name, verdict in verdicts.items()})
+        for name, verdict in {} if json else verdicts.items():
+            console.print(f"{name}  signature: {verdict.signature}", highlight=False, markup=False)
+            for what, files in (("changed", verdict.changed), ("missing", verdict.missing)):
+                for file in files:
+                    console.print(f"  {what}  {file}", highlight=False, soft_wrap=True, markup=False)
+        if any(one.changed or one.missing or one.signature == "invalid" for one in verdicts.values()):
+            raise typer.Exit(SOME_REJECTED)
 
 
 @app.command()

@@ -44,6 +44,7 @@ from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.task_work import EnginePool
 from shared.pipeline.title_names import find_videos, unique_name
 from shared.schemas import layout as paths
+from shared.schemas.provenance import Verdict, signer, verify
 from shared.settings.models import Settings, stored_settings
 from shared.weights import WeightFolder
 
@@ -79,6 +80,7 @@ def dub(
     if transcript is not None and not transcript.is_file():
         raise UsageError(f"There is no transcript “{transcript}”.", code="bad_transcript")
     check_engines(settings, wanted)
+    signer(settings.provenance.signing_key)
     with (
         stop_signals(threading.Event(), signal.SIGINT) as cancelled,
         opened(out, settings.store.lock_timeout_s) as database,
@@ -200,6 +202,22 @@ def audition_pieces(out: Path, title: str, language: str) -> list[AuditionPiece]
     """What can be heard of a language's voices; nothing when there was no audition."""
     path = out / paths.audition_path(title, language, "json")
     return read_list(path, AuditionPiece) if path.exists() else []
+
+
+def verify_provenance(out: Path, title: str | None = None) -> dict[str, Verdict]:
+    """Whether the files of a folder's titles are still what their ``provenance.json`` says; by title.
+
+    Raises:
+        UsageError: ``no_run``, ``unknown_title``, or ``no_provenance`` where an earlier version made a title.
+    """
+    verdicts = {}
+    for record in laid_out(out, title):
+        path = out / record["title"] / "provenance.json"
+        if not path.exists():
+            message = f"{record['title']} has no provenance.json: run its command again with this version."
+            raise UsageError(message, code="no_provenance")
+        verdicts[record["title"]] = verify(out, read_json(path))
+    return verdicts
 
 
 def laid_out(out: Path, title: str | None) -> list[dict[str, Any]]:

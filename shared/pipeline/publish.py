@@ -17,6 +17,8 @@ from shared.engines.protocols import engine_class
 from shared.pipeline.ledger import TitleOutcome
 from shared.pipeline.planner import ORIG
 from shared.schemas import layout as paths
+from shared.schemas.digital_source import track_source
+from shared.schemas.provenance import ClaimFacts, Sign, provenance
 
 
 def layout(run: TitleOutcome) -> dict[str, Blob]:
@@ -85,6 +87,7 @@ def title_record(run: TitleOutcome, store: Store, timings: Mapping[str, Mapping[
         "chunks": load("ingest", "chunks.json"),
         "level": load("level", "level.json"),
         "cast": {lang: load(f"cast/{lang}", "cast.json") for lang in run.request.languages},
+        "digital_source_types": {track: track_source(track) for track in run.plan.tracks},
         "notes": notes(run, store),
         "speech": speech_covered(load("pairs", "quality.json")),
         "engines": engines_used(run),
@@ -92,6 +95,28 @@ def title_record(run: TitleOutcome, store: Store, timings: Mapping[str, Mapping[
         "counters": counters(run),
         "failed": {task: error.to_dict() for task, error in sorted(run.failed.items())},
     }
+
+
+def provenance_record(run: TitleOutcome, record: Mapping[str, Any], sign: Sign | None = None) -> dict[str, Any]:
+    """``provenance.json`` of a title.
+
+    Args:
+        record: Its ``title.json``.
+    """
+    engines = {
+        row["stage"]: f"{row['engine']} {row['model']}".strip()
+        for row in record["engines"]
+        if row["kind"] in ("translator", "synthesizer") and row["stage"] in ("translation", "dubbing")
+    }
+    facts = ClaimFacts(
+        title=record["title"],
+        source_name=record["source_name"],
+        source_sha256=(record["probe"] or {}).get("sha256"),
+        source_language=run.plan.source_language,
+        tracks=record["tracks"],
+        engines=engines,
+    )
+    return provenance(layout(run), facts, sign)
 
 
 def notes(run: TitleOutcome, store: Store) -> list[dict[str, str]]:

@@ -186,6 +186,12 @@ class AuditionSettings(Section):
     alternatives: int = Field(2, description="Next best voices beside the chosen one.")
 
 
+class ProvenanceSettings(Section):
+    """How it is said what is synthetic."""
+
+    signing_key: str | None = Field(None, description="File of an Ed25519 key (PEM) that signs provenance.json.")
+
+
 class LicenceSettings(Section):
     """What the user agreed to."""
 
@@ -208,6 +214,7 @@ class Settings(Section):
     quality: QualitySettings = QualitySettings()
     pairing: PairingSettings = PairingSettings()
     auditions: AuditionSettings = AuditionSettings()
+    provenance: ProvenanceSettings = ProvenanceSettings()
     licences: LicenceSettings = LicenceSettings()
     report: ReportSettings = ReportSettings()
     store: StoreSettings = StoreSettings()

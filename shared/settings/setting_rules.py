@@ -130,6 +130,7 @@ RULES: dict[str, Rule] = {
     "report.spectrogram_width": Number(low=16, high=4096),
     "report.spectrogram_height": Number(low=16, high=512),
     "report.preview_bitrate": Number(low=16_000, high=320_000),
+    "provenance.signing_key": Text("operator"),
     "store.url": Text("operator"),
     "store.lock_timeout_s": Number("operator", low=0, high=DAY),
 }

@@ -129,7 +129,10 @@ class Runner:
         report = self.heartbeat.report
         if claimed.task.stage == "deliver" and claimed.title_id is not None:
             title = claimed.title_id
-            return patiently(lambda: delivery.deliver(self.database, self.store, run, worker, title), self.stopping)
+            key = self.settings.signing_key
+            return patiently(
+                lambda: delivery.deliver(self.database, self.store, run, worker, title, key), self.stopping
+            )
         if claimed.task.stage == "dataset":
             do, job, performer = delivery.summarise, claimed.job, self._performer
             return patiently(lambda: do(self.database, performer, run, worker, job, cancelled, report), self.stopping)
