@@ -167,7 +167,7 @@ def audition_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
 
 
 CAST = Stage("cast", 2, run_cast, section, casting_engines, "dubbing")
-REFERENCES = Stage("references", 1, run_references, section, embedder_use, "dubbing")
+REFERENCES = Stage("references", 2, run_references, section, embedder_use, "dubbing")
 STAGE = Stage("dubbing", 6, run_dubbing, section, speaking_engines, "dubbing")
 AUDITION = Stage("audition", 1, run_audition, audition_options, audition_engines, "dubbing")
 CONTROL = Stage("control", 1, run_control, section, lambda settings, scope: {}, "dubbing")
