@@ -252,7 +252,7 @@ def audition_job(
         within: Called first in its transaction; refuses by raising.
 
     Raises:
-        UsageError: ``no_such_job``, ``job_running``, or ``job_failed`` where no title is done.
+        UsageError: ``no_such_job``, ``job_running``, or ``no_finished_title``.
     """
     with database.write() as session:
         within(session)
@@ -260,7 +260,7 @@ def audition_job(
         done = select(Title).where(Title.job_id == job.id, Title.state == "done").order_by(Title.position)
         titles = list(session.scalars(done))
         if not titles:
-            raise UsageError("No title of this job is done, so there is no voice to hear.", code="job_failed")
+            raise UsageError("No title of this job is done, so there is no voice to hear.", code="no_finished_title")
         kept = dict(job.settings)
         job.settings = {**kept, "auditions": {**kept.get("auditions", {}), "wanted": True}}
         session.flush()
