@@ -73,7 +73,7 @@ def test_an_audition_is_heard_in_every_format(api: Api, auditioned: str, kind: s
     address = f"/v1/jobs/{auditioned}/voices/es/S1/audition?format={kind}"
     answer = client.get(address)
     assert answer.headers["content-type"] == {"mp3": "audio/mpeg"}.get(kind, f"audio/{kind}")
-    with av.open(io.BytesIO(answer.content)) as container:
+    with av.open(io.BytesIO(answer.content), "r") as container:
         stream = container.streams.audio[0]
         tags = {**container.metadata, **stream.metadata}
         seconds = sum(frame.samples for frame in container.decode(stream)) / SAMPLE_RATE

@@ -14,7 +14,7 @@ from tests.integration.films import cli
 
 def heard(path: Path) -> tuple[float, str, dict[str, str]]:
     """Seconds, codec and tags of a sound file."""
-    with av.open(str(path)) as container:
+    with av.open(str(path), "r") as container:
         stream = container.streams.audio[0]
         tags = {**container.metadata, **stream.metadata}
         seconds = sum(frame.samples for frame in container.decode(stream)) / SAMPLE_RATE

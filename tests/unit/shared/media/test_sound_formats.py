@@ -14,7 +14,7 @@ from shared.media.sound_formats import SOUND_FORMATS, SoundFormat, encode
 
 
 def decoded(data: bytes) -> tuple[np.ndarray, dict[str, str], str]:
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.audio[0]
         tags = {**container.metadata, **stream.metadata}
         parts = [as_float(frame).T for frame in container.decode(stream)]
