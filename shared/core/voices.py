@@ -17,7 +17,7 @@ class OtherVoice(Record):
     similarity: float | None = Field(description="Cosine of voice and speaker embeddings.")
 
 
-class SpeakerVoice(Record):
+class CastVoice(Record):
     """The voice of one speaker in one language."""
 
     title: str
@@ -39,7 +39,7 @@ def speaker_voices(
     cast: Iterable[Mapping[str, Any]],
     lines: Iterable[Mapping[str, Any]],
     pieces: Sequence[AuditionPiece],
-) -> list[SpeakerVoice]:
+) -> list[CastVoice]:
     """Who of a title's cast speaks on a track; members who are there from earlier titles are left out.
 
     Args:
@@ -48,13 +48,13 @@ def speaker_voices(
         pieces: Of the language's audition; empty when there is none.
     """
     spoken = [line for line in lines if line["status"] in ("ok", "overflow")]
-    rows: dict[str, SpeakerVoice] = {}
+    rows: dict[str, CastVoice] = {}
     for member in cast:
         own = [line for line in spoken if line["speaker"] == member["speaker"]]
         if not own or member["speaker"] in rows:
             continue
         heard = [piece for piece in pieces if piece.speaker == member["speaker"]]
-        rows[member["speaker"]] = SpeakerVoice(
+        rows[member["speaker"]] = CastVoice(
             title=title,
             language=language,
             speaker=member["speaker"],

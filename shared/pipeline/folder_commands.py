@@ -20,7 +20,7 @@ from shared.core.edits import check_line, edit_of, wanted_text
 from shared.core.errors import InputError, UsageError
 from shared.core.records import AuditionPiece, DubbedUtterance, Utterance, read_json, read_jsonl, read_list
 from shared.core.stop_signals import stop_signals
-from shared.core.voices import SpeakerVoice, speaker_voices
+from shared.core.voices import CastVoice, speaker_voices
 from shared.engines.protocols import engine_class
 from shared.ledger.tables import Job, StageRun, Title
 from shared.pipeline import publish
@@ -44,7 +44,7 @@ from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.task_work import EnginePool
 from shared.pipeline.title_names import find_videos, unique_name
 from shared.schemas import layout as paths
-from shared.schemas.provenance import Verdict, signer, verify
+from shared.schemas.provenance import Verification, signer, verify
 from shared.settings.models import Settings, stored_settings
 from shared.weights import WeightFolder
 
@@ -181,7 +181,7 @@ def audition(
         return summary
 
 
-def voices(out: Path, title: str | None = None) -> list[SpeakerVoice]:
+def voices(out: Path, title: str | None = None) -> list[CastVoice]:
     """The voice of every speaker of the folder's titles, language by language.
 
     Raises:
@@ -204,7 +204,7 @@ def audition_pieces(out: Path, title: str, language: str) -> list[AuditionPiece]
     return read_list(path, AuditionPiece) if path.exists() else []
 
 
-def verify_provenance(out: Path, title: str | None = None) -> dict[str, Verdict]:
+def verify_provenance(out: Path, title: str | None = None) -> dict[str, Verification]:
     """Whether the files of a folder's titles are still what their ``provenance.json`` says; by title.
 
     Raises:

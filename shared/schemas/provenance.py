@@ -157,7 +157,7 @@ def missing_package() -> EngineError:
     return EngineError(message, code="package_missing", package="cryptography")
 
 
-class Verdict(NamedTuple):
+class Verification(NamedTuple):
     """What became of a title's files since they were made."""
 
     changed: list[str]
@@ -169,7 +169,7 @@ class Verdict(NamedTuple):
     """Base64 of the raw key that signed: who it belongs to is not said here."""
 
 
-def verify(out: Path, record: Mapping[str, Any]) -> Verdict:
+def verify(out: Path, record: Mapping[str, Any]) -> Verification:
     """Hold a title's files against its ``provenance.json``.
 
     Args:
@@ -188,8 +188,8 @@ def verify(out: Path, record: Mapping[str, Any]) -> Verdict:
             changed.append(entry["title"])
     signature = record.get("signature")
     if signature is None:
-        return Verdict(changed, gone, "none", None)
-    return Verdict(changed, gone, "valid" if is_signed(record, signature) else "invalid", signature["public_key"])
+        return Verification(changed, gone, "none", None)
+    return Verification(changed, gone, "valid" if is_signed(record, signature) else "invalid", signature["public_key"])
 
 
 def is_signed(record: Mapping[str, Any], signature: Mapping[str, str]) -> bool:

@@ -28,7 +28,7 @@ from services.api.routes.sound import (
 )
 from services.api.schemas.jobs import JobOut
 from shared.core.records import AuditionPiece
-from shared.core.voices import SpeakerVoice, speaker_voices
+from shared.core.voices import CastVoice, speaker_voices
 from shared.ledger.tables import Artifact
 from shared.media.listening import audition_reel, line_sound
 from shared.media.sound_formats import ENCODINGS, SoundFormat, encode
@@ -45,7 +45,7 @@ SpeakerId = Annotated[str, Path(max_length=16, pattern=r"^[A-Za-z0-9_-]+$", exam
 
 
 @router.get("/voices", operation_id="list_voices", summary="Who speaks for whom", responses=documented(*USUAL))
-def list_voices(here: Here, caller: Reader, job_id: JobId, title: TitleName = None) -> list[SpeakerVoice]:
+def list_voices(here: Here, caller: Reader, job_id: JobId, title: TitleName = None) -> list[CastVoice]:
     """Of every speaker of a title, in every language that it was dubbed into."""
     with here.database.read() as session:
         job = own_job(session, caller, job_id)

@@ -12,7 +12,7 @@ from services.cli.terminal.extras import with_extra
 from services.cli.terminal.output import console, errors, say_json
 
 if TYPE_CHECKING:
-    from shared.core.voices import SpeakerVoice
+    from shared.core.voices import CastVoice
 
 SoundFile = Annotated[Literal["mp3", "ogg", "wav"], typer.Option("--format", help="Format of the sound.")]
 Title = Annotated[str | None, typer.Option(help="Which title, when the folder holds several.")]
@@ -52,7 +52,7 @@ def voices(
             console.print(str(file), highlight=False, soft_wrap=True, markup=False)
 
 
-def write_reels(out: Path, rows: list[SpeakerVoice], kind: Literal["mp3", "ogg", "wav"]) -> list[Path]:
+def write_reels(out: Path, rows: list[CastVoice], kind: Literal["mp3", "ogg", "wav"]) -> list[Path]:
     """A file for every speaker and language of which there is an audition."""
     from shared.core.storage_errors import storage_errors
     from shared.media.listening import audition_reel

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from services.cli.terminal.progress import make_progress
 from shared.core.errors import EngineError
-from shared.core.voices import SpeakerVoice
+from shared.core.voices import CastVoice
 from shared.engines.protocols import KINDS, EngineOptions, engine_class, registered
 from shared.weights import Entry, WeightFolder, names, pull
 
@@ -36,7 +36,7 @@ def probe_table(facts: Mapping[str, Any]) -> Table:
     return table
 
 
-def voice_table(rows: Sequence[SpeakerVoice]) -> Table:
+def voice_table(rows: Sequence[CastVoice]) -> Table:
     """Who speaks for whom."""
     table = Table("title", "language", "speaker", "voice", "gender", "native", "similarity", "lines", "seconds")
     for row in rows:

@@ -1019,6 +1019,52 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * CastVoice
+         * @description The voice of one speaker in one language.
+         */
+        CastVoice: {
+            /** Title */
+            title: string;
+            /** Language */
+            language: string;
+            /** Speaker */
+            speaker: string;
+            /** Voice */
+            voice: string;
+            /** Gender */
+            gender: ("female" | "male") | null;
+            /**
+             * Native
+             * @description The voice was trained on this language.
+             */
+            native: boolean;
+            /**
+             * Similarity
+             * @description Cosine of voice and speaker embeddings.
+             */
+            similarity: number | null;
+            /**
+             * Lines
+             * @description Spoken on the track.
+             */
+            lines: number;
+            /**
+             * Seconds
+             * @description Of speech on the track.
+             */
+            seconds: number;
+            /**
+             * Auditioned
+             * @description There is an audition to hear.
+             */
+            auditioned: boolean;
+            /**
+             * Alternatives
+             * @description Next best voices of the audition, best first.
+             */
+            alternatives: components["schemas"]["OtherVoice"][];
+        };
+        /**
          * Cell
          * @description Tasks of one stage in one language.
          */
@@ -1549,52 +1595,6 @@ export interface components {
              * @description The whole file (FLAC, 24 bit).
              */
             href: string;
-        };
-        /**
-         * SpeakerVoice
-         * @description The voice of one speaker in one language.
-         */
-        SpeakerVoice: {
-            /** Title */
-            title: string;
-            /** Language */
-            language: string;
-            /** Speaker */
-            speaker: string;
-            /** Voice */
-            voice: string;
-            /** Gender */
-            gender: ("female" | "male") | null;
-            /**
-             * Native
-             * @description The voice was trained on this language.
-             */
-            native: boolean;
-            /**
-             * Similarity
-             * @description Cosine of voice and speaker embeddings.
-             */
-            similarity: number | null;
-            /**
-             * Lines
-             * @description Spoken on the track.
-             */
-            lines: number;
-            /**
-             * Seconds
-             * @description Of speech on the track.
-             */
-            seconds: number;
-            /**
-             * Auditioned
-             * @description There is an audition to hear.
-             */
-            auditioned: boolean;
-            /**
-             * Alternatives
-             * @description Next best voices of the audition, best first.
-             */
-            alternatives: components["schemas"]["OtherVoice"][];
         };
         /**
          * Stats
@@ -4403,7 +4403,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SpeakerVoice"][];
+                    "application/json": components["schemas"]["CastVoice"][];
                 };
             };
             /** @description No API key was given, or not a valid one. */

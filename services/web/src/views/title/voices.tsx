@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { get, send } from "../../client/requests";
-import type { SpeakerVoice } from "../../client/resources";
+import type { CastVoice } from "../../client/resources";
 import { Curl } from "../../components/curl-button";
 import { figure, languageName } from "../../components/format";
 
@@ -17,12 +17,12 @@ export function Voices(props: {
   fail: (error: unknown) => void;
 }) {
   const { job, query, language, busy, version, fail } = props;
-  const [voices, setVoices] = useState<SpeakerVoice[]>([]);
+  const [voices, setVoices] = useState<CastVoice[]>([]);
   const [asked, setAsked] = useState(false);
   const base = `/v1/jobs/${job}`;
   useEffect(() => {
     const abort = new AbortController();
-    get<SpeakerVoice[]>(`${base}/voices?${query}`, abort.signal).then(setVoices, (problem: Error) => {
+    get<CastVoice[]>(`${base}/voices?${query}`, abort.signal).then(setVoices, (problem: Error) => {
       if (problem.name !== "AbortError") fail(problem);
     });
     setAsked(false);
