@@ -32,7 +32,6 @@ from services.api.routes import (
     events,
     health,
     jobs,
-    profiles,
     session,
     sound,
     training_results,
@@ -40,6 +39,7 @@ from services.api.routes import (
     uploads,
     utterances,
     versions,
+    voices,
 )
 from services.api.schemas.jobs import EventPage, NewJob
 from services.api.schemas.trainings import MetricsPage
@@ -98,9 +98,9 @@ def create_app(settings: ServiceSettings, *, keys_required: bool) -> FastAPI:
         dataset,
         utterances,
         versions,
+        voices,
         uploads,
         catalog,
-        profiles,
     ):
         app.include_router(module.router, prefix="/v1")
     app.include_router(session.router, prefix="/v1")

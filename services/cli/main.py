@@ -19,6 +19,7 @@ from services.cli.commands.serve import serve
 from services.cli.commands.shards import shards
 from services.cli.commands.submit import submit
 from services.cli.commands.train import train
+from services.cli.commands.voices import line, voices
 from services.cli.commands.worker import worker
 from services.cli.terminal.output import (
     DONE,
@@ -84,6 +85,10 @@ def dub(
     fresh: Annotated[
         bool, typer.Option("--fresh/--resume", help="Do the work again, or go on from what is there.")
     ] = False,
+    signing_key: Annotated[
+        Path | None,
+        typer.Option(envvar="COUNTERDUB_SIGNING_KEY", help="Ed25519 key (PEM) that signs provenance.json."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Dub videos into other languages and lay out the pairs.
@@ -98,6 +103,9 @@ def dub(
         from shared.transcripts.given_texts import GivenTexts, parse_translations
 
         settings = load_settings(profile, config, [*set_, *streams(video_stream, audio_stream)])
+        if signing_key is not None:
+            signed = settings.provenance.model_copy(update={"signing_key": str(signing_key.absolute())})
+            settings = settings.model_copy(update={"provenance": signed})
         require(settings, accept_licence)
         given = GivenTexts(transcript, parse_translations(translation), subtitles)
         with Bars(errors, quiet=json) as bars:
@@ -158,6 +166,31 @@ def report(out: Annotated[Path, typer.Argument(help="Output folder of an earlier
 
         path = folder_commands.rebuild_report(out)
         say_json({"report": str(path)}) if json else console.print(str(path), soft_wrap=True, highlight=False)
+
+
+@app.command()
+def verify(
+    out: Annotated[Path, typer.Argument(help="Output folder of an earlier run.")],
+    title: Annotated[str | None, typer.Option(help="One title; all when absent.")] = None,
+    json: Json = False,
+) -> None:
+    """Hold every file that says it is synthetic against provenance.json, and check its signature.
+
+    Exit codes: 0 all as they were made, 1 some file changed or is gone, or a signature does not fit.
+    """
+    with reported(json):
+        from shared.pipeline import folder_commands
+
+        verdicts = folder_commands.verify_provenance(out, title)
+        if json:
+            say_json({name: verdict._asdict() for name, verdict in verdicts.items()})
+        for name, verdict in {} if json else verdicts.items():
+            console.print(f"{name}  signature: {verdict.signature}", highlight=False, markup=False)
+            for what, files in (("changed", verdict.changed), ("missing", verdict.missing)):
+                for file in files:
+                    console.print(f"  {what}  {file}", highlight=False, soft_wrap=True, markup=False)
+        if any(one.changed or one.missing or one.signature == "invalid" for one in verdicts.values()):
+            raise typer.Exit(SOME_REJECTED)
 
 
 @app.command()
@@ -249,7 +282,7 @@ def models_verify(
             raise typer.Exit(FAILED)
 
 
-for command in (shards, serve, submit, api, worker, train, embed, parity, reproduce):
+for command in (voices, line, shards, serve, submit, api, worker, train, embed, parity, reproduce):
     app.command()(command)
 app.add_typer(db.app, name="db")
 app.add_typer(store.app, name="store")

@@ -1,6 +1,6 @@
 """Dubbing: casting, speaking the lines of a chunk, and the control that goes the same way.
 
-Entry points: ``cast``, ``references``, ``dubbing``, ``control``.
+Entry points: ``cast``, ``references``, ``dubbing``, ``audition``, ``control``.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from services.dubbing.casting.cast import Candidate, cast, gender_of
+from services.dubbing.casting.cast import Candidate, candidates, cast, gender_of
 from services.dubbing.casting.title_references import run as run_references
 from services.dubbing.casting.voice_search import refine
+from services.dubbing.synthesis.audition import AuditionOptions
+from services.dubbing.synthesis.audition import run as run_audition
 from services.dubbing.synthesis.chunk_lines import run as run_dubbing
 from services.dubbing.synthesis.control import run as run_control
 from shared.core.errors import UsageError
@@ -97,15 +99,6 @@ def made_for_them(
     return out
 
 
-def candidates(synthesizer: Any, language: str, comparable: bool) -> list[Candidate]:
-    """What the engine can offer: with embeddings where it knows its voices' and they are of the setting's embedder."""
-    offer = getattr(synthesizer, "candidates", None)
-    if offer is not None:
-        known: list[Candidate] = offer(language)
-        return known if comparable else [Candidate(c.voice, c.gender, c.native) for c in known]
-    return [Candidate(v.id, v.gender, v.language == language) for v in synthesizer.voices(language)]
-
-
 def find(voice: str, voices: list[Candidate], synthesizer: Any, language: str) -> Candidate:
     """The candidate a user named; engines may know more voices than they offer, such as mixes.
 
@@ -165,7 +158,16 @@ def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     return uses
 
 
+def audition_options(settings: Settings) -> AuditionOptions:
+    return AuditionOptions(dubbing=settings.dubbing, alternatives=settings.auditions.alternatives)
+
+
+def audition_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
+    return speaking_engines(settings, scope) | casting_engines(settings, scope)
+
+
 CAST = Stage("cast", 2, run_cast, section, casting_engines, "dubbing")
-REFERENCES = Stage("references", 1, run_references, section, embedder_use, "dubbing")
+REFERENCES = Stage("references", 2, run_references, section, embedder_use, "dubbing")
 STAGE = Stage("dubbing", 6, run_dubbing, section, speaking_engines, "dubbing")
+AUDITION = Stage("audition", 1, run_audition, audition_options, audition_engines, "dubbing")
 CONTROL = Stage("control", 1, run_control, section, lambda settings, scope: {}, "dubbing")

@@ -58,4 +58,4 @@ def run(
     return outputs
 
 
-STAGE = Stage("dataset", 2, run, options, no_engines, QUEUE)
+STAGE = Stage("dataset", 3, run, options, no_engines, QUEUE)

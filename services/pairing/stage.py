@@ -35,8 +35,8 @@ def picture_options(settings: Settings) -> shots.PictureOptions:
 
 
 LEVEL = Stage("level", 2, level.run, only("true_peak_dbtp"), no_engines, QUEUE)
-TRACK = Stage("track", 2, full_length.run, only(), no_engines, QUEUE)
+TRACK = Stage("track", 3, full_length.run, only(), no_engines, QUEUE)
 PICTURES = Stage("pictures", 2, shots.pictures, picture_options, no_engines, QUEUE)
-SHOTS = Stage("shots", 1, shots.shots, only("aac_bitrate"), no_engines, QUEUE)
-EXPORT = Stage("export", 3, export.run, export_options, no_engines, QUEUE)
-PAIRS = Stage("pairs", 1, pairs.run, pairs.options, no_engines, QUEUE)
+SHOTS = Stage("shots", 2, shots.shots, only("aac_bitrate"), no_engines, QUEUE)
+EXPORT = Stage("export", 4, export.run, export_options, no_engines, QUEUE)
+PAIRS = Stage("pairs", 2, pairs.run, pairs.options, no_engines, QUEUE)

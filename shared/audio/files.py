@@ -50,9 +50,13 @@ def blocks(path: Path, size: int = 10 * SAMPLE_RATE) -> Iterator[tuple[int, np.n
 
 
 class FlacWriter:
-    """Append ``[channels, samples]`` to a 24-bit FLAC; use as a context manager."""
+    """Append ``[channels, samples]`` to a 24-bit FLAC; use as a context manager.
 
-    def __init__(self, path: Path, channels: int, sample_rate: int = SAMPLE_RATE) -> None:
+    Args:
+        comment: What the file says of itself; it stands before the first sample.
+    """
+
+    def __init__(self, path: Path, channels: int, sample_rate: int = SAMPLE_RATE, comment: str | None = None) -> None:
         self.samples = 0
         self._file = sf.SoundFile(
             str(path),
@@ -64,6 +68,8 @@ class FlacWriter:
             # libsndfile's default effort is the slowest of the useful ones; sizes differ by about 3 %.
             compression_level=0.3,
         )
+        if comment is not None:
+            self._file.comment = comment
 
     def write(self, audio: np.ndarray) -> None:
         """Append float samples, or int32 24-bit steps as :func:`quantise` makes them."""

@@ -225,6 +225,19 @@ class DubbedUtterance(Record):
     reason: str | None = None
 
 
+class AuditionPiece(Record):
+    """One stretch of ``audition.flac``: a speaker's own line, or a voice that says it."""
+
+    speaker: str
+    kind: Literal["original", "chosen", "alternative"]
+    voice: str | None = Field(None, description="None for the original.")
+    similarity: float | None = Field(None, description="Cosine of voice and speaker embeddings.")
+    utterance: str
+    text: str = Field(description="What is said in it.")
+    start: int = Field(description="First sample at 48 kHz.")
+    end: int = Field(description="One past the last sample at 48 kHz.")
+
+
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,14 +62,23 @@ class Track(NamedTuple):
     title: str
 
 
-def mux(picture: Path, audio: np.ndarray, out: Path, language: str | None, bitrate: int) -> None:
+def mux(
+    picture: Path,
+    audio: np.ndarray,
+    out: Path,
+    language: str | None,
+    bitrate: int,
+    tags: Mapping[str, str] | None = None,
+) -> None:
     """Give the picture of a shot a track: video copied bit by bit, sound as AAC, both from time 0.
 
     Args:
         picture: A file of :func:`shared.media.picture.encode_picture`.
         audio: ``[channels, samples]`` float32 at 48 kHz, one or two channels.
+        tags: What the file says of itself.
     """
     with av.open(str(picture)) as source, av.open(str(out), "w", format="mp4", options=OPTIONS["mp4"]) as container:
+        container.metadata.update(tags or {})
         stream = container.add_stream_from_template(source.streams.video[0])
         encoder = AacEncoder(container, audio.shape[0], bitrate, language)
         for packet in source.demux(source.streams.video[0]):
@@ -89,6 +98,7 @@ def mux_title(
     bitrate: int,
     limits: LimitSettings | None = None,
     progress: child.Progress = child.ignore,
+    tags: Mapping[str, str] | None = None,
 ) -> bool:
     """The title with every track and its subtitles, in a child process; memory does not grow with its length.
 
@@ -96,6 +106,7 @@ def mux_title(
         tracks: The first is the default one.
         subtitles: ``(ISO 639-1, SRT file)``.
         out: ``.mkv`` or ``.mp4``.
+        tags: What the file says of itself.
 
     Returns:
         Whether the picture was copied unchanged; else it was encoded anew because the container cannot hold it.
@@ -118,6 +129,7 @@ def mux_title(
             "out": str(out),
             "bitrate": bitrate,
             "max_pixels": limits.max_pixels,
+            "tags": dict(tags or {}),
         },
         timeout=TIMEOUT_FACTOR * (limits.decode_timeout_factor * probe.duration + 60),
         progress=progress,
@@ -133,6 +145,7 @@ def write_title(
     out: str,
     bitrate: int,
     max_pixels: int,
+    tags: dict[str, str],
     progress: Callable[[float], None] = child.ignore,
 ) -> bool:
     """The child's part of :func:`mux_title`."""
@@ -146,6 +159,7 @@ def write_title(
             open_media(Path(source)) as container,
             av.open(out, "w", format=kind, options=OPTIONS[kind]) as target,
         ):
+            target.metadata.update(tags)
             if copy:
                 picture = copied_picture(container, target, facts)
             else:

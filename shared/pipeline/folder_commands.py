@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session
 from shared.core import languages as codes
 from shared.core.edits import check_line, edit_of, wanted_text
 from shared.core.errors import InputError, UsageError
-from shared.core.records import Utterance, read_jsonl
+from shared.core.records import AuditionPiece, DubbedUtterance, Utterance, read_json, read_jsonl, read_list
 from shared.core.stop_signals import stop_signals
+from shared.core.voices import CastVoice, speaker_voices
 from shared.engines.protocols import engine_class
 from shared.ledger.tables import Job, StageRun, Title
 from shared.pipeline import publish
@@ -42,6 +43,8 @@ from shared.pipeline.run import (
 from shared.pipeline.stage import Scope, stage, stage_names
 from shared.pipeline.task_work import EnginePool
 from shared.pipeline.title_names import find_videos, unique_name
+from shared.schemas import layout as paths
+from shared.schemas.provenance import Verification, signer, verify
 from shared.settings.models import Settings, stored_settings
 from shared.transcripts.given_texts import SUBTITLE_CHOICES, GivenTexts, asked_translations, unknown_subtitles
 from shared.weights import WeightFolder
@@ -75,6 +78,7 @@ def dub(
     videos = find_videos(inputs)
     given = checked_texts(given, wanted, len(videos))
     check_engines(settings, wanted)
+    signer(settings.provenance.signing_key)
     with (
         stop_signals(threading.Event(), signal.SIGINT) as cancelled,
         opened(out, settings.store.lock_timeout_s) as database,
@@ -144,18 +148,143 @@ def redub(
             if line is None:
                 raise UsageError(f"{record.name} has no utterance “{utterance}”.", code="unknown_utterance")
             check_line(line)
-            source = Path(record.source or "")
-            if not source.is_file():
-                raise InputError(
-                    f"The video “{source.name}” of {record.name} is no longer where it was: put it back.",
-                    code="source_missing",
-                )
+            source = source_of(record)
             settings = own_settings(session, record)
             new = PendingEdit(
                 record.id, target, edit_of(line, translation), [line for line in lines if line.status == "ok"]
             )
             job = begin_run(session, settings, record.languages)
         return run_titles(out, database, settings, job.id, {str(source)}, jobs, False, listener, cancelled, new)
+
+
+def audition(
+    out: Path,
+    *,
+    title: str | None = None,
+    jobs: int = 1,
+    listener: Listener = lambda event: None,
+) -> RunSummary:
+    """Speak a line of every speaker with the chosen voice and the next best ones, and lay them out to be heard.
+
+    Args:
+        title: All titles when absent.
+
+    Raises:
+        UsageError: ``no_run``, ``unknown_title``.
+        InputError: ``source_missing`` when a video is no longer where it was.
+    """
+    if not (out / STATE / LEDGER).exists():
+        raise UsageError("This folder holds no run of counterdub.", code="no_run")
+    with stop_signals(threading.Event(), signal.SIGINT) as cancelled, opened(out) as database:
+        with database.write() as session:
+            records = [chosen_title(titles(session), title)] if title else titles(session)
+            if not records:
+                raise UsageError("This folder holds no run of counterdub.", code="no_run")
+            for record in records:
+                source_of(record)
+                own = own_settings(session, record)
+                wanted = own.auditions.model_copy(update={"wanted": True})
+                record.settings = own.model_copy(update={"auditions": wanted}).model_dump(mode="json")
+            # Titles that were dubbed with other settings keep their own: each such group is a run.
+            groups: dict[str, tuple[Settings, list[Title]]] = {}
+            for record in records:
+                settings = readable(record.settings or {})
+                groups.setdefault(settings.model_dump_json(), (settings, []))[1].append(record)
+            runs = [
+                (
+                    settings,
+                    begin_run(
+                        session, settings, list(dict.fromkeys(code for one in group for code in one.languages))
+                    ).id,
+                    {str(one.source) for one in group},
+                )
+                for settings, group in groups.values()
+            ]
+        for settings, job_id, sources in runs:
+            summary = run_titles(out, database, settings, job_id, sources, jobs, False, listener, cancelled)
+        return summary
+
+
+def voices(out: Path, title: str | None = None) -> list[CastVoice]:
+    """The voice of every speaker of the folder's titles, language by language.
+
+    Raises:
+        UsageError: ``no_run``, ``unknown_title``.
+    """
+    rows = []
+    for record in laid_out(out, title):
+        name = record["title"]
+        source = (record.get("source_language") or {}).get("language")
+        for language, members in (record.get("cast") or {}).items():
+            path = out / paths.utterances_path(name, language, source)
+            lines = [line.model_dump() for line in read_jsonl(path, DubbedUtterance)] if path.exists() else []
+            rows += speaker_voices(name, language, members or [], lines, audition_pieces(out, name, language))
+    return rows
+
+
+def audition_pieces(out: Path, title: str, language: str) -> list[AuditionPiece]:
+    """What can be heard of a language's voices; nothing when there was no audition."""
+    path = out / paths.audition_path(title, language, "json")
+    return read_list(path, AuditionPiece) if path.exists() else []
+
+
+def verify_provenance(out: Path, title: str | None = None) -> dict[str, Verification]:
+    """Whether the files of a folder's titles are still what their ``provenance.json`` says; by title.
+
+    Raises:
+        UsageError: ``no_run``, ``unknown_title``, or ``no_provenance`` where an earlier version made a title.
+    """
+    verdicts = {}
+    for record in laid_out(out, title):
+        path = out / record["title"] / "provenance.json"
+        if not path.exists():
+            message = f"{record['title']} has no provenance.json: run its command again with this version."
+            raise UsageError(message, code="no_provenance")
+        verdicts[record["title"]] = verify(out, read_json(path))
+    return verdicts
+
+
+def laid_out(out: Path, title: str | None) -> list[dict[str, Any]]:
+    """``title.json`` of the titles in a folder, or of one of them, by name.
+
+    Raises:
+        UsageError: ``no_run``, ``unknown_title``.
+    """
+    records = {path.parent.name: dict(read_json(path)) for path in sorted(out.glob("*/title.json"))}
+    if not records:
+        raise UsageError("This folder holds no run of counterdub.", code="no_run")
+    if title is not None and title not in records:
+        raise UsageError(f"There is no title “{title}” here: {', '.join(records)}.", code="unknown_title")
+    return [records[title]] if title is not None else list(records.values())
+
+
+def line_place(out: Path, utterance: str, language: str, title: str | None = None) -> tuple[str, float, float]:
+    """Where a line is heard on its track: the title, seconds at which it starts and ends.
+
+    Args:
+        language: Of a dub, or ``orig``.
+
+    Raises:
+        UsageError: ``no_run``, ``unknown_title``, ``unknown_language``, ``unknown_utterance``, ``silent_line``.
+    """
+    records = laid_out(out, title)
+    if len(records) != 1:
+        raise UsageError(
+            f"Say which title with --title: {', '.join(one['title'] for one in records)}.", code="unknown_title"
+        )
+    [record] = records
+    name, source = record["title"], (record.get("source_language") or {}).get("language")
+    track = ORIG if language == ORIG else codes.code(language)
+    path = out / paths.utterances_path(name, track, source)
+    if not path.exists():
+        raise UsageError(f"{name} was not dubbed into {language}.", code="unknown_language")
+    kind: type[Utterance | DubbedUtterance] = Utterance if track == ORIG else DubbedUtterance
+    line = next((line for line in read_jsonl(path, kind) if line.id == utterance), None)
+    if line is None:
+        raise UsageError(f"{name} has no utterance “{utterance}”.", code="unknown_utterance")
+    if line.end <= line.start:
+        raise UsageError(f"Nothing is heard of {utterance} in {language}.", code="silent_line")
+    return name, line.start, line.end
 
 
 def chosen_title(records: Sequence[Title], name: str | None) -> Title:
@@ -167,6 +296,21 @@ def chosen_title(records: Sequence[Title], name: str | None) -> Title:
         if name is None or record.name == name:
             return record
     raise UsageError(f"There is no title “{name}” here: {names}.", code="unknown_title")
+
+
+def source_of(record: Title) -> Path:
+    """A title's video.
+
+    Raises:
+        InputError: ``source_missing``.
+    """
+    source = Path(record.source or "")
+    if not source.is_file():
+        raise InputError(
+            f"The video “{source.name}” of {record.name} is no longer where it was: put it back.",
+            code="source_missing",
+        )
+    return source
 
 
 def spoken(out: Path, title: str) -> list[Utterance]:

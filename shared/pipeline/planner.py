@@ -137,6 +137,8 @@ def plan(title: TitleRequest, settings: Settings, known: Known, failed: set[str]
     # All speech is there, so the one gain of the title and everything behind it can be decided.
     source_language = language["language"]
     tracks = (ORIG, *synthetic)
+    if settings.auditions.wanted:
+        tasks += [audition_task(lang, chunks, shows_references(settings.dubbing)) for lang in alive]
     kept = [shot["index"] for shot in shot_list if keeps(Shot.model_validate(shot), settings.pairing)]
     tasks += track_tasks(tracks, chunks)
     tasks += delivery_tasks(title, settings, source_language, tracks, chunks, kept)
@@ -234,6 +236,20 @@ def dubbing_tasks(
         }
         tasks.append(Task(f"dubbing/{lang}/{chunk:04}", "dubbing", Scope(lang, chunk), inputs))
     return tasks
+
+
+def audition_task(lang: str, chunks: Sequence[int], references: bool) -> Task:
+    """The voices of a language, to be heard beside the people they speak for."""
+    inputs: Inputs = {**LINES, **PEOPLE, "cast.json": Ref(f"cast/{lang}", "cast.json")}
+    if references:
+        inputs = {**inputs, "references.npz": Ref("references", "references.npz")}
+    for chunk in chunks:
+        inputs = {
+            **inputs,
+            f"vocals/{chunk:04}": Ref(f"stems/{chunk:04}", "vocals.flac"),
+            f"dubbed/{chunk:04}": speech(lang, chunk, "dubbed.jsonl"),
+        }
+    return Task(f"audition/{lang}", "audition", Scope(lang), inputs)
 
 
 def control_tasks(chunks: Sequence[int]) -> list[Task]:

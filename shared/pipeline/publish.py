@@ -17,6 +17,8 @@ from shared.engines.protocols import engine_class
 from shared.pipeline.ledger import TitleOutcome
 from shared.pipeline.planner import ORIG
 from shared.schemas import layout as paths
+from shared.schemas.digital_source import track_source
+from shared.schemas.provenance import ClaimFacts, Sign, provenance
 
 
 def layout(run: TitleOutcome) -> dict[str, Blob]:
@@ -39,6 +41,10 @@ def layout(run: TitleOutcome) -> dict[str, Blob]:
         for kind in ("srt", "vtt"):
             add(paths.subtitle_path(title, track, language, kind), "export", f"{suffix}.{kind}")
         add(paths.utterances_path(title, track, language), "export", f"{suffix}.jsonl")
+    for language_spoken in run.request.languages:
+        for kind in ("flac", "json"):
+            path = paths.audition_path(title, language_spoken, kind)
+            add(path, f"audition/{language_spoken}", f"audition.{kind}")
     for stem in ("vocals", "background"):
         add(paths.stem_path(title, stem), "track/stems", f"{stem}.flac")
     for kind in ("mkv", "mp4"):
@@ -81,6 +87,7 @@ def title_record(run: TitleOutcome, store: Store, timings: Mapping[str, Mapping[
         "chunks": load("ingest", "chunks.json"),
         "level": load("level", "level.json"),
         "cast": {lang: load(f"cast/{lang}", "cast.json") for lang in run.request.languages},
+        "digital_source_types": {track: track_source(track) for track in run.plan.tracks},
         "notes": notes(run, store),
         "speech": speech_covered(load("pairs", "quality.json")),
         "engines": engines_used(run),
@@ -88,6 +95,28 @@ def title_record(run: TitleOutcome, store: Store, timings: Mapping[str, Mapping[
         "counters": counters(run),
         "failed": {task: error.to_dict() for task, error in sorted(run.failed.items())},
     }
+
+
+def provenance_record(run: TitleOutcome, record: Mapping[str, Any], sign: Sign | None = None) -> dict[str, Any]:
+    """``provenance.json`` of a title.
+
+    Args:
+        record: Its ``title.json``.
+    """
+    engines = {
+        row["stage"]: f"{row['engine']} {row['model']}".strip()
+        for row in record["engines"]
+        if row["kind"] in ("translator", "synthesizer") and row["stage"] in ("translation", "dubbing")
+    }
+    facts = ClaimFacts(
+        title=record["title"],
+        source_name=record["source_name"],
+        source_sha256=(record["probe"] or {}).get("sha256"),
+        source_language=run.plan.source_language,
+        tracks=record["tracks"],
+        engines=engines,
+    )
+    return provenance(layout(run), facts, sign)
 
 
 def notes(run: TitleOutcome, store: Store) -> list[dict[str, str]]:
@@ -200,7 +229,7 @@ def place(files: Mapping[str, Blob], store: Store, out: Path) -> None:
 
 def prune(title: str, keep: Mapping[str, Blob], out: Path) -> None:
     """Remove what an earlier run left in the folders that belong to us and this run no longer makes."""
-    for name in ("tracks", "stems", "utterances", "subtitles", "shots"):
+    for name in ("tracks", "stems", "utterances", "subtitles", "shots", "auditions"):
         folder = out / title / name
         for path in sorted(folder.rglob("*"), reverse=True):
             if path.is_file() and path.relative_to(out).as_posix() not in keep:

@@ -39,6 +39,7 @@ from shared.pipeline.run_ledger import RunLedger
 from shared.pipeline.stage import Scope
 from shared.pipeline.task_runner import failures
 from shared.pipeline.task_work import EnginePool
+from shared.schemas.provenance import Sign, signer
 from shared.settings.models import Settings
 from shared.transcripts.given_texts import EMBEDDED
 from shared.weights import WeightFolder
@@ -160,6 +161,7 @@ def run_titles(
         sources: Videos of the titles to run.
     """
     began = time.perf_counter()
+    sign = signer(settings.provenance.signing_key)
     store = open_store(out, settings)
     with database.write() as session:
         records = titles(session)
@@ -176,7 +178,7 @@ def run_titles(
         if new_text is not None:
             for title in outcomes:
                 refuse_half(title, store, new_text)
-        made = [delivery(title, store, out, ledger.timings(title.request.name)) for title in outcomes]
+        made = [delivery(title, store, out, ledger.timings(title.request.name), sign) for title in outcomes]
         tables = whole_run(out, database, executor, made)
         report = json.loads(store.fetch(tables["report.json"]).read_text(encoding="utf-8"))
         enter(database, made, new_text)
@@ -267,16 +269,20 @@ class TitleDelivery:
     """Path below the output folder → blob; nothing of a title that failed where an earlier run made it."""
     record: dict[str, Any]
     """``title.json``."""
+    provenance: dict[str, Any] | None = None
+    """``provenance.json``; None of a title that failed."""
 
 
-def delivery(title: TitleOutcome, store: Store, out: Path, spent: Mapping[str, Mapping[str, float]]) -> TitleDelivery:
+def delivery(
+    title: TitleOutcome, store: Store, out: Path, spent: Mapping[str, Mapping[str, float]], sign: Sign | None
+) -> TitleDelivery:
     """A title's files. What an earlier run made of one that fails now stays, whole, where it is."""
     name = title.request.name
     record = publish.title_record(title, store, spent)
     if title.lost:
         stays = (out / name / "tracks").is_dir()
         return TitleDelivery(name, title.lost.to_dict(), {} if stays else files_of(title), record)
-    return TitleDelivery(name, None, files_of(title), record)
+    return TitleDelivery(name, None, files_of(title), record, publish.provenance_record(title, record, sign))
 
 
 def files_of(title: TitleOutcome) -> dict[str, Blob]:
@@ -323,6 +329,7 @@ def lay_out(
     """Put what was made, and the tables, where people find it."""
     files = {path: blob for title in made for path, blob in title.files.items()}
     records = {f"{title.name}/title.json": title.record for title in made}
+    records |= {f"{title.name}/provenance.json": title.provenance for title in made if title.provenance}
     whole = [title.name for title in made if not title.error]
     publish.lay_out(out, out / STATE, store, {**files, **tables}, records, whole, settings.store.url)
 

@@ -249,6 +249,32 @@ def edit_line(
         return sync_plan(session, job, titles, store)
 
 
+def audition_job(
+    database: Database, store: Store, job_id: str, within: Callable[[Session], None] = lambda session: None
+) -> Wakes:
+    """Have the voices of an ended job's titles heard: the job runs again for the auditions alone.
+
+    Args:
+        within: Called first in its transaction; refuses by raising.
+
+    Raises:
+        UsageError: ``no_such_job``, ``job_running``, or ``no_finished_title``.
+    """
+    with database.write() as session:
+        within(session)
+        job = ended_job(session, job_id)
+        done = select(Title).where(Title.job_id == job.id, Title.state == "done").order_by(Title.position)
+        titles = list(session.scalars(done))
+        if not titles:
+            raise UsageError("No title of this job is done, so there is no voice to hear.", code="no_finished_title")
+        kept = dict(job.settings)
+        job.settings = {**kept, "auditions": {**kept.get("auditions", {}), "wanted": True}}
+        session.flush()
+        reopen(session, job, titles)
+        append_event(session, job, "job_auditioned", titles=len(titles))
+        return sync_plan(session, job, titles, store) or settle_job(session, job)
+
+
 def delete_job(database: Database, job_id: str) -> None:
     """Forget an ended job. Its files stay in the store while other jobs may share them.
 

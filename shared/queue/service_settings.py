@@ -29,6 +29,8 @@ class ServiceSettings(BaseSettings):
 
     store_cache_gb: float = Field(20.0, gt=0, description="Bound of those copies; what is used last stays.")
 
+    signing_key: Path | None = Field(None, description="Ed25519 key (PEM) that signs what is said to be synthetic.")
+
     heartbeat_s: float = Field(10.0, gt=0, description="A worker whose beat stands still for 1.6 of these is lost.")
     max_attempts: int = Field(3, ge=1, description="Times a task is begun before it counts as failed.")
     retry_delay_s: float = Field(5.0, ge=0, description="Before a task that may succeed is tried again; doubles.")

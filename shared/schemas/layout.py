@@ -50,5 +50,10 @@ def subtitle_path(title: str, track: str, source_language: str | None, kind: str
     return posix(title, "subtitles", f"{clip_suffix(track, source_language)}.{kind}")
 
 
+def audition_path(title: str, language: str, kind: str) -> str:
+    """Voices beside the people they speak for; ``kind`` is ``flac`` or ``json``."""
+    return posix(title, "auditions", f"{language}.{kind}")
+
+
 def posix(*parts: str) -> str:
     return str(PurePosixPath(*parts))

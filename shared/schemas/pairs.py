@@ -48,6 +48,7 @@ class PairRow(Record):
         None, description="How sure it is that somebody is understood in the background, 0–1; None if not listened for."
     )
     loudness_difference_lu: float | None = Field(None, description="Dub − original speech; the largest by size.")
+    digital_source_type: str | None = Field(None, description="IPTC's term for how the track was made; null for orig.")
     engines: dict[str, str] = Field({}, description="Stage → engine and model that made the track.")
     accepted: bool = False
     reason: str | None = Field(None, description="First reason for rejection, a code.")

@@ -179,6 +179,19 @@ class ReportSettings(Section):
     preview_bitrate: int = Field(64_000, description="Of the MP3 previews, one channel.")
 
 
+class AuditionSettings(Section):
+    """Voices to be heard beside the people they speak for; no other stage reads this."""
+
+    wanted: bool = Field(False, description="Speak a line of every speaker with the chosen voice and the next best.")
+    alternatives: int = Field(2, description="Next best voices beside the chosen one.")
+
+
+class ProvenanceSettings(Section):
+    """How it is said what is synthetic."""
+
+    signing_key: str | None = Field(None, description="File of an Ed25519 key (PEM) that signs provenance.json.")
+
+
 class LicenceSettings(Section):
     """What the user agreed to."""
 
@@ -200,6 +213,8 @@ class Settings(Section):
     dubbing: DubbingSettings = DubbingSettings()
     quality: QualitySettings = QualitySettings()
     pairing: PairingSettings = PairingSettings()
+    auditions: AuditionSettings = AuditionSettings()
+    provenance: ProvenanceSettings = ProvenanceSettings()
     licences: LicenceSettings = LicenceSettings()
     report: ReportSettings = ReportSettings()
     store: StoreSettings = StoreSettings()

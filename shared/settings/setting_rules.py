@@ -102,6 +102,8 @@ RULES: dict[str, Rule] = {
     **{f"dubbing.fit.{name}": FACTOR for name in ("hard_low", "hard_high")},
     "dubbing.fit.max_retries": Number(low=0, high=20),
     "dubbing.seed": SEED,
+    "auditions.wanted": Switch(),
+    "auditions.alternatives": Number(low=0, high=8),
     **on_machine("quality"),
     "quality.round_trip": Switch(),
     "quality.embedder": EngineRule(),
@@ -128,6 +130,7 @@ RULES: dict[str, Rule] = {
     "report.spectrogram_width": Number(low=16, high=4096),
     "report.spectrogram_height": Number(low=16, high=512),
     "report.preview_bitrate": Number(low=16_000, high=320_000),
+    "provenance.signing_key": Text("operator"),
     "store.url": Text("operator"),
     "store.lock_timeout_s": Number("operator", low=0, high=DAY),
 }

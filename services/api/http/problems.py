@@ -23,6 +23,7 @@ STATUS = {
     "job_ended": 409,
     "job_running": 409,
     "nothing_to_retry": 409,
+    "no_finished_title": 409,
     "title_running": 409,
     "upload_unfinished": 409,
     "unknown_job": 404,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import soundfile as sf
@@ -30,7 +30,9 @@ from shared.audio.mel import hertz_to_mel, mel_power
 from shared.core.records import SAMPLE_RATE
 from shared.core.store import Blob, Store
 from shared.ledger.tables import Artifact
+from shared.media.sound_formats import ENCODINGS, encode
 from shared.schemas import layout
+from shared.schemas.digital_source import ENHANCED, mark, speech_source, track_source
 
 STEMS = ("vocals", "background")
 TOP_HERTZ = 16_000
@@ -62,6 +64,21 @@ WHOLE_FLAC = {status: answer for status, answer in media("audio/flac").items() i
 """``responses=`` of a sound that is made when it is asked for, and not sent in parts."""
 
 
+WHOLE_SOUND = {
+    **WHOLE_FLAC,
+    200: {
+        "description": "The sound.",
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in ("audio/flac", *(encoding.media_type for encoding in ENCODINGS.values()))
+        },
+    },
+}
+"""The same, where the caller chooses the format."""
+
+PieceFormat = Literal["flac", "mp3", "ogg", "wav"]
+
+
 class SoundOut(BaseModel):
     """Something of a title that can be heard."""
 
@@ -89,6 +106,13 @@ def path_of(title: str, sound: str) -> str:
     if sound.startswith("speech."):
         return layout.posix(title, "stems", f"{sound}.flac")
     return layout.track_path(title, sound)
+
+
+def source_of(sound: str) -> str | None:
+    """Digital source type of a sound; None for the original."""
+    if sound in STEMS:
+        return ENHANCED
+    return speech_source(sound.removeprefix("speech.")) if sound.startswith("speech.") else track_source(sound)
 
 
 @router.get("", operation_id="list_sounds", summary="What of a title can be heard", responses=documented(*USUAL))
@@ -164,6 +188,13 @@ def flac(audio: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def sound_file(audio: np.ndarray, kind: PieceFormat, tags: Mapping[str, str] | None) -> Response:
+    """``[channels, samples]`` at 48 kHz as a file to listen to."""
+    if kind == "flac":
+        return Response(flac(audio), media_type="audio/flac")
+    return Response(encode(audio, kind, tags), media_type=ENCODINGS[kind].media_type)
+
+
 def send_unless_known(
     request: Request, files: Sequence[Artifact | Blob], how: tuple[Any, ...], make: Callable[[], Response]
 ) -> Response:
@@ -181,11 +212,20 @@ def send_unless_known(
     return response
 
 
-def send_excerpt(request: Request, store: Store, file: Artifact | Blob, excerpt: Excerpt, silent: str) -> Response:
-    """A stretch of a stored sound to listen to (FLAC, 16 bit), or status 304.
+def send_excerpt(
+    request: Request,
+    store: Store,
+    file: Artifact | Blob,
+    excerpt: Excerpt,
+    silent: str,
+    kind: PieceFormat = "flac",
+    tags: Mapping[str, str] | None = None,
+) -> Response:
+    """A stretch of a stored sound to listen to (FLAC of 16 bit unless ``kind`` says otherwise), or status 304.
 
     Args:
         silent: What is said where the sound ends before the stretch begins.
+        tags: What a file in another format than FLAC says of itself.
 
     Raises:
         Refused: 404, with this message; ``artifact_lost``.
@@ -195,17 +235,18 @@ def send_excerpt(request: Request, store: Store, file: Artifact | Blob, excerpt:
         audio = read_excerpt(store, file, excerpt)
         if not audio.size:
             raise not_found(silent)
-        return Response(flac(audio), media_type="audio/flac")
+        return sound_file(audio, kind, tags)
 
-    return send_unless_known(request, [file], ("piece", excerpt.start, excerpt.seconds), make)
+    how = ("piece", excerpt.start, excerpt.seconds)
+    return send_unless_known(request, [file], how if kind == "flac" else (*how, kind, tags), make)
 
 
 @router.get(
     "/{sound}/piece",
     operation_id="get_piece",
-    summary="A stretch of a sound (FLAC, 16 bit, 48 kHz)",
+    summary="A stretch of a sound (48 kHz; FLAC of 16 bit, or compressed)",
     response_class=Response,
-    responses=WHOLE_FLAC,
+    responses=WHOLE_SOUND,
 )
 def get_piece(
     request: Request,
@@ -216,10 +257,14 @@ def get_piece(
     title: TitleName = None,
     start: Start = 0.0,
     seconds: Annotated[float, Query(gt=0, le=30)] = 5.0,
+    format: Annotated[
+        PieceFormat, Query(description="FLAC for pieces that must fit; the others to listen to.")
+    ] = "flac",
 ) -> Response:
     """From sample round(48000 · start) on, as far as there is sound; 404 behind the title's end."""
     [file] = find_sounds(here, caller, job_id, title, sound)
-    return send_excerpt(request, here.store, file, Excerpt(start, seconds), "The sound ends before.")
+    excerpt = Excerpt(start, seconds)
+    return send_excerpt(request, here.store, file, excerpt, "The sound ends before.", format, mark(source_of(sound)))
 
 
 @router.get(

@@ -190,7 +190,8 @@ def sent_sources(
     names = [file.field.removeprefix(TRANSLATION) for file in translated]
     if len({*names, *texts.translations}) != len(names) + len(texts.translations):
         raise UsageError("Two translations are given for one language.", code="bad_translation")
-    wanted = asked_translations({**dict(zip(names, translated, strict=True)), **texts.translations}, languages)
+    sent: dict[str, SentFile | str] = {**dict(zip(names, translated, strict=True)), **texts.translations}
+    wanted = asked_translations(sent, languages)
     for file in form.files:
         if not file.size:
             raise Refused(422, "empty_file", f"The file in the field {file.field} has no bytes.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.progress import BarColumn, DownloadColumn, TextColumn
@@ -10,6 +10,7 @@ from rich.table import Table
 
 from services.cli.terminal.progress import make_progress
 from shared.core.errors import EngineError
+from shared.core.voices import CastVoice
 from shared.engines.protocols import KINDS, EngineOptions, engine_class, registered
 from shared.weights import Entry, WeightFolder, names, pull
 
@@ -32,6 +33,16 @@ def probe_table(facts: Mapping[str, Any]) -> Table:
         table.add_row("note", note)
     if "shots" in facts:
         table.add_row("shots", " ".join(f"{shot['start']:.2f}–{shot['end']:.2f}" for shot in facts["shots"]))
+    return table
+
+
+def voice_table(rows: Sequence[CastVoice]) -> Table:
+    """Who speaks for whom."""
+    table = Table("title", "language", "speaker", "voice", "gender", "native", "similarity", "lines", "seconds")
+    for row in rows:
+        near = "" if row.similarity is None else f"{row.similarity:.2f}"
+        shown = (row.title, row.language, row.speaker, row.voice, row.gender or "", "yes" if row.native else "no", near)
+        table.add_row(*shown, str(row.lines), f"{row.seconds:.1f}")
     return table
 
 

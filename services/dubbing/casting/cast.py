@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,6 +38,15 @@ class Candidate:
         if self.embedding is None or (near := cosine(speaker.embedding, self.embedding)) is None:
             return None
         return near * float(np.linalg.norm(self.embedding))
+
+
+def candidates(synthesizer: Any, language: str, comparable: bool) -> list[Candidate]:
+    """What the engine can offer: with embeddings where it knows its voices' and they are of the setting's embedder."""
+    offer = getattr(synthesizer, "candidates", None)
+    if offer is not None:
+        known: list[Candidate] = offer(language)
+        return known if comparable else [Candidate(c.voice, c.gender, c.native) for c in known]
+    return [Candidate(v.id, v.gender, v.language == language) for v in synthesizer.voices(language)]
 
 
 def cosine(one: np.ndarray | Sequence[float], other: np.ndarray | Sequence[float]) -> float | None:

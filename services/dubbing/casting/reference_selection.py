@@ -10,8 +10,9 @@ import numpy as np
 from services.dubbing.casting.cast import cosine
 from services.dubbing.post_processing import trim
 from shared.audio.loudness import frame_powers
-from shared.audio.signal import SPEECH_RATE, rms
+from shared.audio.signal import SPEECH_RATE, decibels
 from shared.core.records import Utterance
+from shared.media.listening import join, samples_of, segment
 
 WANTED_SECONDS = 12.0
 """Engines gain little beyond it."""
@@ -27,6 +28,8 @@ SAME_SPEAKER = 0.6
 CLIPPED_SHARE = 1e-3
 PAUSE_SECONDS = 0.2
 """Between lines, so that engines do not hear words that run into one another."""
+FADE_MS = 10
+"""Of every line's edges: cut out of a breath or of what is left of music, a step there would be heard as a click."""
 LEVEL = 0.08
 """RMS of every line in a reference: engines take loudness for part of the voice."""
 
@@ -121,12 +124,10 @@ def seconds(lines: Sequence[Judged]) -> float:
 
 
 def joined(lines: Sequence[Judged]) -> np.ndarray:
-    """The lines at one level, in order of time, at most 12 s."""
-    pause = np.zeros(int(PAUSE_SECONDS * SPEECH_RATE), np.float32)
-    parts = []
+    """The lines at one level, in order of time, with soft edges, at most 12 s."""
+    sounds = []
     for one in sorted(lines, key=lambda item: item.line.start):
-        gain = LEVEL / max(rms(one.audio), 1e-6)
         peak = float(np.abs(one.audio).max(initial=0.0))
-        parts += [one.audio * np.float32(min(gain, 0.95 / max(peak, 1e-6))), pause]
-    whole = np.concatenate(parts[:-1] or [np.zeros(0, np.float32)])
-    return whole[: int(WANTED_SECONDS * SPEECH_RATE)].astype(np.float32, copy=False)
+        sounds.append(segment(one.audio / np.float32(max(peak, 1.0)), SPEECH_RATE))
+    whole = join(sounds, gap_ms=round(1000 * PAUSE_SECONDS), fade_ms=FADE_MS, level_dbfs=decibels(LEVEL))
+    return samples_of(whole)[0, : int(WANTED_SECONDS * SPEECH_RATE)] if len(whole) else np.zeros(0, np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from services.dubbing.casting.reference_selection import pick
 from shared.audio import files
-from shared.audio.signal import to_mono_16k
+from shared.audio.signal import SPEECH_RATE, resample, to_mono
 from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, read_jsonl, read_list
 from shared.pipeline.stage import Scope, Work
 from shared.settings.models import DubbingSettings
@@ -55,9 +55,13 @@ class Vocals:
         self._chunks = [(chunk, inputs[f"vocals/{chunk.index:04}"]) for chunk in chunks]
 
     def cut(self, line: Utterance) -> np.ndarray:
-        """A line's sound, mono 16 kHz. Chunks end where nobody speaks, so a line ends in the one it starts in."""
+        """A line's sound, mono 16 kHz."""
+        return resample(self.cut_mono(line), SAMPLE_RATE, SPEECH_RATE)
+
+    def cut_mono(self, line: Utterance) -> np.ndarray:
+        """A line's sound, mono 48 kHz. Chunks end where nobody speaks, so a line ends in the one it starts in."""
         start, end = round(line.start * SAMPLE_RATE), round(line.end * SAMPLE_RATE)
         for chunk, path in self._chunks:
             if chunk.start <= start < chunk.end:
-                return to_mono_16k(files.read_audio(path, start - chunk.start, min(end, chunk.end) - chunk.start))
+                return to_mono(files.read_audio(path, start - chunk.start, min(end, chunk.end) - chunk.start))
         return np.zeros(0, np.float32)

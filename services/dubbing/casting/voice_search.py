@@ -33,19 +33,31 @@ def refine(
         synthesizer: With ``proposals(language, member, speaker, count)`` and ``probe(language)``.
         taken: Voices of other speakers.
     """
-    language = member.language
-    voices = [voice for voice in synthesizer.proposals(member, speaker, count) if voice not in taken]
-    if not voices:
+    heard = rank_proposals(member, speaker, synthesizer, embedder, work, count=count, taken=taken)
+    if not heard:
         return member
-    nearness = []
+    voice, near = heard[0]
+    chosen = synthesizer.describe(voice, member.language)
+    return member.model_copy(update={"voice": voice, "native": chosen.native, "similarity": round(near, 4)})
+
+
+def rank_proposals(
+    member: CastMember,
+    speaker: Speaker,
+    synthesizer: Any,
+    embedder: Any,
+    work: Work,
+    *,
+    count: int,
+    taken: Collection[str],
+) -> list[tuple[str, float]]:
+    """What :func:`refine` hears, with its cosine to the speaker, nearest first."""
+    voices = [voice for voice in synthesizer.proposals(member, speaker, count) if voice not in taken]
+    heard = []
     for voice in voices:
-        heard = embedding(synthesizer, embedder, language, voice, work)
-        nearness.append(cosine(speaker.embedding, heard) or 0.0)
-    best = int(np.argmax(nearness))
-    chosen = synthesizer.describe(voices[best], language)
-    return member.model_copy(
-        update={"voice": voices[best], "native": chosen.native, "similarity": round(nearness[best], 4)}
-    )
+        vector = embedding(synthesizer, embedder, member.language, voice, work)
+        heard.append((voice, cosine(speaker.embedding, vector) or 0.0))
+    return sorted(heard, key=lambda one: -one[1])
 
 
 def embedding(synthesizer: Any, embedder: Any, language: str, voice: str, work: Work) -> np.ndarray:

@@ -10,6 +10,7 @@ from shared.core.records import DubbedUtterance, LeftSpeech, Shot
 from shared.quality.isochrony import isochrony
 from shared.quality.spans import total
 from shared.schemas import layout
+from shared.schemas.digital_source import track_source
 from shared.schemas.pairs import PairRow
 
 NOT_SPOKEN = frozenset({"failed", "dropped"})
@@ -52,6 +53,7 @@ def make_row(
         track_path=layout.track_path(facts.title, track.name),
         speech_path=layout.speech_path(facts.title, track.name),
         background_path=layout.stem_path(facts.title, "background"),
+        digital_source_type=track_source(track.name),
         speech_ratio=total(track.activity.within(shot.start, shot.end)) / shot.duration,
         speech_dubbed=speech_dubbed if track.synthetic else None,
         utterances=sum(line.status == "ok" for line in source),

@@ -14,6 +14,7 @@ from services.pairing.acceptance.summary import THRESHOLDS
 from services.pairing.report import schema
 from services.pairing.report.measures import MEASURES, Bound, Measure, is_beyond, line_values, row_values
 from services.pairing.report.title_facts import TitleFiles
+from shared.schemas.digital_source import track_source
 from shared.settings.models import FitSettings, PairingSettings
 
 SHOT_BIN, SHOT_TOP = 0.5, 12.0
@@ -24,6 +25,7 @@ STAGE_ORDER = [
     *(
         "references",
         "dubbing",
+        "audition",
         "control",
         "quality",
         "residual",
@@ -164,6 +166,7 @@ def track_summary(totals: Totals, track: str) -> schema.TrackSummary:
     languages = totals.languages[track]
     return schema.TrackSummary(
         language=next(iter(languages)) if len(languages) == 1 else None,
+        digital_source_type=track_source(track),
         accepted=totals.accepted[track],
         rejected=totals.rejected[track],
         lines=dict(totals.statuses[track]),

@@ -56,6 +56,7 @@ class TrackSummary(Record):
     """One track over the whole run."""
 
     language: str | None = Field(description="None when titles differ in it.")
+    digital_source_type: str | None = Field(None, description="IPTC's term for how it was made; None for orig.")
     accepted: int = Field(description="Rows.")
     rejected: int
     lines: dict[str, int] = Field(description="Status → lines.")

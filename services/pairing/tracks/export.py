@@ -13,6 +13,7 @@ from shared.core.records import DubbedUtterance, Probe, Utterance, read_jsonl, w
 from shared.media.muxing import Track, mux_title
 from shared.media.subtitles import Cue, to_srt, to_vtt
 from shared.pipeline.stage import Scope, Work
+from shared.schemas.digital_source import COMPOSITE, ENHANCED, mark
 from shared.schemas.layout import CONTROL, ORIG, clip_suffix, track_language
 from shared.settings.models import LimitSettings, PairingSettings, Section
 
@@ -39,6 +40,8 @@ def run(
     for track in scope.extra["tracks"]:
         language = track_language(track, source_language)
         tracks.append(Track(track, language, inputs[f"tracks/{track}"], track_title(track, language)))
+    dubs = tuple(track for track in scope.extra["tracks"] if track not in (ORIG, CONTROL))
+    tags = mark(COMPOSITE if dubs else ENHANCED, dubs)
     wanted = {".mkv": settings.pairing.export_mkv, ".mp4": settings.pairing.export_mp4}
     suffixes = [suffix for suffix, yes in wanted.items() if yes]
     outputs |= {f"title{suffix}": work.path(f"title{suffix}") for suffix in suffixes}
@@ -50,7 +53,7 @@ def run(
             work.progress(sum(shares.values()) / len(shares))
 
         out, pairing = outputs[f"title{suffix}"], settings.pairing
-        mux_title(inputs["source"], probe, tracks, subtitles, out, pairing.aac_bitrate, settings.limits, progress)
+        mux_title(inputs["source"], probe, tracks, subtitles, out, pairing.aac_bitrate, settings.limits, progress, tags)
 
     # Each is a child process that keeps one core busy with encoding sound.
     with ThreadPoolExecutor(max(len(suffixes), 1)) as writers:

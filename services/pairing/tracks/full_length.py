@@ -20,7 +20,8 @@ from shared.audio.signal import from_decibels
 from shared.core.errors import StorageError
 from shared.core.records import Chunk, read_list
 from shared.pipeline.stage import Scope, Work
-from shared.schemas.layout import ORIG
+from shared.schemas.digital_source import ENHANCED, mark, speech_source, track_source
+from shared.schemas.layout import CONTROL, ORIG
 from shared.schemas.quality import Gain
 from shared.settings.models import PairingSettings
 
@@ -67,7 +68,10 @@ def run(
     outputs = {name: work.path(name) for name in names}
     _, channels = length(sources[0][0])
     with ExitStack() as stack:
-        writers = [stack.enter_context(FlacWriter(path, channels)) for path in outputs.values()]
+        writers = [
+            stack.enter_context(FlacWriter(path, channels, comment=comment_of(name, scope.track)))
+            for name, path in outputs.items()
+        ]
         for files in sources:
             for _, blocks in lockstep(files):
                 levelled = [scale(block, gain) for block in blocks]
@@ -78,6 +82,13 @@ def run(
                     writer.write(block)
                 work.progress(writers[0].samples / samples)
     return outputs
+
+
+def comment_of(name: str, track: str | None) -> str | None:
+    """What a FLAC says of how it was made; None for the original."""
+    of_track = speech_source if name == "speech.flac" else track_source
+    source = ENHANCED if track == STEMS else of_track(str(track))
+    return mark(source, () if track in (STEMS, CONTROL) else (str(track),)).get("comment")
 
 
 def check_lengths(expected: Sequence[int], sources: Sequence[Sequence[Path]]) -> None:

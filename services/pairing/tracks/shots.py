@@ -12,7 +12,8 @@ from shared.media.muxing import mux
 from shared.media.picture import encode_picture
 from shared.pipeline.planner import keeps
 from shared.pipeline.stage import Scope, Work
-from shared.schemas.layout import track_language
+from shared.schemas.digital_source import mark, track_source
+from shared.schemas.layout import CONTROL, track_language
 from shared.settings.models import LimitSettings, PairingSettings, Section
 
 Item = TypeVar("Item")
@@ -45,13 +46,14 @@ def shots(
     language = track_language(scope.track, scope.extra.get("source_language"))
     pictured = {int(Path(name).stem): path for name, path in inputs.items() if name.startswith("pictures/")}
     wanted = [shot for shot in read_list(inputs["shots.json"], Shot) if shot.index in pictured]
+    tags = mark(track_source(scope.track), () if scope.track == CONTROL else (scope.track,))
     outputs = {}
     for done, shot in enumerate(wanted):
         work.progress(done / len(wanted))
         sound = read_audio(inputs["track.flac"], round(shot.start * SAMPLE_RATE), round(shot.end * SAMPLE_RATE))
         name = f"{shot.index:04}.mp4"
         outputs[name] = work.path(name)
-        mux(pictured[shot.index], sound, outputs[name], language, settings.aac_bitrate)
+        mux(pictured[shot.index], sound, outputs[name], language, settings.aac_bitrate, tags)
     return outputs
 
 

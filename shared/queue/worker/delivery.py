@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
@@ -33,14 +34,22 @@ from shared.queue.scheduling.claims import following, owned_and_wanted
 from shared.queue.scheduling.completion import job_ended, title_ended
 from shared.queue.scheduling.disclosure import disclose
 from shared.queue.scheduling.plan_sync import planned_tasks, previous, sync_plan, title_request
+from shared.schemas.provenance import signer
 from shared.settings.models import stored_settings
 
 INTERNAL, STAGED = ".internal/", ".staged/"
 """Before paths of what tables and report are made of, and of what is shown once those are made."""
 
 
-def deliver(database: Database, store: Store, run_id: int, worker: str, title_id: int) -> dict[str, int]:
-    """Enter a title's files as artifacts and end the title."""
+def deliver(
+    database: Database, store: Store, run_id: int, worker: str, title_id: int, signing_key: Path | None = None
+) -> dict[str, int]:
+    """Enter a title's files as artifacts and end the title.
+
+    Raises:
+        UsageError: ``bad_signing_key``.
+    """
+    sign = signer(signing_key)
     with database.read() as session:
         title = session.get_one(Title, title_id)
         job = session.get_one(Job, title.job_id)
@@ -49,10 +58,14 @@ def deliver(database: Database, store: Store, run_id: int, worker: str, title_id
     files = publish.layout(finished) if finished else {}
     inner = publish.internals(finished) if finished else {}
     record = publish.title_record(finished, store, spent) if finished else unfetched(title)
+    records = {"title.json": record}
+    if finished and not title.error:
+        records["provenance.json"] = publish.provenance_record(finished, record, sign)
     with store.workspace() as folder:
-        path = folder / "title.json"
-        path.write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        files[f"{title.name}/title.json"] = store.add("title.json", path, move=True)
+        for name, value in records.items():
+            path = folder / name
+            path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            files[f"{title.name}/{name}"] = store.add(name, path, move=True)
     with database.write() as session:
         mine = owned_and_wanted(session, run_id, worker)
         if mine is None:

@@ -25,6 +25,7 @@ from shared.queue.scheduling.claims import Claimed, claim, fail, finish, give_up
 from shared.queue.service_settings import ServiceSettings
 from shared.queue.worker import delivery
 from shared.queue.worker.heartbeat import Heartbeat
+from shared.schemas.provenance import signer
 from shared.settings.models import Settings, stored_settings
 from shared.weights import WeightFolder
 
@@ -57,6 +58,12 @@ class Runner:
         self.heartbeat = Heartbeat(self.database, settings, queues, worker)
 
     def start(self) -> None:
+        """Begin to be seen.
+
+        Raises:
+            UsageError: ``bad_signing_key``: better here than at every title's end.
+        """
+        signer(self.settings.signing_key)
         patiently(self.heartbeat.register, self.stopping)
         self.heartbeat.start()
         if self.settings.engine_idle_s:
@@ -129,7 +136,10 @@ class Runner:
         report = self.heartbeat.report
         if claimed.task.stage == "deliver" and claimed.title_id is not None:
             title = claimed.title_id
-            return patiently(lambda: delivery.deliver(self.database, self.store, run, worker, title), self.stopping)
+            key = self.settings.signing_key
+            return patiently(
+                lambda: delivery.deliver(self.database, self.store, run, worker, title, key), self.stopping
+            )
         if claimed.task.stage == "dataset":
             do, job, performer = delivery.summarise, claimed.job, self._performer
             return patiently(lambda: do(self.database, performer, run, worker, job, cancelled, report), self.stopping)

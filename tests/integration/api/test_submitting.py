@@ -79,13 +79,13 @@ def test_translations_come_as_files_or_texts_of_a_language_that_is_asked(
         title = session.scalars(select(Title)).one()
     assert title.subtitles == "embedded" and list(title.translations) == ["es"]
     assert api.store.fetch(Blob(**title.translations["es"])).read_text() == text
-    for change, code in (
-        ({"files": [video(), *files]}, "translation_needs_one_video"),
-        ({"data": {**data, "languages": "fr"}}, "translation_not_asked"),
-        ({"data": {**data, "translation.Spanish": text}}, "bad_translation"),
-        ({"data": {**data, "translation.klingonish": text}}, "unknown_language"),
+    for more, change, code in (
+        ([video()], {}, "translation_needs_one_video"),
+        ([], {"languages": "fr"}, "translation_not_asked"),
+        ([], {"translation.Spanish": text}, "bad_translation"),
+        ([], {"translation.klingonish": text}, "unknown_language"),
     ):
-        refused = client.post("/v1/jobs", **{"files": files, "data": data, **change})
+        refused = client.post("/v1/jobs", files=[*more, *files], data={**data, **change})
         assert (refused.status_code, refused.json()["code"]) == (422, code)
     assert client.post("/v1/jobs", files=files, data={**data, "subtitles": "burnt"}).status_code == 422
     assert count(api) == 1

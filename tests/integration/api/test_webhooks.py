@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -302,13 +303,17 @@ def test_dns_rebinding_of_a_webhook(
     assert delivery(database, ident).state == "sent" and internet.connections == [PUBLIC]
 
 
+def logged(caplog: pytest.LogCaptureFixture, attempts: int) -> bool:
+    return caplog.text.count(": attempt ") == attempts
+
+
 def test_neither_secret_nor_url_is_logged(database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with serving({"/a": respond(500)}) as origin:
         for number, path in enumerate(("/a?token=private", "/path-private"), 1):
             due(database, f"http://user:private@127.0.0.1:{origin.port}{path}")
             # The line comes after what is kept of the attempt.
-            run(database, settings(tmp_path), lambda number=number: caplog.text.count(": attempt ") == number)
+            run(database, settings(tmp_path), partial(logged, caplog, number))
     assert "answered 500" in caplog.text
     assert "private" not in caplog.text and SECRET not in caplog.text and SECRET[6:] not in caplog.text
 

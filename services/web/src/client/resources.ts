@@ -18,6 +18,7 @@ export type Profile = Schemas["ProfileOut"];
 export type Recipe = Schemas["RecipeOut"];
 export type Session = Schemas["SessionOut"];
 export type Sound = Schemas["SoundOut"];
+export type CastVoice = Schemas["CastVoice"];
 export type StoredFile = Schemas["FileOut"];
 export type Tasks = Schemas["TasksOut"];
 export type Title = Schemas["TitleOut"];

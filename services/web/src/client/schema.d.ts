@@ -380,7 +380,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * A stretch of a sound (FLAC, 16 bit, 48 kHz)
+         * A stretch of a sound (48 kHz; FLAC of 16 bit, or compressed)
          * @description From sample round(48000 · start) on, as far as there is sound; 404 behind the title's end.
          */
         get: operations["get_piece"];
@@ -524,6 +524,86 @@ export interface paths {
          * @description A quarter of a second before it to a quarter after it.
          */
         get: operations["get_version_sound"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{job_id}/voices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who speaks for whom
+         * @description Of every speaker of a title, in every language that it was dubbed into.
+         */
+        get: operations["list_voices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{job_id}/auditions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Let the voices and the next best ones speak
+         * @description The job must have ended. It runs again for the auditions alone; tracks and rows stay as they are.
+         */
+        post: operations["audition_voices"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{job_id}/voices/{language}/{speaker}/audition": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A speaker, the chosen voice and the next best ones, one after another
+         * @description 404 until `audition_voices` (or a job with `auditions.wanted`) has made it.
+         */
+        get: operations["get_audition"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/jobs/{job_id}/utterances/{language}/{utterance}/sound": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One line as it is heard on its track
+         * @description A quarter of a second before it to a quarter after it. `orig` is the original.
+         */
+        get: operations["get_line_sound"];
         put?: never;
         post?: never;
         delete?: never;
@@ -939,6 +1019,52 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * CastVoice
+         * @description The voice of one speaker in one language.
+         */
+        CastVoice: {
+            /** Title */
+            title: string;
+            /** Language */
+            language: string;
+            /** Speaker */
+            speaker: string;
+            /** Voice */
+            voice: string;
+            /** Gender */
+            gender: ("female" | "male") | null;
+            /**
+             * Native
+             * @description The voice was trained on this language.
+             */
+            native: boolean;
+            /**
+             * Similarity
+             * @description Cosine of voice and speaker embeddings.
+             */
+            similarity: number | null;
+            /**
+             * Lines
+             * @description Spoken on the track.
+             */
+            lines: number;
+            /**
+             * Seconds
+             * @description Of speech on the track.
+             */
+            seconds: number;
+            /**
+             * Auditioned
+             * @description There is an audition to hear.
+             */
+            auditioned: boolean;
+            /**
+             * Alternatives
+             * @description Next best voices of the audition, best first.
+             */
+            alternatives: components["schemas"]["OtherVoice"][];
+        };
+        /**
          * Cell
          * @description Tasks of one stage in one language.
          */
@@ -1265,6 +1391,19 @@ export interface components {
              * @default
              */
             name?: string;
+        };
+        /**
+         * OtherVoice
+         * @description A voice that was not chosen.
+         */
+        OtherVoice: {
+            /** Voice */
+            voice: string;
+            /**
+             * Similarity
+             * @description Cosine of voice and speaker embeddings.
+             */
+            similarity: number | null;
         };
         /** Page[FileOut] */
         Page_FileOut_: {
@@ -3628,6 +3767,8 @@ export interface operations {
                 /** @description Seconds on the title's clock. */
                 start?: number;
                 seconds?: number;
+                /** @description FLAC for pieces that must fit; the others to listen to. */
+                format?: "flac" | "mp3" | "ogg" | "wav";
             };
             header?: never;
             path: {
@@ -3640,13 +3781,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The file. */
+            /** @description The sound. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "audio/flac": string;
+                    "audio/mpeg": string;
+                    "audio/ogg": string;
+                    "audio/wav": string;
                 };
             };
             /** @description The caller has this version. */
@@ -4223,6 +4367,335 @@ export interface operations {
                 };
                 content: {
                     "audio/flac": string;
+                };
+            };
+            /** @description The caller has this version. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No API key was given, or not a valid one. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something in the request is not as it must be. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part of the service is away; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_voices: {
+        parameters: {
+            query?: {
+                /** @description Not needed where the job has one title. */
+                title?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Id of a job. */
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CastVoice"][];
+                };
+            };
+            /** @description No API key was given, or not a valid one. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something in the request is not as it must be. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part of the service is away; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    audition_voices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of a job. */
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobOut"];
+                };
+            };
+            /** @description No API key was given, or not a valid one. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The state of the job, or another request, does not allow this now. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something in the request is not as it must be. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A quota is used up, or too many event streams are open. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part of the service is away; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_audition: {
+        parameters: {
+            query?: {
+                /** @description Not needed where the job has one title. */
+                title?: string | null;
+                /** @description MP3 plays everywhere. */
+                format?: "mp3" | "ogg" | "wav";
+            };
+            header?: never;
+            path: {
+                /** @description Id of a job. */
+                job_id: string;
+                language: string;
+                speaker: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sound. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/flac": string;
+                    "audio/mpeg": string;
+                    "audio/ogg": string;
+                    "audio/wav": string;
+                };
+            };
+            /** @description The caller has this version. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description No API key was given, or not a valid one. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The API key does not allow this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Something in the request is not as it must be. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description A part of the service is away; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_line_sound: {
+        parameters: {
+            query?: {
+                /** @description Not needed where the job has one title. */
+                title?: string | null;
+                /** @description The speech without the background. */
+                alone?: boolean;
+                /** @description FLAC: 16 bit. */
+                format?: "flac" | "mp3" | "ogg" | "wav";
+            };
+            header?: never;
+            path: {
+                /** @description Id of a job. */
+                job_id: string;
+                language: string;
+                utterance: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The sound. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "audio/flac": string;
+                    "audio/mpeg": string;
+                    "audio/ogg": string;
+                    "audio/wav": string;
                 };
             };
             /** @description The caller has this version. */

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import av
 from av.stream import Disposition
+from av.subtitles.codeccontext import SubtitleCodecContext
 
 from shared.media.muxing import ASS_HEADER
 from shared.media.subtitles import Cue
@@ -40,6 +41,7 @@ def with_subtitles(source: Path, streams: Sequence[Subtitles], out: Path) -> Pat
         written = []
         for wanted in streams:
             stream = target.add_stream(wanted.codec)
+            assert isinstance(stream.codec_context, SubtitleCodecContext)
             stream.codec_context.subtitle_header = ASS_HEADER
             stream.codec_context.time_base = Fraction(1, 1000)
             if wanted.language:

@@ -13,6 +13,7 @@ import { Shots } from "./shots";
 import { useTitleState } from "./state";
 import { useTexts } from "./texts";
 import { useVerdicts } from "./verdicts";
+import { Voices } from "./voices";
 
 export function TitleView({ job: jobId, title }: { job: string; title: string }) {
   const query = `title=${encodeURIComponent(title)}`;
@@ -124,6 +125,16 @@ export function TitleView({ job: jobId, title }: { job: string; title: string })
               </div>
             )}
           </div>
+          {spoken && ready && (
+            <Voices
+              job={jobId}
+              query={query}
+              language={spoken}
+              busy={busy}
+              version={`${version} ${endings}`}
+              fail={setError}
+            />
+          )}
           <Shots
             shots={shots}
             verdicts={verdicts}

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.dubbing.casting.cast import Candidate, cast, gender_of
+from services.dubbing.casting.cast import Candidate, candidates, cast, gender_of
 from services.dubbing.engines.kokoro.engine import KokoroSynthesizer, voice_table
-from services.dubbing.stage import CAST, candidates
+from services.dubbing.stage import CAST
 from shared.core.errors import UsageError
 from shared.core.records import CastMember, Speaker, read_list, write_list
 from shared.pipeline.stage import Scope

@@ -91,6 +91,18 @@ def test_the_sound_of_a_clip_is_the_shots_part_of_the_track(filmed: Title) -> No
     assert int(np.argmax(np.fft.irfft(spectra[0] * spectra[1].conj()))) == 0
 
 
+def test_clips_say_what_is_synthetic_and_the_originals_say_nothing(filmed: Title) -> None:
+    comments = {}
+    for track in ("orig", *TRACKS):
+        with av.open(str(clips_of(filmed, track)["0000.mp4"])) as container:
+            comments[track] = container.metadata.get("comment", "")
+    assert comments["orig"] == ""
+    assert comments["control"].endswith("/algorithmicallyEnhanced")
+    for track, language in (("es", "Spanish"), ("ja", "Japanese")):
+        assert f"AI-generated speech ({language})" in comments[track]
+        assert comments[track].endswith("/compositeWithTrainedAlgorithmicMedia")
+
+
 def test_the_exported_video_holds_every_track_and_subtitle_with_its_language(filmed: Title) -> None:
     inputs = filmed.some("source", "probe.json", "shots.json", "tracks", "utterances.jsonl", "dubbed")
     outputs = run_stage(EXPORT, filmed.folder / "export", inputs, facts_scope())
@@ -100,6 +112,8 @@ def test_the_exported_video_holds_every_track_and_subtitle_with_its_language(fil
     }  # fmt: skip
     for suffix in ("mkv", "mp4"):
         with av.open(str(outputs[f"title.{suffix}"])) as container:
+            comment = container.metadata.get("comment") or container.metadata["COMMENT"]
+            assert "AI-generated speech (Spanish, Japanese)" in comment
             assert len(container.streams.video) == 1
             assert [stream.language for stream in container.streams.audio] == ["eng", "eng", "spa", "jpn"]
             assert sorted(stream.language for stream in container.streams.subtitles) == ["eng", "jpn", "spa"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,23 @@ def test_the_background_is_the_same_to_the_last_bit_in_every_synthetic_track(fin
         rests.append(whole - speech)
     assert all(np.array_equal(rest, rests[0]) for rest in rests)
     assert np.array_equal(rests[0], quantise(read_audio(finished.files["background.flac"])))
+
+
+def test_what_is_synthetic_says_so_and_the_original_does_not(finished: Title) -> None:
+    said = {name: sf.SoundFile(finished.files[name]).copy_metadata().get("comment") for name in (
+        "tracks/orig", "tracks/control", "tracks/es", "whole/es", "whole/control", "background.flac", "vocals.flac"
+    )}  # fmt: skip
+    terms = {name: comment and comment.rpartition("/")[2] for name, comment in said.items()}
+    assert terms == {
+        "tracks/orig": None,
+        "tracks/control": "algorithmicallyEnhanced",
+        "tracks/es": "compositeWithTrainedAlgorithmicMedia",
+        "whole/es": "trainedAlgorithmicMedia",
+        "whole/control": "algorithmicallyEnhanced",
+        "background.flac": "algorithmicallyEnhanced",
+        "vocals.flac": "algorithmicallyEnhanced",
+    }
+    assert "AI-generated speech (Spanish)" in str(said["tracks/es"])
 
 
 def test_the_stems_of_the_original_add_up_to_it_but_for_rounding(finished: Title) -> None:

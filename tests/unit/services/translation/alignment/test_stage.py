@@ -76,7 +76,8 @@ def test_rolling_captions_are_said_once(tmp_path: Path) -> None:
         (start, end, f"{before}\n{text}" if before else text)
         for (start, end, _), before, text in zip(scene.SPANISH, ["", *texts], texts, strict=False)
     ]
-    close = [(start, later[0], text) for (start, _, text), later in zip(rows, [*rows[1:], (53.0,)], strict=True)]
+    begins = [start for start, _, _ in rows]
+    close = [(start, later, text) for (start, _, text), later in zip(rows, [*begins[1:], 53.0], strict=True)]
     blocks = [f"{clock(start, ',')} --> {clock(end, ',')}\n{text}\n" for start, end, text in close]
     given, notes = align_stage(tmp_path, "\n".join(blocks))
     assert "translation_rolling" in notes and notes["translation_rolling"].startswith("The Spanish translation has")
