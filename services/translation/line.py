@@ -45,9 +45,10 @@ def translate_line(
 ) -> Translation:
     """Candidates that pass every check, best first; failed with a reason when there is none.
 
-    The first question carries the neighbouring lines. When nothing usable comes back, or nothing without words that are
-    not the language's, the line is asked for once more, alone and with another seed. When all candidates are longer than can be spoken, a shorter version is asked
-    for once. ``counts`` receives what happened (retries, rewrites, refusals by reason).
+    The first question carries the neighbouring lines. When nothing usable comes back, or nothing without words that
+    are not the language's, the line is asked for once more, alone and with another seed. When all candidates are
+    longer than can be spoken, a shorter version is asked for once. ``counts`` receives what happened (retries,
+    rewrites, strange words, refusals by reason).
     """
     if alphanumerics(task.text) == 0:
         # “…”: nothing to translate, and models invent whole sentences from it.

@@ -27,7 +27,11 @@ def rank(
     terms: Iterable[str] = (),
     strange: Callable[[str], int] = lambda text: 0,
 ) -> list[Hypothesis]:
-    """Best first, each text once, with the score it was ranked by. ``strange`` counts words of no or another language."""
+    """Best first, each text once, with the score it was ranked by.
+
+    Args:
+        strange: How many words of a text are not its language's.
+    """
     wanted = [normalise(term) for term in terms]
     best: dict[str, Hypothesis] = {}
     for candidate in candidates:
