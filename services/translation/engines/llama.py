@@ -202,7 +202,7 @@ class LlamaTranslator:
         return [Hypothesis(text=tidy(speech, target), score=answer.score)] if speech else []
 
     def _ask(
-        self, line: Line, source: str, target: str, pivots: Mapping[str, str] | None = None, **sampling: float
+        self, line: Line, source: str, target: str, pivots: Mapping[str, str] | None = None, /, **sampling: float
     ) -> list[Hypothesis]:
         """Answers with their mean log-probability a token.
 

@@ -22,7 +22,7 @@ ALONE = {"Excuse me, could": "Perdone, podría", "I get in there and": "entro ah
 
 
 def line(number: int, text: str, start: float, **fields: object) -> Utterance:
-    return Utterance(id=f"u{number:04}", start=start, end=start + 1.0, language="en", text=text, **fields)  # type: ignore[arg-type]
+    return Utterance(id=f"u{number:04}", start=start, end=start + 1.0, language="en", text=text, **fields)
 
 
 def spoken(*changes: dict[str, object]) -> list[Utterance]:
