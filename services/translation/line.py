@@ -1,4 +1,4 @@
-"""One line: ask, check, ask again, shorten, rank."""
+"""One line: ask, check, ask again where nothing is usable or words are strange, shorten, rank."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from services.translation.ahead import LINE_FAILED, Ahead
 from services.translation.budget import Budget
 from services.translation.checks import fault
 from services.translation.ranking import rank, used, with_glossary
+from services.translation.vocabulary import strange_words
 from shared.core.errors import CounterdubError
 from shared.core.records import Hypothesis, Translation
 from shared.core.text import alphanumerics, in_sentence_case, spoken_characters
@@ -44,9 +45,10 @@ def translate_line(
 ) -> Translation:
     """Candidates that pass every check, best first; failed with a reason when there is none.
 
-    The first question carries the neighbouring lines. When nothing usable comes back, the line is asked for once
-    more, alone and with another seed. When all candidates are longer than can be spoken, a shorter version is asked
-    for once. ``counts`` receives what happened (retries, rewrites, refusals by reason).
+    The first question carries the neighbouring lines. When nothing usable comes back, or nothing without words that
+    are not the language's, the line is asked for once more, alone and with another seed. When all candidates are
+    longer than can be spoken, a shorter version is asked for once. ``counts`` receives what happened (retries,
+    rewrites, strange words, refusals by reason).
     """
     if alphanumerics(task.text) == 0:
         # “…”: nothing to translate, and models invent whole sentences from it.
@@ -85,10 +87,15 @@ def translate_line(
         counts[f"refused_{reason}"] = counts.get(f"refused_{reason}", 0) + 1
         return answers
 
+    def strange(text: str) -> int:
+        known = " ".join((first.text, *terms.values()))
+        return len(strange_words(known, text, task.source, task.target))
+
     candidates = ask(first, settings.seed)
-    if not candidates:
-        counts["retries"] = counts.get("retries", 0) + 1
-        candidates = ask(first._replace(before=(), after=()), settings.seed + 1)
+    if not candidates or all(strange(candidate.text) for candidate in candidates):
+        reason = "strange_words" if candidates else "retries"
+        counts[reason] = counts.get(reason, 0) + 1
+        candidates += ask(first._replace(before=(), after=()), settings.seed + 1)
     if not candidates:
         return Translation(utterance="", hypotheses=[], status="failed", reason=reasons[0] if reasons else "empty")
     shortest = min(spoken_characters(candidate.text) for candidate in candidates)
@@ -96,7 +103,9 @@ def translate_line(
         counts["rewrites"] = counts.get("rewrites", 0) + 1
         size = round(min(task.room.limit, REWRITE_SHARE * shortest))
         candidates += ask(first._replace(max_chars=size), settings.seed + 2)
-    return done(rank(candidates, task.room, settings.length_tolerance, terms.values())[: max(settings.hypotheses, 1)])
+    return done(
+        rank(candidates, task.room, settings.length_tolerance, terms.values(), strange)[: max(settings.hypotheses, 1)]
+    )
 
 
 def done(hypotheses: list[Hypothesis]) -> Translation:

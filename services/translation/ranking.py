@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from services.translation.budget import Budget
 from shared.core.records import Hypothesis
@@ -16,18 +16,28 @@ SHORT_SHARE = 0.5
 """Below this share of the source's own length something was left out."""
 TERM_COST = 0.5
 """For each glossary term that the candidate does not use."""
+WORD_COST = 0.5
+"""For each word that is not the language's: more than what usable candidates differ by."""
 
 
 def rank(
-    candidates: Iterable[Hypothesis], room: Budget, tolerance: float, terms: Iterable[str] = ()
+    candidates: Iterable[Hypothesis],
+    room: Budget,
+    tolerance: float,
+    terms: Iterable[str] = (),
+    strange: Callable[[str], int] = lambda text: 0,
 ) -> list[Hypothesis]:
-    """Best first, each text once, with the score it was ranked by."""
+    """Best first, each text once, with the score it was ranked by.
+
+    Args:
+        strange: How many words of a text are not its language's.
+    """
     wanted = [normalise(term) for term in terms]
     best: dict[str, Hypothesis] = {}
     for candidate in candidates:
         normalised = normalise(candidate.text)
         score = candidate.score - length_cost(candidate.text, room, tolerance)
-        score -= TERM_COST * sum(term not in normalised for term in wanted)
+        score -= TERM_COST * sum(term not in normalised for term in wanted) + WORD_COST * strange(candidate.text)
         if normalised not in best or best[normalised].score < score:
             best[normalised] = Hypothesis(text=candidate.text, score=round(score, 4))
     return sorted(best.values(), key=lambda candidate: -candidate.score)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from services.translation.ahead import Ahead
 from services.translation.alignment.given_lines import GivenLine
 from services.translation.budget import budget, slots
 from services.translation.engines.embedded import EmbeddedTranslator
+from services.translation.fragments import divide, join_fragments, joined_text
 from services.translation.line import LineTask, translate_line
 from shared.core import languages
 from shared.core.edits import LineEdit, read_edits, resolve
@@ -60,38 +61,52 @@ def run(
     edits, lost = resolve(read_edits(scope.extra.get("edits", {})), spoken)
     given = given_texts(inputs)
     seconds = slots(spoken)
+    places = {line.id: place for place, line in enumerate(spoken)}
 
-    tasks: dict[str, LineTask] = {}
-    for place in mine:
-        line = spoken[place]
-        if line.id in edits or line.id in given or source is None or source == target:
-            continue
-        tasks[line.id] = LineTask(
-            text=line.text,
-            before=tuple(other.text for other in spoken[max(0, place - settings.context_lines) : place]),
-            after=tuple(other.text for other in spoken[place + 1 : place + 1 + settings.context_lines]),
+    def to_translate(line: Utterance) -> bool:
+        return line.id not in edits and line.id not in given and source not in (None, target)
+
+    def task(parts: Sequence[Utterance]) -> LineTask:
+        """For one line, or for several that are parts of one sentence."""
+        assert source is not None
+        first, last = places[parts[0].id], places[parts[-1].id]
+        text = joined_text([part.text for part in parts], source)
+        length, slot = sum(part.end - part.start for part in parts), sum(seconds[part.id] for part in parts)
+        return LineTask(
+            text=text,
+            before=tuple(other.text for other in spoken[max(0, first - settings.context_lines) : first]),
+            after=tuple(other.text for other in spoken[last + 1 : last + 1 + settings.context_lines]),
             source=source,
             target=target,
-            room=budget(line.text, line.end - line.start, seconds[line.id], source, target),
+            room=budget(text, length, slot, source, target),
         )
+
+    groups = join_fragments([spoken[place] for place in mine], to_translate)
+    tasks = {parts[0].id: task(parts) for parts in groups if to_translate(parts[0])}
     if tasks:
+        assert source is not None
         engine = engines.get(f"{PAIR}{source}", engines["translator"])
         supported(engine, source, target)
-        questions = [task.question(settings.glossary) for task in tasks.values() if alphanumerics(task.text)]
+        questions = [item.question(settings.glossary) for item in tasks.values() if alphanumerics(item.text)]
         ahead = Ahead(engine, questions, source, target, settings.seed)
 
-    done = []
-    for number, place in enumerate(mine):
-        work.progress(number / len(mine))
-        line = spoken[place]
-        if line.id in tasks:
-            answer = cached_line(tasks[line.id], settings, ahead, work)
-            name = ahead.name if alphanumerics(line.text) else None
-            done.append(answer.model_copy(update={"utterance": line.id, "engine": name}))
-        elif line.id in given and line.id not in edits:
-            done.append(certain(line, given[line.id]).model_copy(update={"engine": GIVEN}))
-        else:
-            done.append(certain(line, edits[line.id].text if line.id in edits else line.text, line.id in edits))
+    done: list[Translation] = []
+    for parts in groups:
+        work.progress(len(done) / len(mine))
+        if len(parts) > 1:
+            answer = cached_line(tasks[parts[0].id], settings, ahead, work)
+            pieces = divided(answer, parts, target)
+            if pieces:
+                work.count("lines_joined", len(parts))
+                done += [piece.model_copy(update={"engine": ahead.name}) for piece in pieces]
+                continue
+        for line in parts:
+            if to_translate(line):
+                answer = cached_line(tasks[line.id] if len(parts) == 1 else task([line]), settings, ahead, work)
+                name = ahead.name if alphanumerics(line.text) else None
+                done.append(answer.model_copy(update={"utterance": line.id, "engine": name}))
+            else:
+                done.append(as_written(line, edits, given))
     failed = [answer for answer in done if answer.status == "failed"]
     if failed and len(failed) == len(done) and all(answer.reason == "engine_failed" for answer in failed):
         raise EngineError(
@@ -111,6 +126,21 @@ def given_texts(inputs: Mapping[str, Path]) -> dict[str, str]:
     return {line.utterance: line.text for line in read_jsonl(inputs["given.jsonl"], GivenLine)}
 
 
+def divided(answer: Translation, parts: Sequence[Utterance], target: str) -> list[Translation]:
+    """A sentence's best translation that can be divided, by its parts; empty where there is none.
+
+    One candidate a line: pieces of different candidates would not make a sentence.
+    """
+    for candidate in answer.hypotheses:
+        pieces = divide(candidate.text, [part.text for part in parts], target)
+        if pieces:
+            return [
+                Translation(utterance=part.id, hypotheses=[Hypothesis(text=piece, score=candidate.score)])
+                for part, piece in zip(parts, pieces, strict=True)
+            ]
+    return []
+
+
 def given_up(edit: LineEdit) -> Note:
     """What is told of an edit whose line is not there any more."""
     at = f" at {edit.start:.1f} s" if edit.start is not None else ""
@@ -124,6 +154,15 @@ class NotKept(Exception):
     def __init__(self, answer: Translation) -> None:
         super().__init__(answer.reason)
         self.answer = answer
+
+
+def as_written(line: Utterance, edits: Mapping[str, LineEdit], given: Mapping[str, str]) -> Translation:
+    """What somebody wrote for a line: an edit before a given translation before the source itself."""
+    if line.id in edits:
+        return certain(line, edits[line.id].text, edited=True)
+    if line.id in given:
+        return certain(line, given[line.id]).model_copy(update={"engine": GIVEN})
+    return certain(line, line.text)
 
 
 def certain(line: Utterance, text: str, edited: bool = False) -> Translation:
@@ -186,4 +225,4 @@ def translator(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     return {role: EngineUse("translator", part, options) for role, part in roles.items()}
 
 
-STAGE = Stage("translation", 4, run, lambda settings: settings.translation, translator, "translation")
+STAGE = Stage("translation", 5, run, lambda settings: settings.translation, translator, "translation")

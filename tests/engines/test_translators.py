@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import threading
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from services.translation.engines.firefox import FirefoxTranslator
 from services.translation.engines.llama import LlamaTranslator
+from services.translation.engines.multisource import MultiSourceTranslator
 from services.translation.engines.openai import OpenAITranslator
 from services.translation.engines.opus import OpusTranslator
 from shared.core.errors import CounterdubError, EngineError, UsageError
@@ -272,6 +274,16 @@ def through_llama(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any
     return engine
 
 
+def through_multisource(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
+    class Portuguese:
+        def translate(self, lines: Any, *rest: Any) -> list[list[Hypothesis]]:
+            return [[Hypothesis(text="Que seja.", score=0.0)] for _ in lines]
+
+    engine = bare(MultiSourceTranslator, _pivot=Portuguese(), _pivot_lock=threading.Lock())
+    monkeypatch.setattr(engine, "_ask", lambda *asked, **named: [Hypothesis(text=text, score=-0.9)], raising=False)
+    return engine
+
+
 def through_firefox(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
     class Model:
         def translate(self, line: str) -> str:
@@ -292,6 +304,7 @@ WAYS = {
     "seq2seq": through_seq2seq,
     "opus": through_opus,
     "llama": through_llama,
+    "multisource": through_multisource,
     "firefox": through_firefox,
     "openai": through_openai,
 }

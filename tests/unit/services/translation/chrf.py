@@ -24,3 +24,8 @@ def chrf(hypotheses: list[str], references: list[str]) -> float:
 def grams(text: str, order: int) -> Counter[str]:
     letters = "".join(text.split())
     return Counter(letters[place : place + order] for place in range(len(letters) - order + 1))
+
+
+def closest(hypothesis: str, references: list[str]) -> str:
+    """The reference that a hypothesis scores highest against: how several of them are counted."""
+    return max(references, key=lambda reference: chrf([hypothesis], [reference]))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.translation.engines.multisource import PIVOTS
 from services.translation.stage import translator
 from shared.core.errors import EngineError
 from shared.core.records import Hypothesis
@@ -100,12 +101,13 @@ def needed(target: str, **translation: Any) -> dict[str, str]:
 
 
 def test_the_default_needs_the_models_of_its_language_only() -> None:
-    assert needed("es") == {"translator": "llama"}
+    assert needed("de") == {"translator": "llama"}
+    assert needed("es") == {"translator": "llama"} | ({"translator:en": "multisource"} if PIVOTS else {})
     assert needed("fr") == {"translator": "llama", "translator:en": "opus"}
     assert needed("pt") == {"translator": "llama", "translator:en": "firefox"}
     assert needed("fr", engine="opus") == {"translator": "opus"}
     assert needed("es", by_language={"es": "openai"}) == {"translator": "openai"}
-    for use in translator(settings_from("cpu", {}), Scope("es", 0)).values():
+    for use in translator(settings_from("cpu", {}), Scope("de", 0)).values():
         assert engine_class("translator", use.name).weights(EngineOptions()) == ("qwen2.5-coder-1.5b-instruct-q4",)
 
 

