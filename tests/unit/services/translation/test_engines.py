@@ -21,7 +21,7 @@ from shared.core.text import spoken_characters
 from shared.engines.protocols import EngineOptions, Line
 from tests.conftest import CheckedWeights
 
-UNSURE_LINE = "I don't want you to panic."
+UNSURE_LINE = "He envied my success."
 LINES = ("Thank you, Anna. I missed the last train to the city.", "My brother found this letter under the table.")
 
 
@@ -61,8 +61,8 @@ def test_two_sentences_stay_two(embedded: EmbeddedTranslator) -> None:
 def test_a_question_has_the_same_answer_whatever_was_asked_before_it(weights: CheckedWeights) -> None:
     needs_llama()
     llama, multisource = (kind(EngineOptions(threads=2), weights) for kind in (LlamaTranslator, MultiSourceTranslator))
-    # Two begin alike; two pairs of languages and two engines on one model; of one line the model is unsure, so that it is
-    # shown in Portuguese too; a tight line has candidates.
+    # Two begin alike; two pairs of languages and two engines on one model; of one line the model is unsure, so that it
+    # is shown in Portuguese too; a tight line has candidates.
     line, alike, unsure, tight = (
         *map(Line, (LINES[1], "My brother sleeps.", UNSURE_LINE)),
         Line(LINES[1], max_chars=10),
@@ -79,6 +79,7 @@ def test_a_question_has_the_same_answer_whatever_was_asked_before_it(weights: Ch
         backwards_at_once = dict(zip(reversed(questions), threads.map(ask, reversed(questions)), strict=True))
     assert in_order == backwards_at_once
     assert len(in_order[questions[-1]]) > 1 and multisource._model is llama._model
+    assert bool(PIVOTS) == bool(multisource._pivot and multisource._pivot._models), "was not unsure"
     fresh = MultiSourceTranslator(EngineOptions(threads=2), weights)
     alone = fresh.translate([Line(UNSURE_LINE)], "en", "es", 1, seed=5)[0]
     assert alone == in_order[questions[3]]
@@ -91,22 +92,22 @@ def test_an_unsure_sentence_is_translated_with_its_portuguese(
     needs_llama()
     engine = MultiSourceTranslator(EngineOptions(threads=2), weights)
     shown: list[Mapping[str, str] | None] = []
-    scores = {None: -0.9, "Eu não quero que você entre em pânico.": -0.3}
+    scores = {None: -0.9, "Ele invejava meu sucesso.": -0.3}
 
     def ask(
         line: Line, source: str, target: str, pivots: Mapping[str, str] | None = None, **sampling: float
     ) -> list[Hypothesis]:
         shown.append(pivots)
         text = pivots["pt"] if pivots else None
-        return [Hypothesis(text="No quiero pánico." if text else "No quiero puzles.", score=scores[text])]
+        return [Hypothesis(text="Él envidiaba mi éxito." if text else "Ha admirado mi éxito.", score=scores[text])]
 
     monkeypatch.setattr(engine, "_ask", ask)
     first, second = engine.translate([Line(UNSURE_LINE)], "en", "es", 3)[0]
-    assert (first.text, second.text) == ("No quiero pánico.", "No quiero puzles.")
-    assert shown == [None, {"pt": "Eu não quero que você entre em pânico."}]
+    assert (first.text, second.text) == ("Él envidiaba mi éxito.", "Ha admirado mi éxito.")
+    assert shown == [None, {"pt": "Ele invejava meu sucesso."}]
     scores[None] = -0.2
     assert [version.text for version in engine.translate([Line(UNSURE_LINE)], "en", "es", 3)[0]] == [
-        "No quiero puzles."
+        "Ha admirado mi éxito."
     ]
 
 
