@@ -90,7 +90,9 @@ class FakeStages:
             ]
             chunks = [{"index": i, "start": i * 48_000, "end": (i + 1) * 48_000} for i in range(self.chunks)]
             files: dict[str, Any] = {"chunks.json": chunks, "shots.json": shots}
-            return files | dict.fromkeys(["probe.json", "master.flac", "speech.json"], inputs["source"].read_text())
+            source = inputs["source"].read_text()
+            probe = {"sha256": hashlib.sha256(source.encode()).hexdigest()}
+            return files | dict.fromkeys(["master.flac", "speech.json"], source) | {"probe.json": probe}
         if name == "language":
             return {"language.json": {"language": "en", "confidence": 1.0, "votes": {}}}
         if name == "level":
