@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, get_args
 
-import av
 import numpy as np
 
 from shared.core.records import SAMPLE_RATE
@@ -44,6 +43,8 @@ def encode(
         tags: What the file says of itself: ``title``, ``comment`` …
         bitrate: Of MP3 and Ogg Opus, bits a second.
     """
+    import av  # Who only asks which formats there are needs none of it.
+
     encoding, samples = ENCODINGS[kind], np.clip(np.atleast_2d(audio), -1, 1)
     layout = "mono" if samples.shape[0] == 1 else "stereo"
     out = io.BytesIO()
