@@ -183,8 +183,13 @@ class LlamaTranslator:
         candidates = [first]
         if count > 1 and any(len(part) > 1 for part in versions):
             candidates.append(joined([part[-1] for part in versions], target))
-        if count > 1 and (long or first.score < UNSURE or seed != self._options.seed):
-            sampling = {"temperature": TEMPERATURE, "top_p": TOP_P, "n": min(count - 1, MAX_CANDIDATES), "seed": seed}
+        if count > len(candidates) and (long or first.score < UNSURE or seed != self._options.seed):
+            sampling = {
+                "temperature": TEMPERATURE,
+                "top_p": TOP_P,
+                "n": min(count - len(candidates), MAX_CANDIDATES),
+                "seed": seed,
+            }
             drawn = [self._ask(part, source, target, **sampling) for part in parts]
             others = [joined(versions, target) for versions in zip(*drawn, strict=False)]
             candidates += sorted(others, key=lambda candidate: -candidate.score)

@@ -60,7 +60,8 @@ def test_two_sentences_stay_two(embedded: EmbeddedTranslator) -> None:
 @pytest.mark.slow
 def test_a_question_has_the_same_answer_whatever_was_asked_before_it(weights: CheckedWeights) -> None:
     needs_llama()
-    llama, multisource = (kind(EngineOptions(threads=2), weights) for kind in (LlamaTranslator, MultiSourceTranslator))
+    llama = LlamaTranslator(EngineOptions(threads=2), weights)
+    multisource = MultiSourceTranslator(EngineOptions(threads=2), weights)
     # Two begin alike; two pairs of languages and two engines on one model; of one line the model is unsure, so that it
     # is shown in Portuguese too; a tight line has candidates.
     line, alike, unsure, tight = (
