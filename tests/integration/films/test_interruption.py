@@ -33,7 +33,7 @@ def test_two_runs_at_once_into_one_folder_the_second_is_refused(battered: Batter
 
 
 def test_the_list_of_stages_is_complete() -> None:
-    # The services alone fetch; only engines that clone are shown references; auditions are made where they are wanted, and
+    # The services alone fetch; only engines that clone are shown references; auditions are made where they are wanted,
     # subtitles read and aligned where they are given.
     assert {*STAGES, "fetch", "references", "audition", "subtitles", "alignment"} == set(stage_names())
 
