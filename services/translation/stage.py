@@ -63,8 +63,11 @@ def run(
     seconds = slots(spoken)
     places = {line.id: place for place, line in enumerate(spoken)}
 
+    def from_engine(line: Utterance) -> bool:
+        return line.id not in given and source not in (None, target)
+
     def to_translate(line: Utterance) -> bool:
-        return line.id not in edits and line.id not in given and source not in (None, target)
+        return from_engine(line) and line.id not in edits
 
     def task(parts: Sequence[Utterance]) -> LineTask:
         """For one line, or for several that are parts of one sentence."""
@@ -81,8 +84,9 @@ def run(
             room=budget(text, length, slot, source, target),
         )
 
-    groups = join_fragments([spoken[place] for place in mine], to_translate)
-    tasks = {parts[0].id: task(parts) for parts in groups if to_translate(parts[0])}
+    # An edited line stays a part of its sentence: the other parts must not change with it.
+    groups = join_fragments([spoken[place] for place in mine], from_engine)
+    tasks = {parts[0].id: task(parts) for parts in groups if any(map(to_translate, parts))}
     if tasks:
         assert source is not None
         engine = engines.get(f"{PAIR}{source}", engines["translator"])
@@ -93,16 +97,17 @@ def run(
     done: list[Translation] = []
     for parts in groups:
         work.progress(len(done) / len(mine))
-        if len(parts) > 1:
+        if len(parts) > 1 and parts[0].id in tasks:
             answer = cached_line(tasks[parts[0].id], settings, ahead, work)
-            pieces = divided(answer, parts, target)
+            pieces = divided(answer, parts, target, ahead.name)
             if pieces:
                 work.count("lines_joined", len(parts))
-                done += [piece.model_copy(update={"engine": ahead.name}) for piece in pieces]
+                both = zip(parts, pieces, strict=True)
+                done += [piece if to_translate(line) else as_written(line, edits, given) for line, piece in both]
                 continue
         for line in parts:
             if to_translate(line):
-                answer = cached_line(tasks[line.id] if len(parts) == 1 else task([line]), settings, ahead, work)
+                answer = cached_line(task([line]), settings, ahead, work)
                 name = ahead.name if alphanumerics(line.text) else None
                 done.append(answer.model_copy(update={"utterance": line.id, "engine": name}))
             else:
@@ -113,8 +118,7 @@ def run(
             "The translator failed on every line; the log (--verbose) says why.", code="engine_failed", lines=len(done)
         )
     work.count("lines_failed", len(failed))
-    path = work.path("translations.jsonl")
-    write_jsonl(path, done)
+    path = write_jsonl(work.path("translations.jsonl"), done)
     work.progress(1.0)
     return {"translations.jsonl": path, "notes.json": write_notes(work.path("notes.json"), map(given_up, lost))}
 
@@ -126,7 +130,7 @@ def given_texts(inputs: Mapping[str, Path]) -> dict[str, str]:
     return {line.utterance: line.text for line in read_jsonl(inputs["given.jsonl"], GivenLine)}
 
 
-def divided(answer: Translation, parts: Sequence[Utterance], target: str) -> list[Translation]:
+def divided(answer: Translation, parts: Sequence[Utterance], target: str, engine: str) -> list[Translation]:
     """A sentence's best translation that can be divided, by its parts; empty where there is none.
 
     One candidate a line: pieces of different candidates would not make a sentence.
@@ -135,7 +139,9 @@ def divided(answer: Translation, parts: Sequence[Utterance], target: str) -> lis
         pieces = divide(candidate.text, [part.text for part in parts], target)
         if pieces:
             return [
-                Translation(utterance=part.id, hypotheses=[Hypothesis(text=piece, score=candidate.score)])
+                Translation(
+                    utterance=part.id, hypotheses=[Hypothesis(text=piece, score=candidate.score)], engine=engine
+                )
                 for part, piece in zip(parts, pieces, strict=True)
             ]
     return []

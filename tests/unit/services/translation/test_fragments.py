@@ -134,11 +134,18 @@ def test_the_stage_asks_for_the_sentence_and_answers_by_line(tmp_path: Path) -> 
     assert texts(again) == texts(answers) and work.made == 0
 
 
-def test_an_edited_line_is_not_joined(tmp_path: Path) -> None:
-    engine = FakeTranslator({**ALONE, "I get in there and fetch my coat?": "entrar y recoger mi abrigo?"})
-    answers, _ = translate(tmp_path, spoken(), engine, edits={"u0002": "entrar ahí y"})
-    assert texts(answers) == ["Perdone, podría", "entrar ahí y", "¿mi abrigo?"]
-    assert [item.text for item, _ in engine.asked] == ["Excuse me, could", "fetch my coat?"]
+def test_an_edit_changes_no_other_part_of_its_sentence(tmp_path: Path) -> None:
+    before, _ = translate(tmp_path, spoken(), FakeTranslator({WHOLE: SPANISH}))
+    answers, work = translate(tmp_path, spoken(), FakeTranslator({}), edits={"u0002": "entrar ahí y"})
+    assert texts(answers) == [texts(before)[0], "entrar ahí y", texts(before)[2]] and work.made == 0
+    assert [answer.edited for answer in answers] == [False, True, False]
+
+
+def test_a_sentence_of_edits_alone_is_not_asked_for(tmp_path: Path) -> None:
+    engine = FakeTranslator({})
+    edits = {"u0001": "Perdone,", "u0002": "¿puedo entrar", "u0003": "por mi abrigo?"}
+    assert texts(translate(tmp_path, spoken(), engine, edits=edits)[0]) == list(edits.values())
+    assert not engine.asked
 
 
 @pytest.mark.parametrize("answer", [None, "", ValueError("tensor"), WHOLE, "Sí."])
