@@ -27,7 +27,7 @@ from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 
 WEIGHTS = "qwen2.5-coder-1.5b-instruct-q4"
 CONTEXT_TOKENS = 2048
-"""Of one slot: the examples take about 500, a line and its translation the rest."""
+"""Of one slot: the examples take 400 to 700, a line and its translation the rest."""
 MAX_CANDIDATES = 4
 SLOTS = 6
 """Places for prompts' beginnings: two languages at a time need up to three each. 60 MB apiece."""
