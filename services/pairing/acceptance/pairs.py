@@ -83,8 +83,8 @@ def run(
 
     quality = work.path("quality.json")
     quality.write_text(report.model_dump_json(indent=1), encoding="utf-8")
-    told = [*left_out(report), *cut_translations(facts), *background_speech_notes(rows)]
-    notes = write_notes(work.path("notes.json"), told)
+    remarks = [*left_out(report), *cut_translations(facts), *background_speech_notes(rows)]
+    notes = write_notes(work.path("notes.json"), remarks)
     kept: list[Record] = [row for row in rows if row.accepted]
     left: list[Record] = [row for row in rows if not row.accepted]
     return {

@@ -147,7 +147,7 @@ class Rig:
         """Path → content hash, without what tells times."""
         with self.database.read() as session:
             rows = session.scalars(select(Artifact).where(Artifact.job_id == job)).all()
-        return {row.path: row.sha256 for row in rows if not row.path.endswith(("title.json", "provenance.json"))}
+        return {row.path: row.sha256 for row in rows if not row.path.endswith("title.json")}
 
     def lines(self) -> Counter[str]:
         """Task → how often a worker began to do it."""

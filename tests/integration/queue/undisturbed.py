@@ -56,6 +56,11 @@ def undisturbed(
         inner = {f"{title.request.name}/{name}": blob for name, blob in publish.internals(title).items()}
         inputs |= inner | {path: blob for path, blob in files.items() if path.endswith(".jsonl")}
         found |= files | {f".internal/{path}": blob for path, blob in inner.items()}
+        if not title.lost:
+            provenance = publish.provenance_record(title, publish.title_record(title, store, {}))
+            path = folder / "provenance.json"
+            path.write_text(json.dumps(provenance, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            found[f"{title.request.name}/provenance.json"] = store.add("provenance.json", path)
         # A stand-in: what it says is not read.
         inputs[f"{title.request.name}/title.json"] = store.add("title.json", folder / f"{title.request.name}.json")
     scope = Scope(extra={"titles": list(names), "failed": failed})
