@@ -7,6 +7,7 @@ used: they have no time limit, need ``ffprobe`` beside it, and open whatever pro
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ import numpy as np
 from shared.audio.files import read_audio
 from shared.core.records import SAMPLE_RATE, AuditionPiece
 
+# pydub looks for its programs when it is imported, and fails where there is no PATH, as under some supervisors.
+os.environ.setdefault("PATH", os.defpath)
 with warnings.catch_warnings():
     # It misses a program “ffmpeg”, which nobody here calls, and tells of audioop, which is a wheel from Python 3.13 on.
     warnings.simplefilter("ignore")

@@ -22,7 +22,7 @@ from tests.integration.queue.conftest import valkey_server
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
-OPERATIONS = 54
+OPERATIONS = 58
 EXAMPLES = 25
 
 
