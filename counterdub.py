@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,9 @@ def dub(
     out: str | PathLike[str],
     *,
     profile: str = "cpu",
+    transcript: str | PathLike[str] | None = None,
+    translations: Mapping[str, str | PathLike[str]] | None = None,
+    subtitles: str | None = None,
     jobs: int = 2,
     **settings: Any,
 ) -> RunSummary:
@@ -36,6 +39,9 @@ def dub(
         paths: A video, or videos, folders and globs.
         languages: Target languages, ISO 639-1.
         out: Output folder; running again goes on from what is there.
+        transcript: What is said, of one video: SRT, VTT, ASS or JSON.
+        translations: Language → file with the translation of one video, spoken word for word (docs/translations.md).
+        subtitles: ``"embedded"`` takes both from the videos' own streams, ``"none"`` takes that back.
         settings: Sections of the settings as dicts, such as ``dubbing={"seed": 3}``.
 
     Returns:
@@ -46,10 +52,16 @@ def dub(
     """
     from shared.pipeline import folder_commands
     from shared.settings.models import settings_from
+    from shared.transcripts.given_texts import GivenTexts
 
     names = [paths] if isinstance(paths, str | PathLike) else list(paths)
     chosen = settings_from(profile, settings)
-    return folder_commands.dub([str(name) for name in names], languages, Path(out), chosen, jobs=jobs)
+    given = GivenTexts(
+        Path(transcript) if transcript else None,
+        {language: Path(file) for language, file in (translations or {}).items()},
+        subtitles,
+    )
+    return folder_commands.dub([str(name) for name in names], languages, Path(out), chosen, given=given, jobs=jobs)
 
 
 def redub(

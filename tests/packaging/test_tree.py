@@ -111,7 +111,7 @@ def test_vague_names_of_functions_are_rare() -> None:
 def test_unit_tests_stand_where_their_source_stands() -> None:
     unit = ROOT / "tests" / "unit"
     tests = {path.relative_to(unit).with_suffix("").as_posix(): path for path in unit.rglob("test_*.py")}
-    strays = {name for name in tests if not (ROOT / name.replace("/test_", "/")).with_suffix(".py").exists()}
+    strays = {name for name in tests if not (ROOT / f"/{name}".replace("/test_", "/")[1:]).with_suffix(".py").exists()}
     assert strays == SEVERAL
     homeless = {name for name, path in tests.items() if not (ROOT / path.parent.relative_to(unit)).is_dir()}
     assert homeless == set()
