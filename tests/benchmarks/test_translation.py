@@ -127,3 +127,25 @@ def test_second_source_against_the_list_alone(weights: CheckedWeights, data_dir:
     ]
     print(f"{target}: chrF {scores[0]:.1f} → {scores[1]:.1f}, time a line × {seconds[1] / seconds[0]:.2f}")
     assert scores[1] > scores[0] - 1.0 and seconds[1] < 2.0 * seconds[0]
+
+
+def test_a_kept_prompt_against_reading_it(weights: CheckedWeights, tmp_path: Path) -> None:
+    """Time to the first line of a pair of languages, on a machine that has read its examples and on a new one."""
+    if find_spec("xllamacpp") is None:
+        pytest.skip("xllamacpp is not installed")
+    from services.translation.engines.llama import WEIGHTS, LlamaTranslator
+
+    class Own:
+        def path(self, name: str) -> Path:
+            return tmp_path / name
+
+    (tmp_path / WEIGHTS).symlink_to(weights.path(WEIGHTS))
+    seconds, answers = [], []
+    for _ in range(2):
+        engine = LlamaTranslator(EngineOptions(threads=2), Own())
+        began = time.perf_counter()
+        answers.append(engine.translate([Line("I know this letter.")], "en", "es", 1))
+        seconds.append(time.perf_counter() - began)
+        del engine
+    print(f"first line, loading in it: {seconds[0]:.1f} s, × {seconds[1] / seconds[0]:.2f} with its prompt kept")
+    assert answers[0] == answers[1] and seconds[1] < 0.5 * seconds[0]

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import secrets
 import threading
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,10 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from weakref import WeakValueDictionary
 
+from services.translation.engines.prompt_cache import FOLDER, PromptCache
 from services.translation.ranking import used
 from services.translation.sentences import sentences
 from shared.core import languages
@@ -97,6 +100,11 @@ class LanguageModel:
         self.slots: dict[Examples, PromptSlot] = {}
         self._runtime, self._path, self._threads = runtime, path, threads
         self._server: Any = None
+        # It listens on a port of this machine, for the states of slots: others there are not let in.
+        self._key = secrets.token_hex()
+        file = path.stat()
+        maker = f"{path.name} {file.st_size} {file.st_mtime_ns} {version('xllamacpp')} {threads}"
+        self._cache = PromptCache(path.parent.parent / FOLDER, maker)
 
     def server(self) -> Any:
         if self._server is None:
@@ -112,8 +120,19 @@ class LanguageModel:
             params.cpuparams_batch.n_threads = self._threads
             params.warmup = False
             params.verbosity = 0
+            params.api_keys = [self._key]
+            params.ui = False
+            params.slot_save_path = f"{self._cache.folder}{os.sep}"
             self._server = self._runtime.Server(params)
         return self._server
+
+    def restore(self, slot: int, prompt: str) -> bool:
+        """Whether a slot now holds ``prompt`` as an earlier run read it."""
+        return self._cache.restore(self.server(), self._key, slot, prompt)
+
+    def keep(self, slot: int, prompt: str) -> None:
+        """Keep for later runs what a slot holds: ``prompt`` and a line behind it."""
+        self._cache.keep(self.server(), self._key, slot, prompt)
 
 
 _models: WeakValueDictionary[tuple[Path, int], LanguageModel] = WeakValueDictionary()
@@ -252,8 +271,12 @@ class LlamaTranslator:
         if slot is None:
             free = set(range(SLOTS)) - {taken.number for taken in self._model.slots.values()}
             slot = PromptSlot(min(free) if free else self._model.slots.pop(next(iter(self._model.slots))).number)
+            if self._model.restore(slot.number, beginning(examples)):
+                slot.last = FILLER.encode()
         if not slot.last or slot.last[:1] == text.encode()[:1]:
             self._complete(examples, FILLER, slot, max_tokens=1, cache_prompt=read)
+            if not read:
+                self._model.keep(slot.number, beginning(examples))
         slot.last = text.encode()
         self._model.slots[examples] = slot
         return slot
@@ -264,10 +287,10 @@ class LlamaTranslator:
         Raises:
             EngineError: ``line_failed``.
         """
-        source, target, as_list, pivots = examples
+        source, target, as_list, _ = examples
         request = {"id_slot": slot.number, "cache_prompt": True, **request}
         if as_list:
-            prompt = listing(source, target, pivots) + f"{languages.name(source)}: {text}\n{languages.name(target)}:"
+            prompt = beginning(examples) + f"{languages.name(source)}: {text}\n{languages.name(target)}:"
             answer = self._model.server().handle_completions({**request, "prompt": prompt})
         else:
             messages = [*conversation(source, target), {"role": "user", "content": text}]
@@ -363,6 +386,13 @@ def conversation(source: str, target: str) -> tuple[dict[str, str], ...]:
     for given, wanted in shots(source, target):
         messages += [{"role": "user", "content": given}, {"role": "assistant", "content": wanted}]
     return tuple(messages)
+
+
+def beginning(examples: Examples) -> str:
+    """What stands before every line, as the list that the model goes on with or as JSON of the conversation."""
+    if examples.as_list:
+        return listing(examples.source, examples.target, examples.pivots)
+    return json.dumps(conversation(examples.source, examples.target), ensure_ascii=False)
 
 
 def tight(line: Line) -> bool:
