@@ -44,6 +44,12 @@ class Gather(NamedTuple):
             return x
         return apply(MeanGradient, x, self)
 
+    def total(self, x: Tensor) -> Tensor:
+        """The sum of every process's ``x``, differentiable: what all processes make of it comes back to each."""
+        if self.world == 1:
+            return x
+        return apply(SumWithGradient, x, self)
+
 
 ALONE = Gather()
 
@@ -81,3 +87,18 @@ class MeanGradient(torch.autograd.Function):
         total = gradient.clone()
         dist.all_reduce(total, group=ctx.gather.group)
         return total / ctx.gather.world, None
+
+
+class SumWithGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gather: Gather) -> Tensor:
+        ctx.gather = gather
+        total = x.detach().clone()
+        dist.all_reduce(total, group=gather.group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        total = gradient.contiguous().clone()
+        dist.all_reduce(total, group=ctx.gather.group)
+        return total, None

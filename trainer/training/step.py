@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from trainer.model import Model
 from trainer.objective import Gather, Losses, Objective
 from trainer.objective.gradcache import split, step
-from trainer.objective.statistics import frozen, of_whole_batch
+from trainer.objective.synchronised_norm import synchronise
 from trainer.recipe import Recipe
 from trainer.training.processes import ProcessGroup
 
@@ -27,6 +27,8 @@ class Learner:
         self.device = processes.device
         self.bf16 = recipe.running.precision == "bf16"
         self.chunk = recipe.objective.chunk
+        if processes.world > 1:
+            synchronise(model, self.gather, processes.device)
         if recipe.running.compile:
             for tower in (model.video, model.audio):
                 if tower is not None:
@@ -44,21 +46,11 @@ class Learner:
             outputs: Mapping[str, Tensor] = self.network(inputs)
         return outputs
 
-    @contextmanager
-    def of_all_processes(self, inputs: dict[str, Tensor]) -> Iterator[None]:
-        """Inside, input norms see the batch of all processes, as they do where it is encoded in parts."""
-        with ExitStack() as stack:
-            if self.gather.world > 1:
-                for norm, batch in of_whole_batch(self.model.input_norms, [inputs], self.gather).items():
-                    stack.enter_context(frozen(norm, batch))
-            yield
-
     def __call__(self, inputs: dict[str, Tensor]) -> Losses:
         """Add the gradients of :func:`trainer.model.prepared` shots to the parameters'; the processes' mean."""
         if not 0 < self.chunk < len(inputs["shot"]):
-            with self.of_all_processes(inputs):
-                losses = self.objective(self.encode(inputs), inputs["shot"], self.gather)
-                losses.total.backward()
+            losses = self.objective(self.encode(inputs), inputs["shot"], self.gather)
+            losses.total.backward()
             return Losses(losses.total.detach(), losses.by_term)
         parts = split(inputs, self.chunk)
         waiting = self.network.no_sync if isinstance(self.network, DistributedDataParallel) else nullcontext

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.multiprocessing.spawn import spawn
 
 from tests.unit.trainer.objective import several, small
-from trainer.objective import gradcache
+from trainer.objective import Gather, gradcache
+from trainer.objective.synchronised_norm import synchronise
 from trainer.training.processes import ProcessGroup
 
 CLOSE = 1e-6
@@ -21,6 +24,20 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, 
     folder = tmp_path_factory.mktemp("processes")
     spawn(several.process, (str(folder),), several.WORLD)
     return [torch.load(folder / f"{rank}.pt") for rank in range(several.WORLD)]
+
+
+@pytest.fixture(scope="module")
+def with_towers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, torch.Tensor]]]:
+    folder = tmp_path_factory.mktemp("towers")
+    spawn(several.with_towers, (str(folder),), several.WORLD)
+    return [torch.load(folder / f"{rank}.pt") for rank in range(several.WORLD)]
+
+
+@lru_cache
+def by_itself(case: str) -> dict[str, torch.Tensor]:
+    """One process with the whole batch."""
+    step: dict[str, torch.Tensor] = several.tower_step(case, 0, several.tower_batch(case), ProcessGroup())
+    return step
 
 
 def whole(settings: dict[str, Any], shots: slice = slice(None)) -> dict[str, torch.Tensor]:
@@ -73,8 +90,35 @@ def test_an_input_norm_sees_all_of_it_without_parts_too(found: list[dict[str, di
             assert torch.allclose(ours["as trained"][name], alone[name], rtol=1e-6), name
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("case", "chunk"), [*((case, 0) for case in several.TOWERS), *((case, 1) for case in several.CHUNKED)]
+)
+def test_every_tower_learns_as_with_the_whole_batch(
+    with_towers: list[dict[str, dict[str, torch.Tensor]]], case: str, chunk: int
+) -> None:
+    """One process louder and brighter than the other: statistics of their own would be others."""
+    alone = by_itself(case)
+    buffers = {name for name in alone if "running" in name or "tracked" in name}
+    assert bool(buffers) != case.startswith("tiny")
+    for ours in with_towers:
+        step = ours[f"{case} {chunk}"]
+        gradients = {name: x for name, x in step.items() if name not in buffers}
+        assert small.difference(gradients, {name: x for name, x in alone.items() if name not in buffers}) < 1e-5
+        for name in buffers:
+            assert torch.allclose(step[name].float(), alone[name].float(), rtol=1e-5, atol=1e-6), name
+
+
 def test_split_gives_views() -> None:
     batch = small.batch()
     parts = gradcache.split(batch, 5)
     assert [len(part["shot"]) for part in parts] == [5, 5, 2]
     assert parts[1]["video_p"].data_ptr() == batch["video_p"][5:].data_ptr()
+
+
+def test_on_cuda_torch_synchronises() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ModuleDict({"norm": nn.BatchNorm2d(4)}))
+    names, weight = list(model.state_dict()), model[1]["norm"].weight  # type: ignore[index]
+    synchronise(model, Gather(0, 2), torch.device("cuda"))
+    norm = model[1]["norm"]  # type: ignore[index]
+    assert isinstance(norm, nn.SyncBatchNorm) and norm.weight is weight and list(model.state_dict()) == names
