@@ -24,13 +24,14 @@ from shared.core.voices import CastVoice, speaker_voices
 from shared.engines.protocols import engine_class
 from shared.ledger.tables import Job, StageRun, Title
 from shared.pipeline import publish
-from shared.pipeline.events import Listener
 from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import ORIG
 from shared.pipeline.run import (
     LEDGER,
     STATE,
+    EnteredRun,
     PendingEdit,
+    RunOptions,
     RunSummary,
     begin_run,
     lay_out,
@@ -59,14 +60,12 @@ def dub(
     settings: Settings,
     *,
     given: GivenTexts = GivenTexts(),  # noqa: B008 - a tuple
-    jobs: int = 1,
-    fresh: bool = False,
-    listener: Listener = lambda event: None,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> RunSummary:
     """Dub videos into ``languages`` and lay the pairs out below ``out``.
 
-    Titles and languages of earlier runs into the same folder stay part of the data set; ``fresh`` does the work of the
-    named inputs anew.
+    Titles and languages of earlier runs into the same folder stay part of the data set; a fresh run does the work of
+    the named inputs anew.
 
     Raises:
         UsageError: Unknown language, engine or input.
@@ -86,9 +85,9 @@ def dub(
         with database.write() as session:
             job = begin_run(session, settings, wanted)
             for video in videos:
-                register(session, job, video, given, fresh)
+                register(session, job, video, given, options.fresh)
         sources = {str(video) for video in videos}
-        return run_titles(out, database, settings, job.id, sources, jobs, fresh, listener, cancelled)
+        return run_titles(out, database, settings, EnteredRun(job.id, sources), options, cancelled)
 
 
 def checked_texts(given: GivenTexts, wanted: Sequence[str], videos: int) -> GivenTexts:
@@ -124,8 +123,7 @@ def redub(
     text: str,
     *,
     title: str | None = None,
-    jobs: int = 1,
-    listener: Listener = lambda event: None,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> RunSummary:
     """Replace one line's translation and redo what depends on it, nothing else.
 
@@ -154,15 +152,15 @@ def redub(
                 record.id, target, edit_of(line, translation), [line for line in lines if line.status == "ok"]
             )
             job = begin_run(session, settings, record.languages)
-        return run_titles(out, database, settings, job.id, {str(source)}, jobs, False, listener, cancelled, new)
+        entered = EnteredRun(job.id, {str(source)}, new)
+        return run_titles(out, database, settings, entered, options, cancelled)
 
 
 def audition(
     out: Path,
     *,
     title: str | None = None,
-    jobs: int = 1,
-    listener: Listener = lambda event: None,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> RunSummary:
     """Speak a line of every speaker with the chosen voice and the next best ones, and lay them out to be heard.
 
@@ -201,7 +199,7 @@ def audition(
                 for settings, group in groups.values()
             ]
         for settings, job_id, sources in runs:
-            summary = run_titles(out, database, settings, job_id, sources, jobs, False, listener, cancelled)
+            summary = run_titles(out, database, settings, EnteredRun(job_id, sources), options, cancelled)
         return summary
 
 

@@ -17,7 +17,6 @@ from shared.core.store import Store, digest
 from shared.engines import accelerator
 from shared.engines.protocols import EngineOptions, Timed, WeightFiles, engine_class, missing
 from shared.observability.internal_errors import summary
-from shared.pipeline.planner import Task
 from shared.pipeline.stage import EngineUse, Stage
 from shared.weights import WeightFolder
 
@@ -149,7 +148,6 @@ class TaskWork:
     def __init__(
         self,
         stage: Stage,
-        task: Task,
         store: Store,
         folder: Path,
         identities: Mapping[str, Any],
@@ -159,7 +157,6 @@ class TaskWork:
     ) -> None:
         self.counters: dict[str, float] = {}
         self._stage = stage
-        self._task = task
         self._store = store
         self._folder = folder
         self._identities = identities
