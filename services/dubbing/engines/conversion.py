@@ -14,7 +14,7 @@ from services.dubbing.engines.coqui import library
 from services.dubbing.engines.resident import Resident, loading, model_folder, needing, use_threads
 from shared.audio.signal import fit_length, resample
 from shared.core.errors import EngineError
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype
 from shared.engines.protocols import Audio, EngineOptions, Licence, WeightFiles
 from shared.weights.local import local_digests, registered_names
 
@@ -90,7 +90,7 @@ class CoquiConverter:
             model = self._model()
             heard = self._tensor(reference)
             with self._drawing():
-                done = in_batches(blocks, lambda batch: [self._block(model, batch[0], heard)], 1, len)
+                done = in_batches(blocks, lambda batch: [self._block(model, batch[0], heard)], BatchSize(1), len)
         return np.concatenate(done)
 
     def _block(self, model: Any, block: Audio, reference: Any) -> Audio:

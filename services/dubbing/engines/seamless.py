@@ -10,7 +10,7 @@ import numpy as np
 from services.dubbing.casting.cast import Candidate
 from services.dubbing.engines.kokoro.phonemes import pieces
 from shared.core.errors import EngineError, UsageError
-from shared.engines.accelerator import release, torch_device, torch_dtype, within_memory
+from shared.engines.accelerator import out_of_memory, release, torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.observability.internal_errors import summary
 from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
@@ -181,7 +181,8 @@ class SeamlessSynthesizer:
         if self._model is None:
             if self._device.type == "cpu":
                 self._torch.set_num_threads(max(1, self._options.threads))
-            self._model = self._read(self._kind, dtype=self._dtype).to(self._device).eval()
+            with within_memory():
+                self._model = self._read(self._kind, dtype=self._dtype).to(self._device).eval()
         return self._model
 
     def release(self) -> None:
@@ -196,6 +197,8 @@ class SeamlessSynthesizer:
         except ImportError:
             raise
         except Exception as error:
+            if out_of_memory(error):
+                raise
             name = self._options.model or DEFAULT
             if isinstance(error, OSError) and self._place == name and is_hub_name(name):
                 raise EngineError(

@@ -19,7 +19,7 @@ from services.dubbing.engines.vits import join
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.errors import EngineError, UsageError
 from shared.core.text import alphanumerics
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.accelerator import torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.weights.local import local_digests, registered_names
 
@@ -131,9 +131,10 @@ class XttsSynthesizer:
                 parts = pieces(text, lambda part: self._fits(model, part, code))
             parts = [part for part in parts if alphanumerics(part)]
             with self._drawing(seed):
-                spoken = in_batches(
-                    parts, lambda batch: [self._speak(model, batch[0], code, conditioning, speed)], 1, lambda _: 0.0
-                )
+                spoken = []
+                for part in parts:
+                    with within_memory():
+                        spoken.append(self._speak(model, part, code, conditioning, speed))
         return join(spoken, self.sample_rate)
 
     def _code(self, language: str) -> str | None:
@@ -230,7 +231,7 @@ class XttsSynthesizer:
                 use_deepspeed=False,
                 eval=True,
             )
-        return model.to(self._device)
+            return model.to(self._device)
 
 
 def read_config(folder: Path) -> Any:

@@ -11,7 +11,7 @@ from services.separation.engines import demucs_weights
 from shared.audio.signal import fit_length, resample
 from shared.core.errors import EngineError
 from shared.core.records import SAMPLE_RATE
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype
 from shared.engines.protocols import EngineOptions, Licence, WeightFiles, missing
 
 STEM = "vocals"
@@ -73,12 +73,13 @@ class Demucs:
         self._torch = torch
         self._device = torch_device(options)
         self.dtype = torch_dtype(options) if options.extra.get("dtype") else torch.float32
-        self._batch = int(options.extra.get("batch_size", 8 if self._device.type == "cuda" else 1))
+        batch = int(options.extra.get("batch_size", 8 if self._device.type == "cuda" else 1))
         self._overlap = float(options.extra.get("overlap", OVERLAP))
-        if not 0 <= self._overlap < 1 or self._batch < 1:
+        if not 0 <= self._overlap < 1 or batch < 1:
             raise EngineError(
                 "Demucs needs an overlap from 0 to below 1 and a batch_size of 1 or more.", code="bad_setting"
             )
+        self._batch = BatchSize(batch)
         if self._device.type == "cpu":
             torch.set_num_threads(options.threads)
         model = demucs_weights.load(options)

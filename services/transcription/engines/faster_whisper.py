@@ -21,7 +21,7 @@ from shared.audio.signal import SPEECH_RATE
 from shared.core.errors import EngineError, UsageError
 from shared.core.records import Word
 from shared.core.text import UNSPACED
-from shared.engines.accelerator import in_batches, within_memory
+from shared.engines.accelerator import BatchSize, in_batches, out_of_memory, too_large, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 from shared.observability.internal_errors import summary
 from shared.weights.given import digest, is_place, place
@@ -148,6 +148,7 @@ class FasterWhisper:
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 6000
     """On a card, of large-v3: 1.5 G parameters in float16 and 16 windows at work, reckoned and rounded up."""
+    defaults: ClassVar[dict[str, Any]] = {"beam_size": 5}
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -167,10 +168,12 @@ class FasterWhisper:
         except ImportError as error:
             raise missing("recognizer", self.name, error) from error
         except (RuntimeError, ValueError) as error:
+            if out_of_memory(error):
+                raise too_large() from error
             raise EngineError(f"The Whisper model cannot be loaded: {summary(error)}.", code="engine_failed") from error
         self.dtype = str(self._model.model.compute_type)
-        self._beam_size = int(options.extra.get("beam_size", 5))
-        self._batch = max(1, int(options.extra.get("batch_size", 1 if options.device == "cpu" else 16)))
+        self._beam_size = int(options.extra.get("beam_size", self.defaults["beam_size"]))
+        self._batch = BatchSize(int(options.extra.get("batch_size", 1 if options.device == "cpu" else 16)))
 
     def language(self, audio: Audio) -> dict[str, float]:
         """Probability of each ISO 639-1 language for up to 30 s of mono 16 kHz audio; empty for no audio."""
@@ -278,7 +281,7 @@ class FasterWhisper:
         self._check(language)
         by_index: dict[int, list[Segment]] = {}
         short = [index for index, audio in enumerate(audios) if FRAME_SAMPLES <= audio.size <= WINDOW_SAMPLES]
-        if self._batch > 1 and len(short) > 1 and language is not None:
+        if self._batch.size > 1 and len(short) > 1 and language is not None:
             heard = in_batches(
                 short, lambda some: self._together(audios, some, language), self._batch, lambda i: float(len(audios[i]))
             )

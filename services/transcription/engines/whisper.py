@@ -11,7 +11,7 @@ from services.transcription.engines import whisper_weights
 from shared.audio.signal import SPEECH_RATE
 from shared.core.errors import EngineError, UsageError
 from shared.core.records import Word
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype, within_memory
+from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 
 WINDOW_SAMPLES = 30 * SPEECH_RATE
@@ -32,6 +32,7 @@ class OpenAIWhisper:
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 8000
     """On a card, of large-v3: 1.5 G parameters in float16 and 8 windows of 5 beams at work, reckoned and rounded up."""
+    defaults: ClassVar[dict[str, Any]] = {"beam_size": 5}
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -59,8 +60,8 @@ class OpenAIWhisper:
         if self._device.type == "cpu":
             torch.set_num_threads(options.threads)
         self._seed = options.seed
-        self._beam_size = int(options.extra.get("beam_size", 5))
-        self._batch = max(1, int(options.extra.get("batch_size", 8 if self._device.type == "cuda" else 1)))
+        self._beam_size = int(options.extra.get("beam_size", self.defaults["beam_size"]))
+        self._batch = BatchSize(int(options.extra.get("batch_size", 8 if self._device.type == "cuda" else 1)))
         self._model = whisper_weights.load(options, self._device)
         known = list(whisper.tokenizer.LANGUAGES)[: self._model.num_languages]
         self._languages = set(known) if self._model.is_multilingual else {"en"}
@@ -96,7 +97,7 @@ class OpenAIWhisper:
             raise UsageError(f"The recogniser does not know the language “{language}”.", code="unknown_language")
         spoken = [audio for audio in audios if audio.size]
         firsts: list[Any] = [None] * len(spoken)
-        if self._batch > 1 and len(spoken) > 1:
+        if self._batch.size > 1 and len(spoken) > 1:
             firsts = in_batches(
                 spoken, lambda some: self._decode(some, language), self._batch, lambda audio: float(len(audio))
             )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.core.errors import EngineError
+from shared.engines.accelerator import out_of_memory, too_large
 from shared.engines.protocols import EngineOptions
 from shared.weights import default_folder
 from shared.weights.given import digest, is_place, place
@@ -113,6 +114,8 @@ def load(options: EngineOptions, device: Any) -> Any:
     try:
         network = whisper.load_model(str(path), device=device)
     except (pickle.UnpicklingError, RuntimeError, TypeError, KeyError, ValueError, OSError) as error:
+        if out_of_memory(error):
+            raise too_large() from error
         text = str(error).partition("\n")[0][:200]
         raise EngineError(f"The Whisper model cannot be loaded: {text}", code="engine_failed") from error
     heads = whisper._ALIGNMENT_HEADS.get(family(network, model))

@@ -79,6 +79,7 @@ class MadladTranslator(Seq2SeqTranslator):
     licence: ClassVar[Licence] = Licence("Apache-2.0")
     memory_mb: ClassVar[int] = 10000
     default: ClassVar[str] = "google/madlad400-3b-mt"
+    half: ClassVar[str] = "bfloat16"  # T5's activations leave the range of float16
     types: ClassVar[tuple[str, ...]] = ("t5",)
 
     def codes(self) -> tuple[dict[str, str], dict[str, str]]:
