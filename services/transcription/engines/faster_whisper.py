@@ -9,6 +9,7 @@ repetitive answer is asked for again with all 30 s.
 from __future__ import annotations
 
 import ctypes
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
@@ -38,6 +39,8 @@ MAX_COMPRESSION_RATIO = 2.4
 """Text that gzip shrinks by more than this repeats itself (Whisper's own default)."""
 WINDOW_SAMPLES = 30 * SPEECH_RATE
 FRAME_SAMPLES = SPEECH_RATE // FRAMES_PER_SECOND
+SHORTEST = 2 * FRAME_SAMPLES
+"""The library finds no times for words in less, and fails."""
 SKIMMED_TOKENS = 200
 """More than anybody says in 30 s."""
 DOUBTFUL_LOGPROB = -0.7
@@ -199,7 +202,7 @@ class FasterWhisper:
             EngineError: ``out_of_memory``.
         """
         self._check(language)
-        if not audio.size:
+        if audio.size < SHORTEST:
             return []
         with within_memory():
             return self._believed(audio, language)
@@ -232,7 +235,7 @@ class FasterWhisper:
         """
         self._check(language)
         segments: list[Segment] = []
-        if not audio.size:
+        if audio.size < SHORTEST:
             return segments
         with within_memory():
             self._model.full_window = True
@@ -263,7 +266,7 @@ class FasterWhisper:
             EngineError: ``out_of_memory``.
         """
         self._check(language)
-        if not audio.size:
+        if audio.size < SHORTEST:
             return []
         with within_memory():
             return self._attempt(audio, language, full=True, no_repeat_ngram_size=4, max_new_tokens=SKIMMED_TOKENS)[0]
@@ -280,7 +283,7 @@ class FasterWhisper:
         """
         self._check(language)
         by_index: dict[int, list[Segment]] = {}
-        short = [index for index, audio in enumerate(audios) if FRAME_SAMPLES <= audio.size <= WINDOW_SAMPLES]
+        short = [index for index, audio in enumerate(audios) if SHORTEST <= audio.size <= WINDOW_SAMPLES]
         if self._batch.size > 1 and len(short) > 1 and language is not None:
             heard = in_batches(
                 short, lambda some: self._together(audios, some, language), self._batch, lambda i: float(len(audios[i]))
@@ -295,11 +298,12 @@ class FasterWhisper:
         """One run over the chosen pieces; None for a piece whose text is not to be believed."""
         from faster_whisper import BatchedInferencePipeline
 
-        clips, parts, at = {}, [], 0
-        for number, index in enumerate(chosen):
+        clips, parts, starts, at = [], [], [], 0
+        for index in chosen:
             size = len(audios[index])
             # Half a sample more, for the pipeline cuts off the fraction; every piece begins on a frame.
-            clips[at // FRAME_SAMPLES] = (number, {"start": at / SPEECH_RATE, "end": (at + size + 0.5) / SPEECH_RATE})
+            clips.append({"start": (at + 0.5) / SPEECH_RATE, "end": (at + size + 0.5) / SPEECH_RATE})
+            starts.append(at // FRAME_SAMPLES)
             parts.append(np.pad(audios[index], (0, -size % FRAME_SAMPLES)))
             at += len(parts[-1])
         decoded, _ = BatchedInferencePipeline(self._model).transcribe(
@@ -309,18 +313,20 @@ class FasterWhisper:
             temperature=0.0,
             word_timestamps=True,
             vad_filter=False,
-            clip_timestamps=[clip for _, clip in clips.values()],
+            clip_timestamps=clips,
             batch_size=len(chosen),
         )
         results: list[list[Segment] | None] = [[] for _ in chosen]
         for item in decoded:
-            number, clip = clips[item.seek]
+            # It counts from where a piece begins in whole frames, cut off too: 0.29 s are 28 of them.
+            number = bisect_right(starts, item.seek + 1) - 1
+            begin = item.seek / FRAMES_PER_SECOND
             kept = results[number]
             if kept is None or item.compression_ratio > MAX_COMPRESSION_RATIO or item.avg_logprob < DOUBTFUL_LOGPROB:
                 results[number] = None
                 continue
             words = [
-                Word(start=w.start - clip["start"], end=w.end - clip["start"], text=w.word, probability=w.probability)
+                Word(start=w.start - begin, end=w.end - begin, text=w.word, probability=w.probability)
                 for w in item.words or []
             ]
             kept.append(Segment(item.text.strip(), words, item.avg_logprob, item.no_speech_prob))
