@@ -5,11 +5,13 @@ Torch is imported inside the functions: only processes that hold such an engine 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, TypeVar
 
 from shared.core.errors import EngineError
@@ -21,6 +23,23 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 DTYPES = ("float32", "float16", "bfloat16")
+
+
+CUBLAS = ("nvidia-cublas-cu12",)
+"""What CTranslate2 loads on a card: CUDA 12's cuBLAS, where torch brings that of CUDA 13."""
+
+
+def find_cublas() -> None:
+    """Load CUDA 12's cuBLAS, which CTranslate2 asks for by name alone, from its package where that is installed."""
+    try:
+        files = distribution(*CUBLAS).files or []
+    except PackageNotFoundError:
+        return  # the system's own, then
+    # The other asks for this one.
+    for name in ("libcublasLt.so.12", "libcublas.so.12"):
+        for file in files:
+            if file.name == name:
+                ctypes.CDLL(str(file.locate()), mode=ctypes.RTLD_GLOBAL)
 
 
 def torch_device(options: EngineOptions) -> Any:

@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 
 from shared.core import languages as codes
 from shared.core.edits import check_line, edit_of, wanted_text
-from shared.core.errors import InputError, UsageError
+from shared.core.errors import EngineError, InputError, UsageError
 from shared.core.records import AuditionPiece, DubbedUtterance, Utterance, read_json, read_jsonl, read_list
 from shared.core.stop_signals import stop_signals
 from shared.core.voices import CastVoice, speaker_voices
 from shared.engines.protocols import engine_class
+from shared.engines.requirements import Lack, lacks
 from shared.ledger.tables import Job, StageRun, Title
 from shared.pipeline import publish
 from shared.pipeline.local_executor import Executor
@@ -359,29 +360,34 @@ def register(session: Session, job: Job, video: Path, given: GivenTexts, fresh: 
 
 
 def check_engines(settings: Settings, languages: Sequence[str]) -> None:
-    """Fail before any work when an engine is unknown or its weights are not there.
+    """Fail before any work when an engine is unknown or cannot work here, saying all that is missing at once.
 
     Raises:
-        UsageError: ``unknown_engine`` or ``unsupported_language``.
-        EngineError: ``weights_missing``, ``engine_missing``.
+        UsageError: ``unknown_engine``, ``unsupported_language``.
+        EngineError: ``weights_missing``, ``weights_damaged``, ``engine_missing``; of several, the first one's.
     """
+    uses = {
+        (use.kind, use.name, repr(use.options)): use
+        for name in stage_names()
+        for language in languages
+        for use in stage(name).engines(settings, Scope(language=language, chunk=0)).values()
+    }
+    kinds = [(engine_class(use.kind, use.name), use.options) for use in uses.values()]
+    found = [lack for kind, options in kinds for lack in lacks(kind, options, languages)]
     weights = WeightFolder()
-    needed: set[str] = set()
-    for name in stage_names():
-        for language in languages:
-            for use in stage(name).engines(settings, Scope(language=language, chunk=0)).values():
-                kind = engine_class(use.kind, use.name)
-                speaks = getattr(kind, "languages_spoken", None)
-                if speaks is not None and language not in speaks(use.options):
-                    known = ", ".join(sorted(speaks(use.options)))
-                    raise UsageError(
-                        f"The engine “{use.name}” has no voice for “{language}” (it has: {known}).",
-                        code="unsupported_language",
-                        language=language,
-                    )
-                needed.update(kind.weights(use.options))
-    for entry in sorted(needed):
-        weights.path(entry)
+    for entry in sorted({name for kind, options in kinds for name in kind.weights(options)}):
+        try:
+            weights.path(entry)
+        except EngineError as error:
+            found.append(Lack(error.code, error.message))
+    if not found:
+        return
+    found = list(dict.fromkeys(found))
+    message = found[0].message
+    if len(found) > 1:
+        message = "\n".join(["Not all that these settings need is here:", *(f"- {lack.message}" for lack in found)])
+    kind = UsageError if found[0].code == "unsupported_language" else EngineError
+    raise kind(message, code=found[0].code, lacking=[lack._asdict() for lack in found])
 
 
 def rebuild_report(out: Path) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,9 +23,11 @@ from shared.core.errors import EngineError, UsageError
 from shared.core.text import alphanumerics
 from shared.engines.accelerator import torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.weights.local import local_digests, registered_names
+from shared.weights.local import absent, local_digests, registered_names
 
 HUB = "coqui/XTTS-v2"
+LANGUAGES = ("ar", "cs", "de", "en", "es", "fr", "hi", "hu", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh")
+"""Of the release, ISO 639-1."""
 CLONE = "clone"
 """The voice that is taken from the reference."""
 REFERENCE_RATE = 22_050
@@ -45,6 +49,11 @@ class XttsSynthesizer:
     """
 
     name: ClassVar[str] = "xtts"
+    packages: ClassVar[tuple[str, ...]] = ("coqui-tts", "torch", "torchaudio")
+    language_packages: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "ja": ("cutlet", "fugashi", "unidic-lite"),
+        "zh": ("pypinyin",),
+    }
     licence: ClassVar[Licence] = Licence(
         "CPML",
         commercial_use=False,
@@ -80,6 +89,19 @@ class XttsSynthesizer:
     @classmethod
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         return local_digests(options, HUB)
+
+    @classmethod
+    def languages_spoken(cls, options: EngineOptions) -> tuple[str, ...]:
+        """Known before anything is loaded: those of the release, or what a given folder's configuration names."""
+        config = Path(options.model).expanduser() / "config.json" if options.model else None
+        if config is None or not config.is_file():
+            return LANGUAGES
+        stated = json.loads(config.read_text(encoding="utf-8")).get("languages") or LANGUAGES
+        return tuple(language.split("-")[0] for language in stated)
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return absent(options, HUB)
 
     def release(self) -> None:
         """Give the memory back; the model is loaded again when needed."""

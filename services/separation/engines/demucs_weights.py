@@ -56,6 +56,17 @@ def files_of(model: str) -> tuple[str, ...]:
     return RELEASED[model]
 
 
+def absent(options: EngineOptions) -> tuple[str, ...]:
+    """The files that are neither here nor may be fetched, in words."""
+    model = options.model or DEFAULT
+    if is_place(model):
+        return () if Path(model).expanduser().exists() else (f"the model “{model}”",)
+    lacking = [f"{name}.th" for name in files_of(model) if not (folder() / f"{name}.th").is_file()]
+    if not lacking or options.extra.get("allow_download"):
+        return ()
+    return (f"{', '.join(lacking)} in the folder “demucs” of the models",)
+
+
 def load(options: EngineOptions) -> Any:
     """The model or bag of models that the options name, on the CPU.
 

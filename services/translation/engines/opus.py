@@ -13,7 +13,7 @@ from services.translation.engines.marian import convert
 from services.translation.engines.unknown_characters import KnownText
 from services.translation.sentences import combine, sentences
 from shared.core.records import Hypothesis
-from shared.engines.accelerator import within_memory
+from shared.engines.accelerator import CUBLAS, find_cublas, within_memory
 from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 
 PREFIX = "opus-mt-"
@@ -30,6 +30,8 @@ class OpusTranslator:
     """
 
     name: ClassVar[str] = "opus"
+    packages: ClassVar[tuple[str, ...]] = ("ctranslate2", "sentencepiece")
+    card_packages: ClassVar[tuple[str, ...]] = CUBLAS
     licence: ClassVar[Licence] = Licence("Apache-2.0")
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
@@ -89,9 +91,13 @@ class OpusTranslator:
             if self._model is None:
                 with tempfile.TemporaryDirectory(prefix="counterdub-") as scratch:
                     convert(self._folder, Path(scratch))
+                    kind, _, index = self._options.device.partition(":")
+                    if kind != "cpu":
+                        find_cublas()
                     self._model = self._runtime.Translator(
                         scratch,
-                        device=self._options.device,
+                        device=kind,
+                        device_index=int(index or 0),
                         compute_type="int8",
                         intra_threads=self._options.threads,
                     )

@@ -25,7 +25,7 @@ from shared.engines.accelerator import (
 )
 from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 from shared.observability.internal_errors import summary
-from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
+from shared.weights.local import absent, is_hub_name, local_digests, located, may_download, registered_names
 
 BEAMS = 5
 BATCH = 16
@@ -53,6 +53,7 @@ class Seq2SeqTranslator:
     """
 
     name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ("sentencepiece", "torch", "transformers")
     licence: ClassVar[Licence]
     default: ClassVar[str]
     """The model where the settings name none: a hub's ``OWNER/NAME``."""
@@ -107,6 +108,10 @@ class Seq2SeqTranslator:
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         """Hashes of a model that is not in the registry; part of what names the results."""
         return local_digests(options, cls.default)
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return absent(options, cls.default)
 
     def languages(self) -> set[tuple[str, str]] | None:
         return {(source, target) for source in self._sources for target in self._targets if source != target}
