@@ -6,6 +6,8 @@ An engine's class may say, beside what :class:`shared.engines.protocols.Engine` 
 - ``language_packages``: the same for single languages, by ISO 639-1;
 - ``model_packages``: the same for single models, by name;
 - ``card_packages``: what it loads besides on a graphics card, where the system has it not already;
+- ``cpu_only``: it computes on the processor whatever device is named;
+- ``memory_mb``: of a card, for its default model; ``memory_by_model``: the same for others, by name;
 - ``languages_spoken(options)``: all languages it can speak, None where only loading tells;
 - ``absent(options, language)``: models that are neither here nor may be fetched, in words.
 """
@@ -27,6 +29,18 @@ MODULES = {
     "scenedetect-headless": "scenedetect",
 }
 """Distributions whose module is called otherwise than they are."""
+
+
+def device_of(kind: Any, options: EngineOptions) -> str:
+    """Where an engine's class computes with these options: ``cpu``, ``cuda``, ``cuda:1``."""
+    return "cpu" if getattr(kind, "cpu_only", False) else options.device
+
+
+def card_memory(kind: Any, options: EngineOptions) -> int:
+    """Megabytes of a graphics card that an engine's class takes, reckoned; 0 on the processor."""
+    if device_of(kind, options) == "cpu":
+        return 0
+    return int(getattr(kind, "memory_by_model", {}).get(options.model, getattr(kind, "memory_mb", 0)))
 
 
 class Lack(NamedTuple):

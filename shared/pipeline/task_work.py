@@ -16,6 +16,7 @@ from shared.core.storage_errors import storage_errors
 from shared.core.store import Store, digest
 from shared.engines import accelerator
 from shared.engines.protocols import EngineOptions, Timed, WeightFiles, engine_class, missing
+from shared.engines.requirements import device_of
 from shared.observability.internal_errors import summary
 from shared.pipeline.stage import EngineUse, Stage
 from shared.weights import WeightFolder
@@ -92,7 +93,7 @@ class EnginePool:
         """
         kind = engine_class(use.kind, use.name)
         options = use.options
-        device = options.device.partition(":")[0]
+        device = device_of(kind, options).partition(":")[0]
         return {
             "kind": use.kind,
             "name": use.name,
@@ -155,10 +156,10 @@ class EnginePool:
 
 def slot_key(use: EngineUse) -> tuple[Any, ...]:
     """What makes two uses one loaded engine. An option that says what holds without it makes no difference."""
-    options = use.options
-    defaults: Mapping[str, Any] = getattr(engine_class(use.kind, use.name), "defaults", {})
+    options, kind = use.options, engine_class(use.kind, use.name)
+    defaults: Mapping[str, Any] = getattr(kind, "defaults", {})
     extra = {name: value for name, value in {**defaults, **options.extra}.items() if name != DOWNLOAD}
-    return (use.kind, use.name, options.model, options.device, options.threads, options.seed, digest(extra))
+    return (use.kind, use.name, options.model, device_of(kind, options), options.threads, options.seed, digest(extra))
 
 
 def given(kind: Any, options: EngineOptions) -> dict[str, str]:

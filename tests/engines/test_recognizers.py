@@ -189,7 +189,7 @@ def test_an_answer_known_beforehand_is_given_once() -> None:
 def test_released_hashes_are_those_of_the_package() -> None:
     whisper = pytest.importorskip("whisper")
     listed = {name: (url.split("/")[-1], url.split("/")[-2]) for name, url in whisper._MODELS.items()}
-    assert dict(whisper_weights.RELEASED) == listed
+    assert dict(whisper_weights.RELEASED.files) == listed
 
 
 def test_attention_heads_are_known_by_size(checkpoint: Path, weights: Any) -> None:

@@ -58,6 +58,7 @@ class Demucs:
     )
     memory_mb: ClassVar[int] = 4000
     """On a card, 8 segments of htdemucs at work, reckoned and rounded up."""
+    memory_by_model: ClassVar[Mapping[str, int]] = {"htdemucs_ft": 4500, "mdx_extra": 7000, "mdx_extra_q": 7000}
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:

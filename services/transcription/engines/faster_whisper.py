@@ -146,6 +146,13 @@ class FasterWhisper:
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 6000
     """On a card, of large-v3: 1.5 G parameters in float16 and 16 windows at work, reckoned and rounded up."""
+    memory_by_model: ClassVar[dict[str, int]] = {
+        "tiny": 1000,
+        "base": 1000,
+        "small": 1500,
+        "medium": 3500,
+        "turbo": 3500,
+    }
     defaults: ClassVar[dict[str, Any]] = {"beam_size": 5}
 
     @classmethod

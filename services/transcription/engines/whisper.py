@@ -33,6 +33,13 @@ class OpenAIWhisper:
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 8000
     """On a card, of large-v3: 1.5 G parameters in float16 and 8 windows of 5 beams at work, reckoned and rounded up."""
+    memory_by_model: ClassVar[dict[str, int]] = {
+        "tiny": 1500,
+        "base": 1500,
+        "small": 2500,
+        "medium": 5000,
+        "turbo": 5000,
+    }
     defaults: ClassVar[dict[str, Any]] = {"beam_size": 5}
 
     @classmethod
@@ -68,6 +75,8 @@ class OpenAIWhisper:
         self._beam_size = int(options.extra.get("beam_size", self.defaults["beam_size"]))
         self._batch = BatchSize(int(options.extra.get("batch_size", 8 if self._device.type == "cuda" else 1)))
         self._model = whisper_weights.load(options, self._device)
+        if self._half:
+            halve(torch, self._model)
         known = list(whisper.tokenizer.LANGUAGES)[: self._model.num_languages]
         self._languages = set(known) if self._model.is_multilingual else {"en"}
 
@@ -149,6 +158,16 @@ class OpenAIWhisper:
                 fp16=self._half,
             )
         return [segment(item) for item in transcript["segments"] if item["text"].strip()]
+
+
+def halve(torch: Any, model: Any) -> None:
+    """Keep a model's large matrices in float16, in which they are used anyway: the package loads them in float32.
+
+    Normalisation stays in float32, as the package computes it.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv1d | torch.nn.Embedding):
+            module.half()
 
 
 def segment(item: dict[str, Any]) -> Segment:

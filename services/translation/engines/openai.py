@@ -66,6 +66,7 @@ class OpenAITranslator:
     """
 
     name: ClassVar[str] = "openai"
+    cpu_only: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("httpx2",)
     licence: ClassVar[Licence] = Licence("the endpoint's terms", note="Lines are sent to the endpoint.")
 

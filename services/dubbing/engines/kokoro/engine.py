@@ -77,6 +77,7 @@ class KokoroSynthesizer:
     """See :class:`shared.engines.protocols.Synthesizer`. Deterministic: ``seed`` and ``reference`` change nothing."""
 
     name: ClassVar[str] = "kokoro"
+    cpu_only: ClassVar[bool] = True
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
     language_packages: ClassVar[Mapping[str, tuple[str, ...]]] = {
         **dict.fromkeys(VOICES, ("espeakng-loader",)),

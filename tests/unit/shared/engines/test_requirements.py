@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.engines import requirements
 from shared.engines.protocols import EngineOptions, engine_class
-from shared.engines.requirements import Lack, lacks
+from shared.engines.requirements import Lack, card_memory, lacks
+from shared.pipeline.stage import Scope, queue_of, stage, stage_names
+from shared.pipeline.task_work import slot_key
+from shared.settings.models import load_settings
+from tests.conftest import ROOT
 
 
 def lacking(kind: str, name: str, *languages: str, **options: object) -> list[Lack]:
@@ -88,3 +96,44 @@ def test_models_that_are_not_here_are_named(
     [lack] = lacking(kind, name, model=model)
     assert lack.code == "weights_missing" and said in lack.message
     assert "/nowhere" not in lack.message, "a message names no place of the machine"
+
+
+LISTENING = frozenset({"ingest", "separation", "language", "transcription"})
+"""Stages that are all done before a title's first line is translated."""
+
+
+def reckoned(profile: str) -> tuple[int, int, int]:
+    """GB of a card, rounded up: all engines of a profile at once, of one film at a time, of the services."""
+    settings = load_settings(profile)
+    taken: dict[str, dict[Any, int]] = {}
+    for name in stage_names():
+        for use in stage(name).engines(settings, Scope(language="es", chunk=0)).values():
+            taken.setdefault(name, {})[slot_key(use)] = card_memory(engine_class(use.kind, use.name), use.options)
+
+    def together(names: Iterable[str]) -> int:
+        slots = {slot: megabytes for name in names for slot, megabytes in taken.get(name, {}).items()}
+        return math.ceil(sum(slots.values()) / 1000)
+
+    queues: dict[str, list[str]] = {}
+    for name in taken:
+        queues.setdefault(queue_of(name), []).append(name)
+    film = max(together(LISTENING), together(set(taken) - LISTENING))
+    return together(taken), film, sum(together(names) for names in queues.values())
+
+
+@pytest.mark.parametrize("profile", ["best", "commercial", "gpu", "paper"])
+def test_a_profile_says_what_memory_its_engines_take(profile: str) -> None:
+    text = (ROOT / "shared" / "profiles" / f"{profile}.toml").read_text(encoding="utf-8")
+    stated = re.search(
+        r"^# Of a card, reckoned: (\d+) GB .*?; (\d+) GB .*?; (\d+) GB as services\.$", text, re.MULTILINE
+    )
+    assert stated and tuple(map(int, stated.groups())) == reckoned(profile)
+
+
+def test_memory_follows_the_model_and_where_it_is() -> None:
+    nllb = engine_class("translator", "nllb")
+    assert card_memory(nllb, EngineOptions(device="cuda")) < card_memory(
+        nllb, EngineOptions("facebook/nllb-200-3.3B", "cuda")
+    )
+    assert card_memory(nllb, EngineOptions()) == 0
+    assert card_memory(engine_class("synthesizer", "kokoro"), EngineOptions(device="cuda")) == 0
