@@ -240,6 +240,25 @@ def test_a_missing_package_is_an_import_error_that_names_it(name: str, monkeypat
     assert caught.value.name in {"torch", "sentencepiece"}
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_a_tokenizer_does_not_know_never_reaches_the_model(
+    tiny: Tiny, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MADLAD's gives its unknown token the id of the end: all behind “♪” was lost."""
+    engine, seen = load(tiny, name), []
+    answer = [[("Hola.", -0.1, 3)]]
+
+    def translate_texts(model: Any, texts: list[str], *rest: Any, **named: Any) -> Any:
+        seen.extend(texts)
+        return answer * len(texts)
+
+    monkeypatch.setattr(engine, "_translate", translate_texts)
+    engine.translate([Line("♪ how are you ♪ my friend"), Line("how are you my friend")], "en", "es", 1)
+    assert seen == ["how are you my friend", "how are you my friend"]
+    ids = engine._tokenizer(seen[0])["input_ids"]
+    assert set(ids[:-1]).isdisjoint({engine._tokenizer.eos_token_id, engine._tokenizer.unk_token_id})
+
+
 # Empty, dotted, copied and repeated outputs, through each engine's own way to its answers.
 
 BAD = {
@@ -263,7 +282,7 @@ def through_seq2seq(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 def through_opus(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
-    engine = bare(OpusTranslator, _pair=("en", "es"))
+    engine = bare(OpusTranslator, _pair=("en", "es"), _known_text=str)
     monkeypatch.setattr(engine, "_sentences", lambda texts, count: [[(text, -0.1, 3)] for _ in texts], raising=False)
     return engine
 
@@ -290,7 +309,7 @@ def through_firefox(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> A
             return text
 
     monkeypatch.setattr(FirefoxTranslator, "languages", lambda self: None)
-    return bare(FirefoxTranslator, _models={("en", "es"): Model()})
+    return bare(FirefoxTranslator, _models={("en", "es"): Model()}, _known_text={("en", "es"): str})
 
 
 def through_openai(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
