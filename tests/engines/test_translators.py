@@ -162,6 +162,20 @@ def test_batches_are_halved_when_the_memory_does_not_suffice(
         assert one[0].score == pytest.approx(other[0].score, abs=1e-3)
 
 
+@pytest.mark.parametrize("said", ["CUDA out of memory.", "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"])
+def test_memory_used_up_while_loading_is_told_as_that(tiny: Tiny, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    def too_large(*given: Any, **named: Any) -> Any:
+        raise RuntimeError(said)
+
+    engine = load(tiny, "m2m100")
+    monkeypatch.setattr(transformers.AutoModelForSeq2SeqLM, "from_pretrained", too_large)
+    with pytest.raises(EngineError) as caught:
+        engine.translate([Line("how are you")], "en", "es", 1)
+    assert (caught.value.code, caught.value.retryable) == ("out_of_memory", True)
+
+
 def test_scores_are_mean_log_probabilities(tiny: Tiny) -> None:
     """The engine's against the beam search's own."""
     import torch

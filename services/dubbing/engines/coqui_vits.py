@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from services.dubbing.engines.coqui import library
+from services.dubbing.engines.coqui_phonemes import use_our_espeak
 from services.dubbing.engines.resident import loading, model_folder, needing, one_file
 from services.dubbing.engines.vits import Network, VitsSynthesizer, padded
 from services.dubbing.synthesis.batching import SpeechRequest
@@ -97,6 +98,7 @@ class _Vits:
         from TTS.config import load_config
         from TTS.tts.models.vits import Vits
 
+        use_our_espeak()
         config = load_config(str(one_file(folder, "config.json")))
         at_home(config, folder)
         if config.model != "vits":
