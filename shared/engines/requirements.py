@@ -65,9 +65,9 @@ def lacks(kind: Any, options: EngineOptions, languages: Sequence[str]) -> Iterat
     if missing := [name for name in needed if find_spec(MODULES.get(name, name.replace("-", "_"))) is None]:
         are = "are" if len(missing) > 1 else "is"
         yield Lack("engine_missing", f"“{kind.name}” needs {' and '.join(missing)}, which {are} not installed.")
-    speaks = getattr(kind, "languages_spoken", lambda options: None)(options)
-    for language in languages if speaks is not None else ():
-        if language not in speaks:
+    speaks: Sequence[str] | None = getattr(kind, "languages_spoken", lambda options: None)(options)
+    for language in languages:
+        if speaks is not None and language not in speaks:
             known = ", ".join(sorted(speaks))
             message = f"The engine “{kind.name}” has no voice for “{language}” (it has: {known})."
             yield Lack("unsupported_language", message)

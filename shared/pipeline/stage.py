@@ -8,7 +8,7 @@ Stages are found through the entry points ``counterdub.stages``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -117,7 +117,7 @@ def card_queues(settings: Settings) -> frozenset[str]:
     """
     dubbing, guard = settings.dubbing, settings.dubbing.guard
     listening = (settings.transcription, settings.quality)
-    asked = {
+    asked: dict[str, tuple[Sequence[str | None], Sequence[str]]] = {
         "separation": ([settings.separation.engine], [settings.separation.device]),
         "transcription": ([one.engine for one in listening], [one.device for one in listening]),
         "translation": (

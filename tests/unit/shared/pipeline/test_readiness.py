@@ -8,7 +8,7 @@ from shared.pipeline.readiness import Demand, Readiness
 from shared.pipeline.stage import Scope
 from shared.settings.models import Settings, load_settings
 
-SOURCE = Blob("0" * 64, 1, "film.mp4")
+SOURCE = Blob("film.mp4", "0" * 64, 1)
 INGEST = Task("ingest", "ingest", Scope(), {"source": SOURCE})
 HEARD = [Task(name, name.partition("/")[0], Scope(chunk=0)) for name in ("separation/0000", "transcription/0000")]
 SPOKEN = [Task("dubbing/es/0000", "dubbing", Scope("es", 0))]
