@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,27 @@ class TestMms(SynthesizerContract, BatchContract):
 
     def test_a_processor_takes_one_line_at_a_time(self, case: Case, engine: Any) -> None:
         assert (engine.together, case.kind(EngineOptions(case.options.model), CheckedWeights()).together) == (8, 1)
+
+    def test_other_scripts_are_romanised_with_tables_read_once(
+        self, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The tokenizer reads them anew for every text: five seconds a line of Korean."""
+        uroman = pytest.importorskip("uroman")
+        from transformers import VitsTokenizer
+
+        from services.dubbing.engines.mms import romaniser
+
+        folder = tiny_dubbing.mms(tmp_path / "ko")
+        stated = folder / "tokenizer_config.json"
+        stated.write_text(stated.read_text().replace('"is_uroman": false', '"is_uroman": true'))
+        text = "안녕 친구"
+        theirs = VitsTokenizer.from_pretrained(str(folder))(text)["input_ids"]
+        romaniser.cache_clear()
+        read, usual = [], uroman.Uroman
+        monkeypatch.setattr(uroman, "Uroman", lambda: read.append(1) or usual())
+        engine = case.kind(EngineOptions(str(tmp_path)), CheckedWeights())
+        assert engine.network("ko").tokens(text, "ko") == theirs
+        assert engine.synthesize(text, "ko", "mms").size and len(read) == 1
 
     def test_its_files_name_its_results(self, case: Case) -> None:
         (digest,) = case.kind.digests(case.options).values()
