@@ -165,6 +165,21 @@ class TestXtts(SynthesizerContract):
     def test_another_seed_is_another_take(self, case: Case, engine: Any) -> None:
         assert not np.array_equal(case.speak(engine, seed=0), case.speak(engine, seed=1))
 
+    @pytest.mark.parametrize(
+        ("language", "text", "read"),
+        [("ja", "猫が好きです。", "neko"), ("zh", "你好吗？", "hao3"), ("ko", "안녕", "annyeong")],
+    )
+    def test_other_scripts_are_read_by_the_packages_of_the_lock(
+        self, case: Case, tmp_path: Path, language: str, text: str, read: str
+    ) -> None:
+        """cutlet with a dictionary, pypinyin: without them the language failed with its first line."""
+        engine = case.kind(
+            EngineOptions(str(tiny_dubbing.xtts(tmp_path, ("en", "ja", "zh-cn", "ko")))), CheckedWeights()
+        )
+        assert case.kind.languages_spoken(engine._options) == ("en", "ja", "zh", "ko")
+        assert read in engine._model().tokenizer.preprocess_text(text, language).replace(" ", "")
+        assert engine.synthesize(text, language, "clone", reference=voice_of(3.0)).size
+
     def test_no_reference(self, case: Case, engine: Any) -> None:
         for nobody in (None, voice_of(0.5)):
             assert code_of(partial(case.speak, engine, reference=nobody), EngineError) == "no_reference"
