@@ -65,12 +65,18 @@ def lacks(kind: Any, options: EngineOptions, languages: Sequence[str]) -> Iterat
     if missing := [name for name in needed if find_spec(MODULES.get(name, name.replace("-", "_"))) is None]:
         are = "are" if len(missing) > 1 else "is"
         yield Lack("engine_missing", f"“{kind.name}” needs {' and '.join(missing)}, which {are} not installed.")
-    speaks: Sequence[str] | None = getattr(kind, "languages_spoken", lambda options: None)(options)
-    for language in languages:
-        if speaks is not None and language not in speaks:
-            known = ", ".join(sorted(speaks))
-            message = f"The engine “{kind.name}” has no voice for “{language}” (it has: {known})."
-            yield Lack("unsupported_language", message)
+    if lack := unspoken(kind, options, languages):
+        yield lack
     absent = getattr(kind, "absent", None)
     for what in dict.fromkeys(one for language in languages for one in absent(options, language)) if absent else ():
         yield Lack("weights_missing", f"“{kind.name}” needs {what}, which is not on this machine.")
+
+
+def unspoken(kind: Any, options: EngineOptions, languages: Sequence[str]) -> Lack | None:
+    """The first language that an engine's class has no voice for, where its class tells."""
+    speaks: Sequence[str] | None = getattr(kind, "languages_spoken", lambda options: None)(options)
+    language = next((one for one in languages if speaks is not None and one not in speaks), None)
+    if language is None or speaks is None:
+        return None
+    known = ", ".join(sorted(speaks))
+    return Lack("unsupported_language", f"The engine “{kind.name}” has no voice for “{language}” (it has: {known}).")

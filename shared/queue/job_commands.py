@@ -13,9 +13,11 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from shared.core.edits import LineAddress, check_line, edit_of, wanted_text
-from shared.core.errors import UsageError
+from shared.core.errors import CounterdubError, UsageError
 from shared.core.records import Utterance, read_jsonl
 from shared.core.store import Blob, Store, fetched
+from shared.engines.protocols import EngineOptions, engine_class
+from shared.engines.requirements import unspoken
 from shared.ledger.database import Database, append_event, locked_job
 from shared.ledger.edits import keep_edit
 from shared.ledger.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, Worker, new_id
@@ -93,6 +95,7 @@ def create_job(
         within: Called first in the job's transaction with the id it will have: checks that refuse it by raising, and
             what has to be written with it or not at all.
     """
+    refuse_unspoken(order)
     names = unique_names(source.name.rpartition(".")[0] or source.name for source in order.sources)
     job_id = new_id("job")
     with database.write() as session:
@@ -134,6 +137,23 @@ def create_job(
         # What every title begins with, all at once: nothing has to be read for it.
         wakes = sync_plan(session, job, titles, store)
     return job.id, wakes
+
+
+def refuse_unspoken(order: JobOrder) -> None:
+    """Refuse a language that the synthesiser has no voice for, where that is known without its packages and models.
+
+    Raises:
+        UsageError: ``unsupported_language``.
+    """
+    chosen = order.settings.dubbing
+    if chosen.model:
+        return  # A folder is with the workers alone.
+    try:
+        kind = engine_class("synthesizer", chosen.engine)
+    except CounterdubError:
+        return  # Its task will say so.
+    if lack := unspoken(kind, EngineOptions(), order.languages):
+        raise UsageError(lack.message, code=lack.code)
 
 
 def refuse_unserved(session: Session, settings: Settings) -> None:

@@ -42,6 +42,17 @@ def test_what_no_worker_could_do_is_refused(database: Database, tmp_path: Path) 
     create_job(database, store, order)
 
 
+@pytest.mark.parametrize(("engine", "language"), [("kokoro", "nl"), ("mms", "ja"), ("seamless", "xh")])
+def test_a_language_without_a_voice_is_refused_at_once(
+    database: Database, tmp_path: Path, engine: str, language: str
+) -> None:
+    """It failed with the first cast, three stages later."""
+    settings = load_settings(overrides=[f"dubbing.engine={engine}"])
+    with pytest.raises(UsageError) as caught:
+        create_job(database, Store(str(tmp_path / "store")), JobOrder([SOURCE], ["es", language], settings))
+    assert caught.value.code == "unsupported_language" and f"“{language}”" in caught.value.message
+
+
 def test_tasks_wait_where_they_can_be_done() -> None:
     settings = load_settings(overrides=["separation.device=cuda"])
     title = PlannedTitle(Job(), Title(), {}, Plan(()), card_queues(settings))
