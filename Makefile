@@ -100,16 +100,15 @@ $(VENV)/trainer: $(VENV)/run requirements/trainer.txt requirements/torch.txt
 	@touch $@
 
 # Beside .venv and seeing all that is in it, torch too: coqui-tts brings a package named like one of ours, and nobody needs
-# these libraries to try the rest. openai-whisper is published as source only. torchaudio is published for CUDA only: beside torch for
-# the CPU its compiled part, which no engine needs, does not load and must not be there.
+# these libraries to try the rest. openai-whisper and unidic-lite are published as source only. torchaudio is published for
+# one CUDA only: beside another torch its compiled part, which no engine needs, does not load and must not be there.
 $(ENGINES)/ready: $(VENV)/test requirements/engines.txt
 	$(BIN)/python -m venv --clear --without-pip $(ENGINES)
 	$(BIN)/python -c 'import site; print(f"import site; site.addsitedir({site.getsitepackages()[0]!r})")' > \
 	  "$$($(ENGINES)/bin/python -c 'import site; print(site.getsitepackages()[0])')/counterdub.pth"
-	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-binary openai-whisper \
+	$(ENGINES)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-binary openai-whisper,unidic-lite \
 	  --no-deps --no-build-isolation --require-hashes -r requirements/engines.txt
-	$(ENGINES)/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' \
-	  || rm -f $(ENGINES)/lib/python*/site-packages/torchaudio/lib/*.so
+	rm -f $(ENGINES)/lib/python*/site-packages/torchaudio/lib/*.so
 	@touch $@
 
 # Needs uv; run it to take in new releases. Left out: packages that only repeat weights which models pull fetches, and a
@@ -125,7 +124,8 @@ lock:
 	$(SERVICE_LOCK) --extra transcription --extra japanese -o requirements/transcription.txt pyproject.toml
 	$(SERVICE_LOCK) --extra dubbing --extra espeak --extra japanese -o requirements/dubbing.txt pyproject.toml
 	$(SERVICE_LOCK) --extra training -o requirements/trainer.txt pyproject.toml
-	for s in ingest translation pairing; do $(SERVICE_LOCK) --extra $$s -o requirements/$$s.txt pyproject.toml; done
+	$(SERVICE_LOCK) --extra translation --extra client -o requirements/translation.txt pyproject.toml
+	for s in ingest pairing; do $(SERVICE_LOCK) --extra $$s -o requirements/$$s.txt pyproject.toml; done
 	echo 'setuptools>=77' | $(COMPILE) -c requirements/run.txt -o requirements/build.txt -
 
 # What engines on torch need beyond it, for Linux: torch itself and what it brings come by requirements/torch.txt. Left
@@ -141,8 +141,8 @@ lock-engines:
 	$(GPU_LOCK) --extra separation --extra demucs -o requirements/separation-gpu.txt pyproject.toml
 	$(GPU_LOCK) --extra transcription --extra japanese --extra openai-whisper --extra cuda12 \
 	  -o requirements/transcription-gpu.txt pyproject.toml
-	$(GPU_LOCK) --extra translation --extra transformers --extra client -o requirements/translation-gpu.txt pyproject.toml
-	$(GPU_LOCK) $(foreach e,dubbing espeak japanese coqui mms transformers,--extra $(e)) \
+	$(GPU_LOCK) --extra translation --extra transformers --extra client --extra cuda12 -o requirements/translation-gpu.txt pyproject.toml
+	$(GPU_LOCK) $(foreach e,dubbing espeak japanese coqui mms transformers transcription cuda12,--extra $(e)) \
 	  -o requirements/dubbing-gpu.txt pyproject.toml
 
 # The outputs kept in docs/notebooks, made again.

@@ -51,6 +51,7 @@ def dub(
         shared.core.errors.CounterdubError: With a code and a message; what was finished is kept.
     """
     from shared.pipeline import folder_commands
+    from shared.pipeline.run import RunOptions
     from shared.settings.models import settings_from
     from shared.transcripts.given_texts import GivenTexts
 
@@ -61,7 +62,8 @@ def dub(
         {language: Path(file) for language, file in (translations or {}).items()},
         subtitles,
     )
-    return folder_commands.dub([str(name) for name in names], languages, Path(out), chosen, given=given, jobs=jobs)
+    sources = [str(name) for name in names]
+    return folder_commands.dub(sources, languages, Path(out), chosen, given=given, options=RunOptions(jobs))
 
 
 def redub(
@@ -82,8 +84,9 @@ def redub(
         shared.core.errors.CounterdubError: With a code and a message; the folder is as it was.
     """
     from shared.pipeline import folder_commands
+    from shared.pipeline.run import RunOptions
 
-    return folder_commands.redub(Path(out), utterance, language, text, title=title, jobs=jobs)
+    return folder_commands.redub(Path(out), utterance, language, text, title=title, options=RunOptions(jobs))
 
 
 def open_pairs(out: str | PathLike[str], *, rejects: bool = False) -> list[dict[str, Any]]:

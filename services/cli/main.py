@@ -99,6 +99,7 @@ def dub(
         from services.cli.terminal.progress import Bars
         from shared.pipeline import folder_commands
         from shared.pipeline.licences import require
+        from shared.pipeline.run import RunOptions
         from shared.settings.models import load_settings
         from shared.transcripts.given_texts import GivenTexts, parse_translations
 
@@ -109,9 +110,8 @@ def dub(
         require(settings, accept_licence)
         given = GivenTexts(transcript, parse_translations(translation), subtitles)
         with Bars(errors, quiet=json) as bars:
-            summary = folder_commands.dub(
-                inputs, lang, out, settings, given=given, jobs=jobs, fresh=fresh, listener=bars
-            )
+            options = RunOptions(jobs, fresh, bars)
+            summary = folder_commands.dub(inputs, lang, out, settings, given=given, options=options)
         finish(summary, json)
 
 
@@ -129,9 +129,12 @@ def redub(
     with reported(json):
         from services.cli.terminal.progress import Bars
         from shared.pipeline import folder_commands
+        from shared.pipeline.run import RunOptions
 
         with Bars(errors, quiet=json) as bars:
-            summary = folder_commands.redub(out, utterance, lang, text, title=title, jobs=jobs, listener=bars)
+            summary = folder_commands.redub(
+                out, utterance, lang, text, title=title, options=RunOptions(jobs, listener=bars)
+            )
         finish(summary, json)
 
 

@@ -150,7 +150,10 @@ def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
         uses["converter"] = EngineUse("voice_converter", chosen.converter, options)
     guard = chosen.guard
     if getattr(kind, "generative", False) and guard.recognizer:
-        options = EngineOptions(guard.recognizer_model, chosen.device, chosen.threads)
+        # With the options of whoever hears with the same model: they hold for it here too, and it is loaded once.
+        listening = (settings.quality, settings.transcription)
+        same = [one.extra for one in listening if (one.engine, one.model) == (guard.recognizer, guard.recognizer_model)]
+        options = EngineOptions(guard.recognizer_model, chosen.device, chosen.threads, extra=same[0] if same else {})
         uses["recognizer"] = EngineUse("recognizer", guard.recognizer, options)
     if getattr(kind, "generative", False) and guard.fallback:
         options = EngineOptions("", chosen.device, chosen.threads, chosen.seed)

@@ -34,6 +34,8 @@ class Resemblyzer:
     """256-d speaker embeddings of speech in any language."""
 
     name: ClassVar[str] = "resemblyzer"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
     licence: ClassVar[Licence] = Licence("Apache-2.0")
     size: ClassVar[int] = SIZE
 

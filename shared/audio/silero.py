@@ -19,6 +19,8 @@ class SileroVad:
     """Voice detector. Deterministic: every call starts with an empty memory."""
 
     name: ClassVar[str] = "silero"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     licence: ClassVar[Licence] = Licence("MIT")
 
     @classmethod

@@ -5,11 +5,13 @@ Torch is imported inside the functions: only processes that hold such an engine 
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any, TypeVar
 
 from shared.core.errors import EngineError
@@ -21,6 +23,23 @@ ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 DTYPES = ("float32", "float16", "bfloat16")
+
+
+CUBLAS = ("nvidia-cublas-cu12",)
+"""What CTranslate2 loads on a card: CUDA 12's cuBLAS, where torch brings that of CUDA 13."""
+
+
+def find_cublas() -> None:
+    """Load CUDA 12's cuBLAS, which CTranslate2 asks for by name alone, from its package where that is installed."""
+    try:
+        files = distribution(*CUBLAS).files or []
+    except PackageNotFoundError:
+        return  # the system's own, then
+    # The other asks for this one.
+    for name in ("libcublasLt.so.12", "libcublas.so.12"):
+        for file in files:
+            if file.name == name:
+                ctypes.CDLL(str(file.locate()), mode=ctypes.RTLD_GLOBAL)
 
 
 def torch_device(options: EngineOptions) -> Any:
@@ -40,29 +59,39 @@ def torch_device(options: EngineOptions) -> Any:
     return device
 
 
-def torch_dtype(options: EngineOptions) -> Any:
-    """``extra["dtype"]``, else float16 on a graphics card and float32 on the CPU.
+def torch_dtype(options: EngineOptions, half: str = "float16") -> Any:
+    """``extra["dtype"]``, else ``half`` on a graphics card and float32 on the CPU.
 
     Raises:
         EngineError: ``bad_dtype``.
     """
     import torch
 
-    name = str(options.extra.get("dtype") or ("float16" if options.device.startswith("cuda") else "float32"))
+    name = str(options.extra.get("dtype") or (half if options.device.startswith("cuda") else "float32"))
     if name not in DTYPES:
         raise EngineError(f"dtype must be one of {', '.join(DTYPES)}, not “{name}”.", code="bad_dtype")
     return getattr(torch, name)
 
 
+class BatchSize:
+    """Items that an engine takes at a time. What did not fit once is not tried again while the engine is loaded."""
+
+    def __init__(self, size: int) -> None:
+        self.size = max(1, size)
+
+    def lower(self, size: int) -> None:
+        self.size = max(1, min(self.size, size))
+
+
 def in_batches(
     items: Sequence[ItemT],
     run: Callable[[list[ItemT]], Sequence[ResultT]],
-    size: int,
+    batch: BatchSize,
     length: Callable[[ItemT], float],
 ) -> list[ResultT]:
     """``run`` over batches of items of like length, results in the order of ``items``.
 
-    A batch that does not fit into the card's memory is halved, down to one; the smaller size is kept for the rest.
+    A batch that does not fit into the card's memory is halved, down to one; ``batch`` keeps the smaller size.
 
     Raises:
         EngineError: ``out_of_memory`` (retryable) when not even one item fits.
@@ -70,7 +99,7 @@ def in_batches(
     order = sorted(range(len(items)), key=lambda index: -length(items[index]))
     results: dict[int, ResultT] = {}
     while order:
-        chosen = order[:size]
+        chosen = order[: batch.size]
         try:
             batch_results = run([items[index] for index in chosen])
         except Exception as error:
@@ -79,8 +108,8 @@ def in_batches(
             release()
             if len(chosen) == 1:
                 raise too_large() from error
-            size = max(1, len(chosen) // 2)
-            log.warning("out of memory with %d at a time: going on with %d", len(chosen), size)
+            batch.lower(len(chosen) // 2)
+            log.warning("out of memory with %d at a time: going on with %d", len(chosen), batch.size)
             continue
         results.update(zip(chosen, batch_results, strict=True))
         order = order[len(chosen) :]
@@ -107,10 +136,16 @@ def too_large() -> EngineError:
     return EngineError("The graphics card has too little memory for this engine.", code="out_of_memory", retryable=True)
 
 
+USED_UP = ("out of memory", "alloc_failed", "memory_allocation", "memoryallocation", "out_of_memory")
+"""In what CUDA and its libraries say, torch and CTranslate2 pass on: CUBLAS_STATUS_ALLOC_FAILED, and of cuDNN too,
+cudaErrorMemoryAllocation, CUDA_ERROR_OUT_OF_MEMORY."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether a library says that the card's memory is used up."""
+    said = str(error).lower()
     return type(error).__name__ == "OutOfMemoryError" or (
-        isinstance(error, RuntimeError) and "out of memory" in str(error).lower()
+        isinstance(error, RuntimeError) and any(words in said for words in USED_UP)
     )
 
 

@@ -65,6 +65,9 @@ class Engine(Protocol):
 
     name: ClassVar[str]
     licence: ClassVar[Licence]
+    # Where an engine has them, these are read too: ``defaults``, options and what they are where nobody sets them;
+    # ``digests(options)``, hashes of weights that are not in the registry; and those of
+    # :mod:`shared.engines.requirements`.
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import av
@@ -62,6 +63,17 @@ class Track(NamedTuple):
     title: str
 
 
+class TitleContents(NamedTuple):
+    """What a title's file holds beside the picture."""
+
+    tracks: Sequence[Track]
+    """The first is the default one."""
+    subtitles: Sequence[tuple[str, Path]] = ()
+    """``(ISO 639-1, SRT file)``."""
+    tags: Mapping[str, str] = MappingProxyType({})
+    """What the file says of itself."""
+
+
 def mux(
     picture: Path,
     audio: np.ndarray,
@@ -92,21 +104,17 @@ def mux(
 def mux_title(
     source: Path,
     probe: Probe,
-    tracks: Sequence[Track],
-    subtitles: Sequence[tuple[str, Path]],
+    contents: TitleContents,
     out: Path,
     bitrate: int,
     limits: LimitSettings | None = None,
     progress: child.Progress = child.ignore,
-    tags: Mapping[str, str] | None = None,
 ) -> bool:
     """The title with every track and its subtitles, in a child process; memory does not grow with its length.
 
     Args:
-        tracks: The first is the default one.
-        subtitles: ``(ISO 639-1, SRT file)``.
         out: ``.mkv`` or ``.mp4``.
-        tags: What the file says of itself.
+        bitrate: Of each track, bits a second.
 
     Returns:
         Whether the picture was copied unchanged; else it was encoded anew because the container cannot hold it.
@@ -124,12 +132,14 @@ def mux_title(
         {
             "source": str(source),
             "probe": probe.model_dump(),
-            "tracks": [[t.name, t.language, str(t.path), t.title] for t in tracks],
-            "subtitles": [[language, str(path)] for language, path in subtitles],
+            "contents": {
+                "tracks": [[t.name, t.language, str(t.path), t.title] for t in contents.tracks],
+                "subtitles": [[language, str(path)] for language, path in contents.subtitles],
+                "tags": dict(contents.tags),
+            },
             "out": str(out),
             "bitrate": bitrate,
             "max_pixels": limits.max_pixels,
-            "tags": dict(tags or {}),
         },
         timeout=TIMEOUT_FACTOR * (limits.decode_timeout_factor * probe.duration + 60),
         progress=progress,
@@ -140,18 +150,16 @@ def mux_title(
 def write_title(
     source: str,
     probe: dict[str, Any],
-    tracks: list[list[Any]],
-    subtitles: list[list[str]],
+    contents: dict[str, Any],
     out: str,
     bitrate: int,
     max_pixels: int,
-    tags: dict[str, str],
     progress: Callable[[float], None] = child.ignore,
 ) -> bool:
     """The child's part of :func:`mux_title`."""
     facts = Probe.model_validate(probe)
-    chosen = [Track(name, language, Path(path), title) for name, language, path, title in tracks]
-    texts = [(language, Path(path)) for language, path in subtitles]
+    chosen = [Track(name, language, Path(path), title) for name, language, path, title in contents["tracks"]]
+    texts = [(language, Path(path)) for language, path in contents["subtitles"]]
     kind = FORMATS[Path(out).suffix]
 
     def write(copy: bool) -> None:
@@ -159,7 +167,7 @@ def write_title(
             open_media(Path(source)) as container,
             av.open(out, "w", format=kind, options=OPTIONS[kind]) as target,
         ):
-            target.metadata.update(tags)
+            target.metadata.update(contents["tags"])
             if copy:
                 picture = copied_picture(container, target, facts)
             else:

@@ -22,6 +22,7 @@ import numpy as np
 
 from shared.core.errors import CounterdubError, EngineError
 from shared.engines.protocols import EngineOptions, Line, engine_class
+from shared.engines.requirements import device_of
 from shared.observability.internal_errors import summary
 from shared.pipeline.stage import EngineUse, Scope, stage, stage_names
 from shared.settings.models import Settings
@@ -47,7 +48,7 @@ class CheckRow:
     dtype: str | None = None
     load_seconds: float | None = None
     memory_bytes: int | None = None
-    """Peak on the graphics card where it computes there, else what the process grew by."""
+    """Peak of torch on a graphics card; of others there what the card's use grew by; else what the process grew by."""
     speed: float | None = None
     """Seconds of title done in a second, once warm; None when there is no such measure for this kind."""
     error: str | None = None
@@ -119,9 +120,9 @@ def measure(use: EngineUse, language: str, weights: Any = None) -> CheckRow:
         from shared.weights import WeightFolder
 
         weights = WeightFolder()
-    before, began = resident(), time.perf_counter()
-    loaded = None
+    began, loaded = time.perf_counter(), None
     try:
+        before = memory_now(use)
         engine = engine_class(use.kind, use.name)(use.options, weights)
         loaded = time.perf_counter() - began
         task = WORK[use.kind](engine, language)
@@ -140,8 +141,10 @@ def measure(use: EngineUse, language: str, weights: Any = None) -> CheckRow:
         return failed(use, code, f"{type(error).__name__}: {summary(error)}", load_seconds=loaded)
 
 
-def row(use: EngineUse, engine: Any, loaded: float, before: int, speed: float | None) -> CheckRow:
-    on_card = card_memory() if use.options.device.startswith("cuda") else 0
+def row(use: EngineUse, engine: Any, loaded: float, before: int | None, speed: float | None) -> CheckRow:
+    on_card = torch_memory() if on_a_card(use) else 0
+    now = memory_now(use)
+    grown = None if before is None or now is None else max(0, now - before)
     return CheckRow(
         kind=use.kind,
         engine=use.name,
@@ -149,7 +152,7 @@ def row(use: EngineUse, engine: Any, loaded: float, before: int, speed: float | 
         device=use.options.device,
         dtype=dtype_of(engine),
         load_seconds=loaded,
-        memory_bytes=on_card or max(0, resident() - before),
+        memory_bytes=on_card or grown,
         speed=speed,
     )
 
@@ -234,7 +237,27 @@ def resident() -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
-def card_memory() -> int:
+def on_a_card(use: EngineUse) -> bool:
+    return device_of(engine_class(use.kind, use.name), use.options).startswith("cuda")
+
+
+def memory_now(use: EngineUse) -> int | None:
+    """Bytes in use where the engine computes: of this process, or of the whole card where its driver says it."""
+    return card_bytes(use.options.device) if on_a_card(use) else resident()
+
+
+def card_bytes(device: str) -> int | None:
+    """Bytes of a graphics card that are in use, whoever holds them: the driver's own program says so."""
+    index = device.partition(":")[2] or "0"
+    asked = ["nvidia-smi", f"--id={index}", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30).stdout
+        return int(said.split()[0]) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
+
+
+def torch_memory() -> int:
     """Peak bytes that torch took on the graphics card; 0 when torch is not what computes there."""
     torch = sys.modules.get("torch")
     return int(torch.cuda.max_memory_allocated()) if torch is not None and torch.cuda.is_available() else 0

@@ -17,20 +17,22 @@ from sqlalchemy.orm import Session
 
 from shared.core import languages as codes
 from shared.core.edits import check_line, edit_of, wanted_text
-from shared.core.errors import InputError, UsageError
+from shared.core.errors import EngineError, InputError, UsageError
 from shared.core.records import AuditionPiece, DubbedUtterance, Utterance, read_json, read_jsonl, read_list
 from shared.core.stop_signals import stop_signals
 from shared.core.voices import CastVoice, speaker_voices
 from shared.engines.protocols import engine_class
+from shared.engines.requirements import Lack, lacks
 from shared.ledger.tables import Job, StageRun, Title
 from shared.pipeline import publish
-from shared.pipeline.events import Listener
 from shared.pipeline.local_executor import Executor
 from shared.pipeline.planner import ORIG
 from shared.pipeline.run import (
     LEDGER,
     STATE,
+    EnteredRun,
     PendingEdit,
+    RunOptions,
     RunSummary,
     begin_run,
     lay_out,
@@ -59,14 +61,12 @@ def dub(
     settings: Settings,
     *,
     given: GivenTexts = GivenTexts(),  # noqa: B008 - a tuple
-    jobs: int = 1,
-    fresh: bool = False,
-    listener: Listener = lambda event: None,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> RunSummary:
     """Dub videos into ``languages`` and lay the pairs out below ``out``.
 
-    Titles and languages of earlier runs into the same folder stay part of the data set; ``fresh`` does the work of the
-    named inputs anew.
+    Titles and languages of earlier runs into the same folder stay part of the data set; a fresh run does the work of
+    the named inputs anew.
 
     Raises:
         UsageError: Unknown language, engine or input.
@@ -86,9 +86,9 @@ def dub(
         with database.write() as session:
             job = begin_run(session, settings, wanted)
             for video in videos:
-                register(session, job, video, given, fresh)
+                register(session, job, video, given, options.fresh)
         sources = {str(video) for video in videos}
-        return run_titles(out, database, settings, job.id, sources, jobs, fresh, listener, cancelled)
+        return run_titles(out, database, settings, EnteredRun(job.id, sources), options, cancelled)
 
 
 def checked_texts(given: GivenTexts, wanted: Sequence[str], videos: int) -> GivenTexts:
@@ -124,8 +124,7 @@ def redub(
     text: str,
     *,
     title: str | None = None,
-    jobs: int = 1,
-    listener: Listener = lambda event: None,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> RunSummary:
     """Replace one line's translation and redo what depends on it, nothing else.
 
@@ -154,15 +153,15 @@ def redub(
                 record.id, target, edit_of(line, translation), [line for line in lines if line.status == "ok"]
             )
             job = begin_run(session, settings, record.languages)
-        return run_titles(out, database, settings, job.id, {str(source)}, jobs, False, listener, cancelled, new)
+        entered = EnteredRun(job.id, {str(source)}, new)
+        return run_titles(out, database, settings, entered, options, cancelled)
 
 
 def audition(
     out: Path,
     *,
     title: str | None = None,
-    jobs: int = 1,
-    listener: Listener = lambda event: None,
+    options: RunOptions = RunOptions(),  # noqa: B008 - frozen
 ) -> RunSummary:
     """Speak a line of every speaker with the chosen voice and the next best ones, and lay them out to be heard.
 
@@ -201,7 +200,7 @@ def audition(
                 for settings, group in groups.values()
             ]
         for settings, job_id, sources in runs:
-            summary = run_titles(out, database, settings, job_id, sources, jobs, False, listener, cancelled)
+            summary = run_titles(out, database, settings, EnteredRun(job_id, sources), options, cancelled)
         return summary
 
 
@@ -361,29 +360,34 @@ def register(session: Session, job: Job, video: Path, given: GivenTexts, fresh: 
 
 
 def check_engines(settings: Settings, languages: Sequence[str]) -> None:
-    """Fail before any work when an engine is unknown or its weights are not there.
+    """Fail before any work when an engine is unknown or cannot work here, saying all that is missing at once.
 
     Raises:
-        UsageError: ``unknown_engine`` or ``unsupported_language``.
-        EngineError: ``weights_missing``, ``engine_missing``.
+        UsageError: ``unknown_engine``, ``unsupported_language``.
+        EngineError: ``weights_missing``, ``weights_damaged``, ``engine_missing``; of several, the first one's.
     """
+    uses = {
+        (use.kind, use.name, repr(use.options)): use
+        for name in stage_names()
+        for language in languages
+        for use in stage(name).engines(settings, Scope(language=language, chunk=0)).values()
+    }
+    kinds = [(engine_class(use.kind, use.name), use.options) for use in uses.values()]
+    found = [lack for kind, options in kinds for lack in lacks(kind, options, languages)]
     weights = WeightFolder()
-    needed: set[str] = set()
-    for name in stage_names():
-        for language in languages:
-            for use in stage(name).engines(settings, Scope(language=language, chunk=0)).values():
-                kind = engine_class(use.kind, use.name)
-                speaks = getattr(kind, "languages_spoken", None)
-                if speaks is not None and language not in speaks(use.options):
-                    known = ", ".join(sorted(speaks(use.options)))
-                    raise UsageError(
-                        f"The engine “{use.name}” has no voice for “{language}” (it has: {known}).",
-                        code="unsupported_language",
-                        language=language,
-                    )
-                needed.update(kind.weights(use.options))
-    for entry in sorted(needed):
-        weights.path(entry)
+    for entry in sorted({name for kind, options in kinds for name in kind.weights(options)}):
+        try:
+            weights.path(entry)
+        except EngineError as error:
+            found.append(Lack(error.code, error.message))
+    if not found:
+        return
+    found = list(dict.fromkeys(found))
+    message = found[0].message
+    if len(found) > 1:
+        message = "\n".join(["Not all that these settings need is here:", *(f"- {lack.message}" for lack in found)])
+    kind = UsageError if found[0].code == "unsupported_language" else EngineError
+    raise kind(message, code=found[0].code, lacking=[lack._asdict() for lack in found])
 
 
 def rebuild_report(out: Path) -> Path:

@@ -21,7 +21,7 @@ from shared.ledger.statements import BOOK, FREE, ONE_LESS, TAKE, note
 from shared.ledger.tables import FINAL, Job, Need, StageRun, Title, now
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, task_language
 from shared.pipeline.reconcile import OPEN, LedgerEntry, reconcile
-from shared.pipeline.stage import queue_of
+from shared.pipeline.stage import CARD, queue_of
 from shared.pipeline.task_runner import Done
 
 UNPLANNED = ("deliver", "dataset")
@@ -64,21 +64,39 @@ class Entered(NamedTuple):
     ready: Counter[str]
 
 
-def enter_plan(session: Session, job: Job, title: Title, rows: Rows, plan: Plan) -> Entered:
+@dataclass(frozen=True)
+class PlannedTitle:
+    """A title's rows and what its plan asks of them."""
+
+    job: Job
+    title: Title
+    rows: Rows
+    plan: Plan
+    cards: Collection[str]
+    """Queues whose tasks are for workers with torch or a card."""
+
+    def queue(self, task: Task) -> str:
+        queue = queue_of(task.stage)
+        return f"{queue}{CARD}" if queue in self.cards else queue
+
+
+def enter_plan(
+    session: Session, job: Job, title: Title, rows: Rows, plan: Plan, cards: Collection[str] = ()
+) -> Entered:
     """Bring a title's rows to what its plan asks: what it names no more is skipped, what has changed is done again.
 
     Args:
         rows: As :func:`task_rows` gives them; kept up.
+        cards: Queues whose tasks are for workers with torch or a card.
     """
+    planned = PlannedTitle(job, title, rows, plan, cards)
     before = len(rows)
     ledger = {task: LedgerEntry((row.scope, row.inputs), row.state) for task, row in rows.items()}
     changes = reconcile(plan, ledger, stored_task)
     drop_unplanned(session, job, title, rows, changes.dropped)
     title.stale = any(rows[task].state == "running" for task in changes.redone)
     redone = () if title.stale else changes.redone  # What runs is waited for.
-    ready = redo_changed(session, job, title, rows, plan, redone) + enter_new(
-        session, job, title, rows, plan, changes.new
-    )
+    ready = redo_changed(session, planned, redone) + enter_new(session, planned, changes.new)
     title.plan_complete = plan.complete
     if len(rows) != before:
         append_event(session, job, "plan_grew", title=title.name, planned=len(plan.tasks))
@@ -107,12 +125,11 @@ def drop_unplanned(session: Session, job: Job, title: Title, rows: Rows, dropped
     job.runs_ended += len(dropped)
 
 
-def redo_changed(
-    session: Session, job: Job, title: Title, rows: Rows, plan: Plan, redone: Collection[str]
-) -> Counter[str]:
+def redo_changed(session: Session, planned: PlannedTitle, redone: Collection[str]) -> Counter[str]:
     """Make tasks ready or waiting once more, with what the plan asks of them now. Returns queue → tasks made ready."""
     if not redone:
         return Counter()
+    job, title, rows, plan = planned.job, planned.title, planned.rows, planned.plan
     was_final = sum(rows[task].state in FINAL for task in redone)
     title.open_runs += was_final
     job.runs_ended -= was_final
@@ -127,7 +144,7 @@ def redo_changed(
         row = rows[name]
         waits = sum(need not in rows or rows[need].state != "done" for need in tasks[name].needs)
         edges += [{"run_id": row.id, "needs_id": rows[need].id} for need in tasks[name].needs if need in rows]
-        ready[queue_of(tasks[name].stage)] += waits == 0
+        ready[planned.queue(tasks[name])] += waits == 0
         values.append(
             {
                 "id": row.id,
@@ -148,16 +165,17 @@ def redo_changed(
     return ready
 
 
-def enter_new(session: Session, job: Job, title: Title, rows: Rows, plan: Plan, new: Sequence[Task]) -> Counter[str]:
+def enter_new(session: Session, planned: PlannedTitle, new: Sequence[Task]) -> Counter[str]:
     """Rows and edges for tasks that were not there. Returns queue → tasks that are ready."""
     if not new:
         return Counter()
+    job, title, rows, plan = planned.job, planned.title, planned.rows, planned.plan
     ready: Counter[str] = Counter()
     values: list[dict[str, Any]] = []
     for task in new:
         scope, inputs = stored_task(task)
         waiting = sum(need not in rows or rows[need].state != "done" for need in task.needs)
-        queue = queue_of(task.stage)
+        queue = planned.queue(task)
         ready[queue] += waiting == 0
         values.append(
             {

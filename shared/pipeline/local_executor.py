@@ -21,7 +21,7 @@ from shared.core.errors import Cancelled, CounterdubError, StorageError
 from shared.core.store import Blob, Store
 from shared.pipeline.events import Listener, RunEvent
 from shared.pipeline.planner import Plan, Ref, Task, TitleRequest, plan, task_language
-from shared.pipeline.readiness import Readiness
+from shared.pipeline.readiness import Demand, Readiness
 from shared.pipeline.run_ledger import RunLedger
 from shared.pipeline.stage import stage
 from shared.pipeline.task_runner import Done, Performer, failures
@@ -72,6 +72,7 @@ class RunState:
     asking: deque[TitleRun]
     """Titles whose plan may be another one by now."""
     ledger: RunLedger
+    demand: Demand
     light: list[tuple[int, int, str, str]] = field(default_factory=list)
     heavy: list[tuple[int, int, str, str]] = field(default_factory=list)
     """Heaps of tasks without and with engines that may begin: place of the title, place in its plan, their names. One
@@ -103,6 +104,7 @@ class Executor:
     ) -> None:
         self.store = store
         self.cancelled = cancelled or threading.Event()
+        self._pool = pool
         self._performer = Performer(store, pool, fresh)
         self._settings = settings
         self._tell = listener
@@ -116,7 +118,7 @@ class Executor:
         """
         titles = {request.name: TitleRun(request, place=place) for place, request in enumerate(requests)}
         behind = {title.request.previous: title for title in titles.values() if title.request.previous}
-        run = RunState(titles, behind, deque(titles.values()), ledger)
+        run = RunState(titles, behind, deque(titles.values()), ledger, Demand(titles))
         for name in titles:
             ledger.begin_title(name)
         fatal: CounterdubError | None = None
@@ -169,7 +171,10 @@ class Executor:
                 for task_id in entered.redone:
                     title.done.pop(task_id, None)
                 title.plan = fresh
-                self._offer(run, title, title.tasks.adopt(fresh, title.done))
+                ready = title.tasks.adopt(fresh, title.done)
+                if run.demand.plan(title.request.name, fresh, title.tasks):
+                    self._free_engines(run)
+                self._offer(run, title, ready)
         self._settle(run, title)
 
     def _offer(self, run: RunState, title: TitleRun, tasks: Iterable[Task]) -> None:
@@ -237,6 +242,8 @@ class Executor:
                 raise
             title.done[task.id] = done
             self._offer(run, title, title.tasks.end(task.id))
+            if run.demand.end(title.request.name, task.stage):
+                self._free_engines(run)
             self._ask(run, title, task)
             self._tell(
                 RunEvent(
@@ -259,6 +266,13 @@ class Executor:
         self._tell(RunEvent("task_failed", **event, error=error.to_dict()))
         return error
 
+    def _free_engines(self, run: RunState) -> None:
+        """Let go of engines that no task to come asks for: on a card the next stage's may need their memory."""
+        languages = sorted({language for title in run.titles.values() for language in title.request.languages})
+        wanted = run.demand.engines(self._settings, languages)
+        if wanted is not None and (freed := self._pool.keep(wanted)):
+            log.info("engines that are no longer needed gave their memory back: %d", freed)
+
     def _ask(self, run: RunState, title: TitleRun, task: Task) -> None:
         """Have those planned again whose plan a finished task is a fact for; of all others nothing would change."""
         grown = task.stage in ("ingest", "language") or (task.stage == "dubbing" and not title.tasks.unspoken)
@@ -276,6 +290,7 @@ class Executor:
         if title.ended or title.running or not (title.lost or title.complete):
             return
         title.ended = True
+        run.demand.drop(title.request.name)
         error = title.lost.to_dict() if title.lost else None
         run.ledger.end_title(title.request.name, error)
         self._tell(RunEvent("title_failed" if error else "title_done", title.request.name, error=error))

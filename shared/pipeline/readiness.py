@@ -1,10 +1,16 @@
-"""Which tasks of a plan may begin, kept up as tasks end: an end costs what waited for it, not the whole plan."""
+"""Which tasks may begin and which engines are still wanted, kept up as tasks end: an end costs what waited for it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 
 from shared.pipeline.planner import Plan, Task
+from shared.pipeline.stage import EngineUse, Scope, stage, stage_names
+from shared.settings.models import Settings
+
+LATE = ("cast", "audition")
+"""Stages with engines that a plan may name only when it grows again."""
 
 
 class Readiness:
@@ -60,3 +66,46 @@ class Readiness:
     def task(self, task: str) -> Task:
         """The task as the plan has it now."""
         return self._tasks[task]
+
+
+class Demand:
+    """How many tasks of each stage are open in all titles of a run, and which engines may still be asked for."""
+
+    def __init__(self, titles: Iterable[str]) -> None:
+        self._unknown = set(titles)
+        self._open: dict[str, Counter[str]] = {}
+        self._total: Counter[str] = Counter()
+
+    def plan(self, title: str, plan: Plan, tasks: Readiness) -> bool:
+        """A title's plan as it is now; whether it is its last."""
+        self._total -= self._open.pop(title, Counter())
+        mine = Counter(tasks.task(task).stage for task in tasks.open)
+        if not plan.complete:
+            named = {task.stage for task in plan.tasks}
+            mine.update(name for name in LATE if name not in named)
+        self._open[title] = mine
+        self._total += mine
+        if len(plan.tasks) > 1:
+            self._unknown.discard(title)
+        return plan.complete
+
+    def end(self, title: str, stage_name: str) -> bool:
+        """A task is done; whether it was the last of its stage."""
+        if self._open.get(title, Counter())[stage_name] <= 0:
+            return False
+        self._open[title][stage_name] -= 1
+        self._total[stage_name] -= 1
+        return self._total[stage_name] == 0
+
+    def drop(self, title: str) -> None:
+        """A title has ended."""
+        self._total -= self._open.pop(title, Counter())
+        self._unknown.discard(title)
+
+    def engines(self, settings: Settings, languages: Collection[str]) -> list[EngineUse] | None:
+        """Engines of tasks that are open or may yet come; None while there is a title of which nothing is known."""
+        if self._unknown:
+            return None
+        scopes = [Scope(), Scope(chunk=0), *(Scope(language, 0) for language in languages)]
+        names = [name for name in stage_names() if self._total[name] > 0]
+        return [use for name in names for scope in scopes for use in stage(name).engines(settings, scope).values()]

@@ -139,28 +139,43 @@ def begin_run(session: Session, settings: Settings, languages: Sequence[str]) ->
     return job
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run works, whatever it makes."""
+
+    jobs: int = 1
+    """Tasks with engines at a time."""
+    fresh: bool = False
+    """The work is done again even where the store has it."""
+    listener: Listener = lambda event: None
+
+
+@dataclass(frozen=True)
+class EnteredRun:
+    """What a run makes, as the ledger has it."""
+
+    job: str
+    """Id of the job that was entered for it."""
+    sources: set[str]
+    """Videos of the titles to run."""
+    new_text: PendingEdit | None = None
+
+
 def run_titles(
     out: Path,
     database: Database,
     settings: Settings,
-    job_id: str,
-    sources: set[str],
-    jobs: int,
-    fresh: bool,
-    listener: Listener,
+    entered: EnteredRun,
+    options: RunOptions,
     cancelled: threading.Event,
-    new_text: PendingEdit | None = None,
 ) -> RunSummary:
     """Run the titles with these sources and rebuild the tables and the report of the whole folder.
 
     Nothing is laid out before everything is made: a run that fails or is killed leaves the folder as it was, or is gone
     on with by the next.
-
-    Args:
-        job_id: The job that was entered for the run.
-        sources: Videos of the titles to run.
     """
     began = time.perf_counter()
+    job_id, sources, new_text, listener = entered.job, entered.sources, entered.new_text, options.listener
     sign = signer(settings.provenance.signing_key)
     store = open_store(out, settings)
     with database.write() as session:
@@ -172,7 +187,7 @@ def run_titles(
         append_event(session, job, "job_created", titles=names[:100], count=len(names), languages=job.languages)
         number = session.scalar(select(func.count()).select_from(Job)) or 0
     ledger = RunLedger(database, job_id, {record.name: record.id for record in records if record.source in sources})
-    executor = Executor(store, EnginePool(WeightFolder()), settings, listener, jobs, fresh, cancelled)
+    executor = Executor(store, EnginePool(WeightFolder()), settings, listener, options.jobs, options.fresh, cancelled)
     try:
         outcomes = [ledger.outcome(title.request, title.plan) for title in executor.run(requests, ledger)]
         if new_text is not None:

@@ -8,7 +8,7 @@ Stages are found through the entry points ``counterdub.stages``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -104,6 +104,34 @@ def queue_of(name: str) -> str:
     point = group("counterdub.stages")[name]
     package, _, rest = point.module.partition(".")
     return rest.partition(".")[0] if package == "services" else stage(name).queue
+
+
+CARD = "-gpu"
+"""Behind a queue's name: its tasks need torch or a graphics card, which only some of its service's workers have."""
+
+
+def card_queues(settings: Settings) -> frozenset[str]:
+    """Queues of which these settings ask engines on torch or on a card, known without importing any.
+
+    The names of engines on torch are in the entry points ``counterdub.torch``.
+    """
+    dubbing, guard = settings.dubbing, settings.dubbing.guard
+    listening = (settings.transcription, settings.quality)
+    asked: dict[str, tuple[Sequence[str | None], Sequence[str]]] = {
+        "separation": ([settings.separation.engine], [settings.separation.device]),
+        "transcription": ([one.engine for one in listening], [one.device for one in listening]),
+        "translation": (
+            [settings.translation.engine, *settings.translation.by_language.values()],
+            [settings.translation.device],
+        ),
+        "dubbing": ([dubbing.engine, dubbing.converter, guard.fallback, guard.recognizer], [dubbing.device]),
+    }
+    on_torch = group("counterdub.torch")
+    return frozenset(
+        queue
+        for queue, (names, devices) in asked.items()
+        if any(name in on_torch for name in names) or any(device != "cpu" for device in devices)
+    )
 
 
 @lru_cache

@@ -90,7 +90,7 @@ class Performer:
                 name: fetched(self.store, value, f"what {task.id} works on") if isinstance(value, Blob) else value
                 for name, value in inputs.items()
             }
-            work = TaskWork(kind, task, self.store, folder, identities, cancelled, report, self._fresh)
+            work = TaskWork(kind, self.store, folder, identities, cancelled, report, self._fresh)
             work.progress(0.0)
             engines = {role: self._pool.get(use, spent.append) for role, use in uses.items()}
             outputs = kind.run(task.scope, files, section, engines, work)

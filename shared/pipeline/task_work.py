@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,13 +16,15 @@ from shared.core.storage_errors import storage_errors
 from shared.core.store import Store, digest
 from shared.engines import accelerator
 from shared.engines.protocols import EngineOptions, Timed, WeightFiles, engine_class, missing
+from shared.engines.requirements import device_of
 from shared.observability.internal_errors import summary
-from shared.pipeline.planner import Task
 from shared.pipeline.stage import EngineUse, Stage
 from shared.weights import WeightFolder
 
-# Where a result was computed does not change it.
-_NOT_HASHED = {"device", "threads", "beam_threads", "lock_timeout_s"}
+DOWNLOAD = "allow_download"
+"""The option that lets an engine fetch its model: how a model came here says nothing of what it makes."""
+# Where a result was computed does not change it, but for the kind of device, which is in the engines' identity.
+_NOT_HASHED = {"device", "threads", "beam_threads", "lock_timeout_s", DOWNLOAD}
 
 
 def hashed_settings(settings: BaseModel) -> dict[str, Any]:
@@ -84,23 +86,27 @@ class EnginePool:
         self._lock = threading.Lock()
 
     def identity(self, use: EngineUse) -> dict[str, Any]:
-        """What names an engine's results: its name, model and the hashes of its weights."""
+        """What names an engine's results: its name, model, the hashes of its weights, and what kind of device it is on.
+
+        A card computes in float16 where nothing else is set, and sums in another order: what it makes is not what a
+        processor makes. The processor is not named, so that results of before keep their keys.
+        """
         kind = engine_class(use.kind, use.name)
         options = use.options
+        device = device_of(kind, options).partition(":")[0]
         return {
             "kind": use.kind,
             "name": use.name,
             "model": options.model,
             "seed": options.seed,
-            "extra": dict(options.extra),
+            "extra": {name: value for name, value in options.extra.items() if name != DOWNLOAD},
             "weights": {name: self._weights.digest(name) for name in kind.weights(options)} | given(kind, options),
+            **({} if device == "cpu" else {"device": device}),
         }
 
     def get(self, use: EngineUse, spent: Callable[[float], None]) -> Timed:
         """The loaded engine; time spent in it, loading included, goes to ``spent``."""
-        options = use.options
-        computed = (options.device, options.threads, options.seed, digest(dict(options.extra)))
-        key = (use.kind, use.name, options.model, *computed)
+        key = slot_key(use)
         with self._lock:
             if key not in self._slots:
                 kind = engine_class(use.kind, use.name)
@@ -119,7 +125,15 @@ class EnginePool:
 
         Whoever holds one may go on calling it: it is loaded again then.
         """
-        freed = sum(slot.free(idle_s) for slot in list(self._slots.values()))
+        return self._free(list(self._slots.values()), idle_s)
+
+    def keep(self, uses: Iterable[EngineUse]) -> int:
+        """Give back the memory of all engines but those that ``uses`` name; how many there were."""
+        wanted = {slot_key(use) for use in uses}
+        return self._free([slot for key, slot in list(self._slots.items()) if key not in wanted], 0.0)
+
+    def _free(self, slots: Iterable[Slot], idle_s: float) -> int:
+        freed = sum(slot.free(idle_s) for slot in slots)
         if freed:
             accelerator.release()
         return freed
@@ -132,9 +146,20 @@ class EnginePool:
         except ImportError as error:
             raise missing(use.kind, use.name, error) from error
         except Exception as error:
+            if accelerator.out_of_memory(error):
+                accelerator.release()
+                raise accelerator.too_large() from error
             raise EngineError(
                 f"The {use.kind} engine “{use.name}” could not be loaded: {summary(error)}", code="engine_load_failed"
             ) from error
+
+
+def slot_key(use: EngineUse) -> tuple[Any, ...]:
+    """What makes two uses one loaded engine. An option that says what holds without it makes no difference."""
+    options, kind = use.options, engine_class(use.kind, use.name)
+    defaults: Mapping[str, Any] = getattr(kind, "defaults", {})
+    extra = {name: value for name, value in {**defaults, **options.extra}.items() if name != DOWNLOAD}
+    return (use.kind, use.name, options.model, device_of(kind, options), options.threads, options.seed, digest(extra))
 
 
 def given(kind: Any, options: EngineOptions) -> dict[str, str]:
@@ -149,7 +174,6 @@ class TaskWork:
     def __init__(
         self,
         stage: Stage,
-        task: Task,
         store: Store,
         folder: Path,
         identities: Mapping[str, Any],
@@ -159,7 +183,6 @@ class TaskWork:
     ) -> None:
         self.counters: dict[str, float] = {}
         self._stage = stage
-        self._task = task
         self._store = store
         self._folder = folder
         self._identities = identities

@@ -13,12 +13,15 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from shared.core.edits import LineAddress, check_line, edit_of, wanted_text
-from shared.core.errors import UsageError
+from shared.core.errors import CounterdubError, UsageError
 from shared.core.records import Utterance, read_jsonl
 from shared.core.store import Blob, Store, fetched
+from shared.engines.protocols import EngineOptions, engine_class
+from shared.engines.requirements import unspoken
 from shared.ledger.database import Database, append_event, locked_job
 from shared.ledger.edits import keep_edit
-from shared.ledger.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, new_id
+from shared.ledger.tables import FINAL, Artifact, Delivery, Edit, Job, Need, StageRun, Title, Worker, new_id
+from shared.pipeline.stage import CARD, card_queues
 from shared.pipeline.title_names import unique_names
 from shared.queue.scheduling.completion import end_if_cancelled, job_ended, settle_job
 from shared.queue.scheduling.plan_sync import sync_plan
@@ -92,10 +95,12 @@ def create_job(
         within: Called first in the job's transaction with the id it will have: checks that refuse it by raising, and
             what has to be written with it or not at all.
     """
+    refuse_unspoken(order)
     names = unique_names(source.name.rpartition(".")[0] or source.name for source in order.sources)
     job_id = new_id("job")
     with database.write() as session:
         within(session, job_id)
+        refuse_unserved(session, order.settings)
         job = Job(
             id=job_id,
             key_id=order.key_id,
@@ -132,6 +137,42 @@ def create_job(
         # What every title begins with, all at once: nothing has to be read for it.
         wakes = sync_plan(session, job, titles, store)
     return job.id, wakes
+
+
+def refuse_unspoken(order: JobOrder) -> None:
+    """Refuse a language that the synthesiser has no voice for, where that is known without its packages and models.
+
+    Raises:
+        UsageError: ``unsupported_language``.
+    """
+    chosen = order.settings.dubbing
+    if chosen.model:
+        return  # A folder is with the workers alone.
+    try:
+        kind = engine_class("synthesizer", chosen.engine)
+    except CounterdubError:
+        return  # Its task will say so.
+    if lack := unspoken(kind, EngineOptions(), order.languages):
+        raise UsageError(lack.message, code=lack.code)
+
+
+def refuse_unserved(session: Session, settings: Settings) -> None:
+    """Refuse what would wait for ever.
+
+    Raises:
+        UsageError: ``no_card_worker`` where no worker has the torch or the card that the settings ask for.
+    """
+    asked = {f"{queue}{CARD}" for queue in card_queues(settings)}
+    if not asked:
+        return
+    served = {name for names in session.scalars(select(Worker.queues).where(Worker.state == "alive")) for name in names}
+    if lacking := sorted(asked - served):
+        raise UsageError(
+            "These settings ask for engines on torch or a graphics card, and no worker that runs has them: none serves "
+            f"{', '.join(lacking)}. Take another profile, or start such workers first.",
+            code="no_card_worker",
+            queues=lacking,
+        )
 
 
 def cancel_job(database: Database, job_id: str) -> Wakes:

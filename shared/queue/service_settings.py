@@ -9,9 +9,13 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.core.store import Store
+from shared.pipeline.stage import CARD
 
 QUEUES = ("ingest", "separation", "transcription", "translation", "dubbing", "pairing", "trainer")
 """One queue a service. Videos named by URL or path are fetched by ``fetch``, which alone needs a way out."""
+
+CARD_QUEUES = tuple(f"{queue}{CARD}" for queue in ("separation", "transcription", "translation", "dubbing"))
+"""Their tasks ask for engines on torch or a graphics card; a worker that has them serves the plain queue as well."""
 
 FETCH = "fetch"
 

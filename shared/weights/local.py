@@ -63,7 +63,22 @@ def local_digests(options: EngineOptions, default: str = "") -> dict[str, str]:
         return {}
     if (path := place(model)) is not None:
         return {path.name: digest(path)}
+    if not is_hub_name(model):
+        return {Path(model).name: "absent"}
     return {model: hub_commit(model, str(options.extra.get("revision") or "main"))}
+
+
+def absent(options: EngineOptions, default: str = "") -> tuple[str, ...]:
+    """What of a model is neither here nor may be fetched, in words; nothing for those of the registry."""
+    model = options.model or default
+    if not model or model in catalog() or place(model) is not None:
+        return ()
+    if not is_hub_name(model):
+        return (f"the model folder “{Path(model).name}”",)
+    if may_download(options):
+        return ()
+    revision = str(options.extra.get("revision") or "main")
+    return () if hub_commit(model, revision) != revision else (f"“{model}” from the model hub",)
 
 
 def hub_commit(model: str, revision: str) -> str:

@@ -136,6 +136,7 @@ def empty_engines() -> None:
 def main(video: str, out: str) -> None:
     from shared.pipeline import folder_commands
     from shared.pipeline.events import RunEvent
+    from shared.pipeline.run import RunOptions
     from shared.settings.models import load_settings
 
     raised: dict[str, int] = {}
@@ -146,7 +147,9 @@ def main(video: str, out: str) -> None:
             raised[str(event.stage)] = raised.get(str(event.stage), 0) + peak() - before
 
     empty_engines()
-    summary = folder_commands.dub([video], ["es"], Path(out), load_settings(overrides=SETTINGS), listener=watch)
+    summary = folder_commands.dub(
+        [video], ["es"], Path(out), load_settings(overrides=SETTINGS), options=RunOptions(listener=watch)
+    )
     stages = json.loads((Path(out) / Path(video).stem / "title.json").read_text(encoding="utf-8"))["timings"]
     print(json.dumps({**summary.to_dict(), "peak_kilobytes": peak(), "raised_by": raised, "stages": stages}))
 

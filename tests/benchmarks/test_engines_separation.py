@@ -14,7 +14,7 @@ import pytest
 from services.separation.engines.demucs import Demucs
 from shared.engines.accelerator import release
 from shared.engines.protocols import EngineOptions
-from shared.pipeline.engine_check import card_memory, resident
+from shared.pipeline.engine_check import resident, torch_memory
 from tests.engines.contract_separator import noise
 
 pytestmark = pytest.mark.bench
@@ -43,7 +43,7 @@ def measured(options: EngineOptions, seconds: int) -> tuple[float, float]:
     began = time.perf_counter()
     engine.vocals(mix)
     speed = seconds / (time.perf_counter() - began)
-    taken = (card_memory() or resident() - before) / 1e6
+    taken = (torch_memory() or resident() - before) / 1e6
     del engine
     release()
     return speed, taken

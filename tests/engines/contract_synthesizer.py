@@ -12,6 +12,7 @@ import pytest
 from services.dubbing.stage import STAGE
 from services.dubbing.synthesis.batching import SpeechRequest
 from shared.core.errors import Cancelled, EngineError, UsageError
+from shared.engines.accelerator import BatchSize
 from shared.engines.protocols import EngineOptions
 from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings
@@ -163,9 +164,11 @@ class BatchContract:
                 raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
             return run(batch, parts)
 
+        monkeypatch.setattr(engine, "_batch", BatchSize(8))
         monkeypatch.setattr(network, "run", scarce)
         assert len(engine.synthesize_batch(self.requests(case))) == 3
         assert sizes == [3, 1, 1, 1]
+        assert engine.together == 1, "what did not fit is not tried again while it is loaded"
 
     def test_not_even_one_fits(self, case: Case, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         def none(batch: Any, parts: Any) -> Any:

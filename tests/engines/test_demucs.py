@@ -114,7 +114,7 @@ def test_released_names_are_those_of_the_library() -> None:
     from demucs import pretrained
 
     listed = (pretrained.REMOTE_ROOT / "files.txt").read_text()
-    for name, files in demucs_weights.RELEASED.items():
+    for name, files in demucs_weights.RELEASED.files.items():
         assert [file.partition("-")[0] for file in files] == yaml.safe_load(
             (pretrained.REMOTE_ROOT / f"{name}.yaml").read_text()
         )["models"]
@@ -171,7 +171,7 @@ def test_released_files_are_found_in_the_folder_of_models(
     monkeypatch.setenv("COUNTERDUB_MODELS", str(tmp_path))
     (tmp_path / "demucs").mkdir()
     saved = save(networks()["aaaa0001"], "955717e8", tmp_path / "demucs")
-    monkeypatch.setitem(demucs_weights.RELEASED, "htdemucs", (saved.stem,))
+    monkeypatch.setitem(demucs_weights.RELEASED.files, "htdemucs", (saved.stem,))
     mix = noise(2, 60_000)
     wanted = Demucs(options(places["htdemucs"]), weights).vocals(mix)
     assert np.array_equal(Demucs(EngineOptions(threads=1), weights).vocals(mix), wanted)

@@ -49,6 +49,17 @@ def test_figures_of_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(json.dumps(row.to_dict()))["engine"] == "quick"
 
 
+def test_memory_on_a_card_is_the_cards_not_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CTranslate2 computes there without torch, which counts only what it took itself."""
+    told = iter([1000, 3500])
+    monkeypatch.setattr(engine_check, "engine_class", lambda kind, name: Quick)
+    monkeypatch.setattr(engine_check, "card_bytes", lambda device: next(told) * 2**20 if device == "cuda:1" else None)
+    row = measure(use("separator", "quick", device="cuda:1"), "es", weights=object())
+    assert row.error is None and row.memory_bytes == 2500 * 2**20
+    row = measure(use("separator", "quick", device="cuda:0"), "es", weights=object())
+    assert row.error is None and row.memory_bytes is None, "not what the process grew by"
+
+
 @pytest.mark.parametrize(
     "raised, code",
     [

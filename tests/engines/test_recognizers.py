@@ -14,7 +14,7 @@ import soundfile as sf
 
 from services.transcription.engines import whisper_weights
 from services.transcription.engines.faster_whisper import FasterWhisper
-from services.transcription.engines.whisper import OpenAIWhisper, _Prepared
+from services.transcription.engines.whisper import OpenAIWhisper, _Prepared, halve
 from services.transcription.recognition.chunk_utterances import ChunkSound, listen
 from shared.audio.signal import resample
 from shared.core.errors import Cancelled, EngineError, UsageError
@@ -189,7 +189,7 @@ def test_an_answer_known_beforehand_is_given_once() -> None:
 def test_released_hashes_are_those_of_the_package() -> None:
     whisper = pytest.importorskip("whisper")
     listed = {name: (url.split("/")[-1], url.split("/")[-2]) for name, url in whisper._MODELS.items()}
-    assert dict(whisper_weights.RELEASED) == listed
+    assert dict(whisper_weights.RELEASED.files) == listed
 
 
 def test_attention_heads_are_known_by_size(checkpoint: Path, weights: Any) -> None:
@@ -264,6 +264,26 @@ def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch, weights: Any
     with pytest.raises(EngineError) as error:
         OpenAIWhisper(EngineOptions(), weights)
     assert error.value.code == "engine_missing"
+
+
+def test_matrices_are_kept_in_the_precision_they_are_used_in(tiny: Path) -> None:
+    """The package loads float32 and casts at each use: on a card that is twice the memory for the same answer."""
+    whisper = pytest.importorskip("whisper")
+    import torch
+
+    usual, halved = (whisper.load_model(str(tiny), device="cpu") for _ in range(2))
+    halve(torch, halved)
+    sizes = {name: parameter.dtype for name, parameter in halved.named_parameters()}
+    assert all(dtype == torch.float32 for name, dtype in sizes.items() if "_ln" in name or "ln_" in name)
+    assert sum(dtype == torch.float16 for dtype in sizes.values()) > sum(
+        dtype == torch.float32 for dtype in sizes.values()
+    )
+    mel = torch.randn(1, 80, 3000, generator=torch.Generator().manual_seed(0)).half()
+    tokens = torch.tensor([[50258, 50259, 50359, 11, 12]])
+    with torch.inference_mode():
+        assert torch.equal(usual.encoder(mel), halved.encoder(mel))
+        one, other = usual(mel, tokens), halved(mel, tokens)
+    assert torch.allclose(one, other, atol=0.02)
 
 
 @pytest.mark.gpu

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,32 @@ class TestMms(SynthesizerContract, BatchContract):
 
     def test_a_processor_takes_one_line_at_a_time(self, case: Case, engine: Any) -> None:
         assert (engine.together, case.kind(EngineOptions(case.options.model), CheckedWeights()).together) == (8, 1)
+
+    def test_other_scripts_are_romanised_with_tables_read_once(
+        self, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The tokenizer reads them anew for every text: five seconds a line of Korean."""
+        uroman = pytest.importorskip("uroman")
+        from transformers import VitsTokenizer
+
+        from services.dubbing.engines.mms import romaniser
+
+        folder = tiny_dubbing.mms(tmp_path / "ko")
+        stated = folder / "tokenizer_config.json"
+        stated.write_text(stated.read_text().replace('"is_uroman": false', '"is_uroman": true'))
+        text = "안녕 친구"
+        theirs = VitsTokenizer.from_pretrained(str(folder))(text)["input_ids"]
+        romaniser.cache_clear()
+        read, usual = [], uroman.Uroman
+
+        def watched() -> object:
+            read.append(1)
+            return usual()
+
+        monkeypatch.setattr(uroman, "Uroman", watched)
+        engine = case.kind(EngineOptions(str(tmp_path)), CheckedWeights())
+        assert engine.network("ko").tokens(text, "ko") == theirs
+        assert engine.synthesize(text, "ko", "mms").size and len(read) == 1
 
     def test_its_files_name_its_results(self, case: Case) -> None:
         (digest,) = case.kind.digests(case.options).values()
@@ -142,6 +169,21 @@ class TestXtts(SynthesizerContract):
 
     def test_another_seed_is_another_take(self, case: Case, engine: Any) -> None:
         assert not np.array_equal(case.speak(engine, seed=0), case.speak(engine, seed=1))
+
+    @pytest.mark.parametrize(
+        ("language", "text", "read"),
+        [("ja", "猫が好きです。", "neko"), ("zh", "你好吗？", "hao3"), ("ko", "안녕", "annyeong")],
+    )
+    def test_other_scripts_are_read_by_the_packages_of_the_lock(
+        self, case: Case, tmp_path: Path, language: str, text: str, read: str
+    ) -> None:
+        """cutlet with a dictionary, pypinyin: without them the language failed with its first line."""
+        engine = case.kind(
+            EngineOptions(str(tiny_dubbing.xtts(tmp_path, ("en", "ja", "zh-cn", "ko")))), CheckedWeights()
+        )
+        assert case.kind.languages_spoken(engine._options) == ("en", "ja", "zh", "ko")
+        assert read in engine._model().tokenizer.preprocess_text(text, language).replace(" ", "")
+        assert engine.synthesize(text, language, "clone", reference=voice_of(3.0)).size
 
     def test_no_reference(self, case: Case, engine: Any) -> None:
         for nobody in (None, voice_of(0.5)):

@@ -162,6 +162,20 @@ def test_batches_are_halved_when_the_memory_does_not_suffice(
         assert one[0].score == pytest.approx(other[0].score, abs=1e-3)
 
 
+@pytest.mark.parametrize("said", ["CUDA out of memory.", "CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"])
+def test_memory_used_up_while_loading_is_told_as_that(tiny: Tiny, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    def too_large(*given: Any, **named: Any) -> Any:
+        raise RuntimeError(said)
+
+    engine = load(tiny, "m2m100")
+    monkeypatch.setattr(transformers.AutoModelForSeq2SeqLM, "from_pretrained", too_large)
+    with pytest.raises(EngineError) as caught:
+        engine.translate([Line("how are you")], "en", "es", 1)
+    assert (caught.value.code, caught.value.retryable) == ("out_of_memory", True)
+
+
 def test_scores_are_mean_log_probabilities(tiny: Tiny) -> None:
     """The engine's against the beam search's own."""
     import torch
@@ -240,6 +254,25 @@ def test_a_missing_package_is_an_import_error_that_names_it(name: str, monkeypat
     assert caught.value.name in {"torch", "sentencepiece"}
 
 
+@pytest.mark.parametrize("name", FAMILIES)
+def test_what_a_tokenizer_does_not_know_never_reaches_the_model(
+    tiny: Tiny, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MADLAD's gives its unknown token the id of the end: all behind “♪” was lost."""
+    engine, seen = load(tiny, name), []
+    answer = [[("Hola.", -0.1, 3)]]
+
+    def translate_texts(model: Any, texts: list[str], *rest: Any, **named: Any) -> Any:
+        seen.extend(texts)
+        return answer * len(texts)
+
+    monkeypatch.setattr(engine, "_translate", translate_texts)
+    engine.translate([Line("♪ how are you ♪ my friend"), Line("how are you my friend")], "en", "es", 1)
+    assert seen == ["how are you my friend", "how are you my friend"]
+    ids = engine._tokenizer(seen[0])["input_ids"]
+    assert set(ids[:-1]).isdisjoint({engine._tokenizer.eos_token_id, engine._tokenizer.unk_token_id})
+
+
 # Empty, dotted, copied and repeated outputs, through each engine's own way to its answers.
 
 BAD = {
@@ -263,7 +296,7 @@ def through_seq2seq(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> A
 
 
 def through_opus(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:
-    engine = bare(OpusTranslator, _pair=("en", "es"))
+    engine = bare(OpusTranslator, _pair=("en", "es"), _known_text=str)
     monkeypatch.setattr(engine, "_sentences", lambda texts, count: [[(text, -0.1, 3)] for _ in texts], raising=False)
     return engine
 
@@ -290,7 +323,7 @@ def through_firefox(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> A
             return text
 
     monkeypatch.setattr(FirefoxTranslator, "languages", lambda self: None)
-    return bare(FirefoxTranslator, _models={("en", "es"): Model()})
+    return bare(FirefoxTranslator, _models={("en", "es"): Model()}, _known_text={("en", "es"): str})
 
 
 def through_openai(text: str, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> Any:

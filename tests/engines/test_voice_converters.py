@@ -108,3 +108,17 @@ def test_damaged_files(kind_and_folder: tuple[Any, Path], tmp_path: Path) -> Non
             there.write_bytes(b"not a model" if file.suffix in {".pt", ".pth"} else file.read_bytes())
     engine = kind(EngineOptions(str(tmp_path)), CheckedWeights())
     assert code_of(lambda: engine.convert(voice_of(1.0), voice_of(2.5)), EngineError) == "engine_load_failed"
+
+
+def test_knn_vc_as_it_was_released(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as coqui-tts releases it; found by the engine's name among the models where no folder is given."""
+    pytest.importorskip("TTS")
+    from services.dubbing.engines.knn_vc import KnnVc
+
+    monkeypatch.setenv("COUNTERDUB_MODELS", str(tmp_path))
+    assert KnnVc.absent(EngineOptions(), "es") == ("the model folder “knn-vc”",)
+    tiny_dubbing.released_knn_vc(tmp_path / "knn-vc")
+    assert KnnVc.absent(EngineOptions(), "es") == () and KnnVc.digests(EngineOptions())["knn-vc"] != "absent"
+    speech = voice_of(1.0)
+    out = KnnVc(EngineOptions(threads=2), CheckedWeights()).convert(speech, voice_of(2.5, seed=1))
+    assert out.shape == speech.shape and np.isfinite(out).all() and np.any(out)

@@ -176,6 +176,26 @@ def knn_vc(folder: Path, width: int = 32) -> Path:
 
 
 @library()
+def released_knn_vc(folder: Path) -> Path:
+    """kNN-VC's own release: the vocoder at its true size, named as torch's older weight norm does, no configuration."""
+    import torch
+    from TTS.vocoder.configs import HifiganConfig
+    from TTS.vocoder.models import setup_generator
+
+    from services.dubbing.engines.knn_vc import RELEASED
+
+    folder.mkdir(parents=True, exist_ok=True)
+    wavlm(folder / "WavLM-Large.pt", 1024)
+    torch.manual_seed(0)
+    state = setup_generator(HifiganConfig(generator_model_params=dict(RELEASED))).state_dict()
+    older = {".parametrizations.weight.original0": ".weight_g", ".parametrizations.weight.original1": ".weight_v"}
+    for new, old in older.items():
+        state = {name.replace(new, old): value for name, value in state.items()}
+    torch.save({"generator": state}, folder / "prematch_g_02500000.pt")
+    return folder
+
+
+@library()
 def freevc(folder: Path, width: int = 32) -> Path:
     """FreeVC with its three parts: its own weights, WavLM and the speaker encoder."""
     import torch

@@ -126,7 +126,7 @@ def look_here(
     sound = place / "sound.f32"
     samples = 0
     if heard is not None:
-        samples = write_sound(file, sound, heard, choice, restarts, zero, latest, sample_rate, progress)
+        samples = write_sound(file, sound, heard, SoundSpan(choice, restarts, zero, latest), sample_rate, progress)
     return {"samples": samples, **facts}
 
 
@@ -184,24 +184,24 @@ def frame_ticks(
     return ticks, base, float(rate or (1 / (np.median(steps) * base) if len(steps) else 25)), ordered
 
 
-def write_sound(
-    path: Path,
-    out: Path,
-    first: Any,
-    choice: Choice,
-    restarts: Sequence[Restart],
-    zero: float,
-    latest: float,
-    sample_rate: int,
-    progress: child.Progress,
-) -> int:
-    """Mono float32 at ``sample_rate`` from time ``zero`` on; returns the number of samples."""
+class SoundSpan(NamedTuple):
+    """Which part of a file's sound is read."""
+
+    choice: Choice
+    restarts: Sequence[Restart]
+    zero: float
+    """Time of the first sample, seconds."""
+    latest: float
+
+
+def write_sound(path: Path, out: Path, first: Any, span: SoundSpan, sample_rate: int, progress: child.Progress) -> int:
+    """Mono float32 at ``sample_rate`` from the span's time zero on; returns the number of samples."""
     resampler = soxr.ResampleStream(first.sample_rate, sample_rate, 1, dtype="float32", quality="HQ")
     samples = 0
     with open_media(path) as container, out.open("wb") as file:
-        assert choice.audio is not None
-        decoded = Decoded(container, container.streams[choice.audio], restarts)
-        line = Timeline(decoded, first.sample_rate, 1, zero, latest)
+        assert span.choice.audio is not None
+        decoded = Decoded(container, container.streams[span.choice.audio], span.restarts)
+        line = Timeline(decoded, first.sample_rate, 1, span.zero, span.latest)
 
         def put(block: np.ndarray, last: bool = False) -> int:
             wave = resampler.resample_chunk(block[:, 0], last=last)

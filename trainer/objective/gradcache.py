@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,43 +28,46 @@ def split(batch: Part, chunk: int) -> list[Part]:
     return [{key: value[i : i + size] for key, value in batch.items()} for i in range(0, count, size)]
 
 
-def step(
-    encode: Callable[[Part], Mapping[str, Tensor]],
-    parts: Sequence[Part],
-    objective: Objective,
-    gather: Gather = ALONE,
-    *,
-    model: nn.Module,
-    norms: Callable[[Part], Mapping[nn.Module, Tensor]] | None = None,
-    generators: Sequence[torch.Generator] = (),
-    no_sync: Callable[[], AbstractContextManager[Any]] = nullcontext,
-) -> Losses:
+@dataclass(frozen=True)
+class Encoding:
+    """How a part is encoded, and what makes encoding it again give the same."""
+
+    encode: Callable[[Part], Mapping[str, Tensor]]
+    """A part's shots → stream → ``[b, D]`` embeddings of length 1, under autocast if there is any, with the model as it
+    trains (through DistributedDataParallel where there are several processes)."""
+    model: nn.Module
+    """What ``encode`` runs."""
+    norms: Callable[[Part], Mapping[nn.Module, Tensor]] | None = None
+    """A part → each of the model's input batch norms → all that ``encode`` puts into it, ``[b, C, …]``. Their
+    statistics are then taken once over all parts of all processes, and their moving averages take one step. Other
+    batch norms are refused: what enters them depends on parameters."""
+    generators: Sequence[torch.Generator] = ()
+    """Those that ``encode`` draws from besides torch's own; ``norms`` must draw from them as ``encode`` does, and from
+    no other."""
+    no_sync: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """DistributedDataParallel's, so that gradients are averaged once, after the last part."""
+
+
+def step(encoding: Encoding, parts: Sequence[Part], objective: Objective, gather: Gather = ALONE) -> Losses:
     """Losses of a batch, and their gradients added to the parameters'.
 
     Args:
-        encode: A part's shots → stream → ``[b, D]`` embeddings of length 1, under autocast if there is any, with
-            the model as it trains (through DistributedDataParallel where there are several processes).
+        encoding: How a part is encoded.
         parts: The batch from :func:`split`; as many in each process.
         objective: Sees all embeddings at once.
         gather: As for the objective.
-        model: What ``encode`` runs.
-        norms: A part → each of the model's input batch norms → all that ``encode`` puts into it, ``[b, C, …]``. Their
-            statistics are then taken once over all parts of all processes, and their moving averages take one step.
-            Other batch norms are refused: what enters them depends on parameters.
-        generators: Those that ``encode`` draws from besides torch's own; ``norms`` must draw from them as ``encode``
-            does, and from no other.
-        no_sync: DistributedDataParallel's, so that gradients are averaged once, after the last part.
 
     Returns:
         Losses without gradient.
 
     Raises:
-        UsageError: ``chunked_batch_norm``: a batch norm in training mode that is not among ``norms``.
+        UsageError: ``chunked_batch_norm``: a batch norm in training mode that is not among the encoding's ``norms``.
     """
+    encode, generators = encoding.encode, encoding.generators
     start = take(generators)
-    statistics = of_whole_batch(norms, parts, gather) if norms else {}
+    statistics = of_whole_batch(encoding.norms, parts, gather) if encoding.norms else {}
     put(generators, start)
-    refuse_other_norms(model, set(statistics))
+    refuse_other_norms(encoding.model, set(statistics))
     with ExitStack() as stack:
         for norm, of_batch in statistics.items():
             stack.enter_context(frozen(norm, of_batch))
@@ -80,7 +84,7 @@ def step(
         end, first = take(generators), 0
         for number, part in enumerate(parts):
             put(generators, states[number])
-            with nullcontext() if number == len(parts) - 1 else no_sync():
+            with nullcontext() if number == len(parts) - 1 else encoding.no_sync():
                 again = encode(part)
                 count = len(part["shot"])
                 hand_on(again, {name: x.grad[first : first + count] for name, x in whole.items() if x.grad is not None})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +34,8 @@ def loss(case: Case, stated: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
         def by_temperature(x: Tensor, y: Tensor, m: Tensor | None, log: Tensor = log) -> Tensor:
             return infonce(x, y, torch.exp(-log.to(x.dtype)), m)
 
-        compare(case, f"infonce.{key}", by_temperature, raw[left], raw[right], masks[masked], expected["loss"], arrays)
+        sides = Sides(raw[left], raw[right], masks[masked])
+        compare(case, f"infonce.{key}", by_temperature, sides, expected["loss"], arrays)
         case.compare(f"infonce.{key}.d_log", log.grad, expected["d_loss_d_log_inverse_tau"], VALUE)
     for key, expected in stated["siglip_values"].items():
         left, right, masked = key.split("|")
@@ -43,7 +44,8 @@ def loss(case: Case, stated: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
         def by_scale(x: Tensor, y: Tensor, m: Tensor | None, t: Tensor = scale, b: Tensor = bias) -> Tensor:
             return sigmoid(x, y, t.to(x.dtype), b.to(x.dtype), m)
 
-        compare(case, f"siglip.{key}", by_scale, raw[left], raw[right], masks[masked], expected["loss"], arrays)
+        sides = Sides(raw[left], raw[right], masks[masked])
+        compare(case, f"siglip.{key}", by_scale, sides, expected["loss"], arrays)
         derivatives = [scale.grad, bias.grad]
         case.compare(f"siglip.{key}.d_t_b", derivatives, [expected["d_loss_d_t"], expected["d_loss_d_b"]], VALUE)
     for name, expected in stated["combined"].items():
@@ -58,17 +60,19 @@ def loss(case: Case, stated: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
         case.compare(f"combined.{name}.gradient", gradient, arrays[f"combined_grad_raw_v_p__{name}"], GRADIENT)
 
 
+class Sides(NamedTuple):
+    """What a loss compares."""
+
+    left: Tensor
+    right: Tensor
+    masked: Tensor | None
+
+
 def compare(
-    case: Case,
-    name: str,
-    measure: Loss,
-    left: Tensor,
-    right: Tensor,
-    masked: Tensor | None,
-    expected: float,
-    arrays: Mapping[str, np.ndarray],
+    case: Case, name: str, measure: Loss, sides: Sides, expected: float, arrays: Mapping[str, np.ndarray]
 ) -> None:
     """One loss's value in both precisions, and its gradients where the case has them (only of v_p, on the left)."""
+    left, right, masked = sides
     single = measure(normalize(left.float()), normalize(right.float()), masked)
     case.compare(f"{name}.float32", single.item(), expected, SINGLE)
     raw = left.clone().requires_grad_()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainer.towers.mvit_attention import EPS, Grid, PoolingAttention
+from trainer.towers.mvit_attention import EPS, Grid, Pooling, PoolingAttention
 from trainer.towers.tower import Tower
 
 WIDTH = 96
@@ -70,9 +70,7 @@ class Mvit(Tower):
                 width,
                 width * shrink,
                 heads,
-                kernel=(3 if video else 1, 3, 3),
-                stride_q=(1, shrink, shrink),
-                stride_kv=(1, stride_kv, stride_kv),
+                Pooling((3 if video else 1, 3, 3), (1, shrink, shrink), (1, stride_kv, stride_kv)),
                 grid=grid,
                 class_token=video,
                 relative_time=video,

@@ -7,6 +7,8 @@ queries by keys is ever kept.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -17,6 +19,16 @@ Grid = tuple[int, int, int]
 EPS = 1e-6
 
 
+class Pooling(NamedTuple):
+    """How queries, and keys and values, are pooled."""
+
+    kernel: Grid
+    """Of all three convolutions."""
+    stride_q: Grid
+    """Of the queries'; the output's grid is the input's divided by it, rounded up."""
+    stride_kv: Grid
+
+
 class PoolingAttention(nn.Module):
     """Attention whose queries, keys and values are pooled by depth-wise convolutions.
 
@@ -24,9 +36,7 @@ class PoolingAttention(nn.Module):
         width: Channels that come in.
         out: Channels that go out; the change of width happens here.
         heads: Each of ``out // heads`` channels.
-        kernel: Of the pooling convolutions.
-        stride_q: Of the queries' pooling; the output's grid is the input's divided by it, rounded up.
-        stride_kv: Of the keys' and values' pooling.
+        pooled: Of queries, keys and values.
         grid: Tokens that are expected; with floored division it fixes the length of the tables of relative positions.
         class_token: The first token stands outside of the grid; else there is none such.
         relative_time: Whether time has relative positions too.
@@ -37,9 +47,7 @@ class PoolingAttention(nn.Module):
         width: int,
         out: int,
         heads: int,
-        kernel: Grid,
-        stride_q: Grid,
-        stride_kv: Grid,
+        pooled: Pooling,
         grid: Grid,
         *,
         class_token: bool,
@@ -51,10 +59,10 @@ class PoolingAttention(nn.Module):
         self.class_token = class_token
         self.qkv = nn.Linear(width, 3 * out)
         self.proj = nn.Linear(out, out)
-        self.pool_q, self.norm_q = pooling(self.head_width, kernel, stride_q)
-        self.pool_k, self.norm_k = pooling(self.head_width, kernel, stride_kv)
-        self.pool_v, self.norm_v = pooling(self.head_width, kernel, stride_kv)
-        larger = [max(n // q, n // kv) for n, q, kv in zip(grid, stride_q, stride_kv, strict=True)]
+        self.pool_q, self.norm_q = pooling(self.head_width, pooled.kernel, pooled.stride_q)
+        self.pool_k, self.norm_k = pooling(self.head_width, pooled.kernel, pooled.stride_kv)
+        self.pool_v, self.norm_v = pooling(self.head_width, pooled.kernel, pooled.stride_kv)
+        larger = [max(n // q, n // kv) for n, q, kv in zip(grid, pooled.stride_q, pooled.stride_kv, strict=True)]
         length = larger[1] + larger[2] - 1
         self.rel_pos_h = table(length, self.head_width)
         self.rel_pos_w = table(length, self.head_width)

@@ -60,6 +60,7 @@ def hear(
     with with_extra("trainer", json):
         from trainer.evaluation.hear.protocol import evaluate
         from trainer.evaluation.hear.tasks import read_task
+        from trainer.evaluation.subject import Subject
 
         hear_tasks = [read_task(folder) for folder in tasks]
 
@@ -67,13 +68,9 @@ def hear(
             for task in hear_tasks:
                 yield evaluate(
                     task,
-                    encoder,
-                    kept,
-                    label=label,
+                    Subject(encoder, kept, label, seed, torch_device(device)),
                     grid=grid,
                     grid_points=grid_points,
-                    seed=seed,
-                    device=torch_device(device),
                     listener=named(listener, f"{label} {task.name}"),
                 )
 
@@ -104,6 +101,7 @@ def probe(
         from trainer.evaluation.probes.listings import LISTINGS, LVU_TASKS, lvu
         from trainer.evaluation.probes.probe import GRID, LINEAR, PAPER
         from trainer.evaluation.probes.protocol import evaluate
+        from trainer.evaluation.subject import Subject
 
         if layout not in {*LISTINGS, "lvu"} or streams not in {"video", "audio", "both"}:
             raise UsageError(f"There is no layout “{layout}” or no streams “{streams}”.", code="bad_setting")
@@ -118,14 +116,10 @@ def probe(
             for listing in listings:
                 result = evaluate(
                     listing,
-                    encoder,
-                    kept,
-                    label=label,
+                    Subject(encoder, kept, label, seed, torch_device(device)),
                     streams=streams,
                     grid=LINEAR if linear else GRID,
                     schedule=PAPER._replace(epochs=epochs),
-                    seed=seed,
-                    device=torch_device(device),
                     progress=partial(listener, f"{label} {listing.name}"),
                 )
                 yield result, None
@@ -153,6 +147,7 @@ def long(
         from trainer.evaluation.hear.tasks import read_task
         from trainer.evaluation.probes.probe import HARES, Shape
         from trainer.evaluation.probes.protocol import evaluate_long
+        from trainer.evaluation.subject import Subject
 
         scene_tasks = [read_task(folder) for folder in tasks]
         schedule = HARES._replace(steps=steps, warmup=min(HARES.warmup, steps // 80))
@@ -161,13 +156,9 @@ def long(
             for task in scene_tasks:
                 result = evaluate_long(
                     task,
-                    encoder,
-                    kept,
-                    label=label,
+                    Subject(encoder, kept, label, seed, torch_device(device)),
                     shape=Shape(hidden),
                     schedule=schedule,
-                    seed=seed,
-                    device=torch_device(device),
                     listener=named(listener, f"{label} {task.name}"),
                 )
                 yield result, None
@@ -196,18 +187,16 @@ def invariance(
         from shared.core.errors import UsageError
         from trainer.encoder import Encoder
         from trainer.evaluation.invariance.protocol import evaluate
+        from trainer.evaluation.subject import Subject
 
         def measure(label: str, encoder: Any, kept: EmbeddingCache, listener: Listener) -> Iterator[Any]:
             if not isinstance(encoder, Encoder):
                 raise UsageError(f"“{label}” has no recipe to cut shots by.", code="no_tower")
             result = evaluate(
-                encoder,
                 shards,
-                kept,
-                label=label,
+                Subject(encoder, kept, label, seed),
                 limit=shots,
                 speech=speech,
-                seed=seed,
                 progress=partial(listener, label),
             )
             yield result, None

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ENGINE_QUEUES = ("separation", "transcription", "translation", "dubbing")
+ENGINE_QUEUES = tuple(
+    f"{service}{card}" for service in ("separation", "transcription", "translation", "dubbing") for card in ("", "-gpu")
+)
+"""What there is of cards and engines on torch, every process of this machine has."""
 MEDIA_QUEUES = ("ingest", "pairing", "fetch")
 TRAINER_QUEUES = ("trainer",)
 """On its own: a training may take days."""

@@ -34,12 +34,13 @@ def voices(
     """
     with with_extra("listening", json):
         from shared.pipeline import folder_commands
+        from shared.pipeline.run import RunOptions
 
         if audition:
             from services.cli.terminal.progress import Bars
 
             with Bars(errors, quiet=json) as bars:
-                folder_commands.audition(out, title=title, jobs=jobs, listener=bars)
+                folder_commands.audition(out, title=title, options=RunOptions(jobs, listener=bars))
         rows = folder_commands.voices(out, title)
         files = write_reels(out, rows, format_) if audition else []
         if json:

@@ -20,7 +20,7 @@ def worker(
     """Work on the tasks of these queues until told to stop. The rest comes from the environment (COUNTERDUB_…)."""
     with with_extra("queue", False):
         from shared.core.errors import UsageError
-        from shared.queue.service_settings import FETCH, QUEUES, service_settings
+        from shared.queue.service_settings import CARD_QUEUES, FETCH, QUEUES, service_settings
 
         settings = service_settings()
         if check:
@@ -28,10 +28,11 @@ def worker(
 
             raise typer.Exit(0 if check_worker(settings) else FAILED)
         names = [name.strip() for name in queues.split(",") if name.strip()]
-        unknown = sorted(set(names) - {*QUEUES, FETCH})
+        known = (*QUEUES, *CARD_QUEUES, FETCH)
+        unknown = sorted(set(names) - set(known))
         if unknown or not names:
             raise UsageError(
-                f"No such queue: {', '.join(unknown) or '(none named)'}. There are: {', '.join((*QUEUES, FETCH))}.",
+                f"No such queue: {', '.join(unknown) or '(none named)'}. There are: {', '.join(known)}.",
                 code="unknown_queue",
             )
         from shared.ledger import migrate

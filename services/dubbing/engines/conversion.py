@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,9 +15,10 @@ from services.dubbing.engines.coqui import library
 from services.dubbing.engines.resident import Resident, loading, model_folder, needing, use_threads
 from shared.audio.signal import fit_length, resample
 from shared.core.errors import EngineError
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype
 from shared.engines.protocols import Audio, EngineOptions, Licence, WeightFiles
-from shared.weights.local import local_digests, registered_names
+from shared.weights import default_folder
+from shared.weights.local import absent, local_digests, registered_names
 
 MIN_REFERENCE_SECONDS = 1.0
 LONGEST_SECONDS = 20.0
@@ -30,14 +32,16 @@ _wavlm = threading.Lock()
 class CoquiConverter:
     """See :class:`shared.engines.protocols.VoiceConverter`. Subclasses load a model and convert one block.
 
-    Options: ``model`` is a folder with the model's files (each class lists them); ``extra``: ``dtype`` (float32 unless
-    set). Lines are converted one at a time: the library's models take no padding mask.
+    Options: ``model`` is a folder with the model's files (each class lists them); where none is given, the one of the
+    engine's name in the folder of all models; ``extra``: ``dtype`` (float32 unless set). Lines are converted one at a
+    time: the library's models take no padding mask.
     """
 
     name: ClassVar[str]
     licence: ClassVar[Licence]
     input_rate: ClassVar[int]
     """Sample rate that the model hears at, Hz."""
+    packages: ClassVar[tuple[str, ...]] = ("coqui-tts", "torch", "torchaudio")
     memory_mb: ClassVar[int]
     sample_rate: int
 
@@ -49,17 +53,26 @@ class CoquiConverter:
         self._options = options
         self._device = torch_device(options)
         self._dtype = torch_dtype(options) if options.extra.get("dtype") else torch.float32
-        self._folder = model_folder(options, weights, engine=self.name)
+        self._folder = model_folder(self.placed(options), weights)
         self._model: Resident[Any] = Resident(self._load)
         self._lock = threading.RLock()
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
-        return registered_names(options)
+        return registered_names(cls.placed(options))
 
     @classmethod
     def digests(cls, options: EngineOptions) -> dict[str, str]:
-        return local_digests(options)
+        return local_digests(cls.placed(options))
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return absent(cls.placed(options))
+
+    @classmethod
+    def placed(cls, options: EngineOptions) -> EngineOptions:
+        """The options with the folder that is meant."""
+        return options if options.model else replace(options, model=str(default_folder() / cls.name))
 
     def release(self) -> None:
         """Give the memory back; the model is loaded again when needed."""
@@ -90,7 +103,7 @@ class CoquiConverter:
             model = self._model()
             heard = self._tensor(reference)
             with self._drawing():
-                done = in_batches(blocks, lambda batch: [self._block(model, batch[0], heard)], 1, len)
+                done = in_batches(blocks, lambda batch: [self._block(model, batch[0], heard)], BatchSize(1), len)
         return np.concatenate(done)
 
     def _block(self, model: Any, block: Audio, reference: Any) -> Audio:

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from services.dubbing.engines.coqui import library
+from services.dubbing.engines.coqui_phonemes import use_our_espeak
 from services.dubbing.engines.resident import loading, model_folder, needing, one_file
 from services.dubbing.engines.vits import Network, VitsSynthesizer, padded
 from services.dubbing.synthesis.batching import SpeechRequest
 from shared.core.errors import EngineError
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.weights.local import local_digests, registered_names
+from shared.weights.local import absent, local_digests, registered_names
 
 FILES_NAMED = ("speakers_file", "speaker_ids_file", "d_vector_file", "language_ids_file")
 """Settings of a Coqui configuration that hold a path on the machine where it was trained."""
@@ -29,6 +30,7 @@ class CoquiVitsSynthesizer(VitsSynthesizer):
     """
 
     name: ClassVar[str] = "coqui-vits"
+    packages: ClassVar[tuple[str, ...]] = ("coqui-tts", "torch", "torchaudio")
     licence: ClassVar[Licence] = Licence(
         "as of the model given",
         note="Every model has its own terms: Coqui's are mostly Apache-2.0 or BSD-3-Clause (en, de, es, fr, it, nl), "
@@ -49,6 +51,21 @@ class CoquiVitsSynthesizer(VitsSynthesizer):
     @classmethod
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         return local_digests(options)
+
+    @classmethod
+    def languages_spoken(cls, options: EngineOptions) -> tuple[str, ...] | None:
+        """Known before anything is loaded; None for a folder with a single model that does not say."""
+        base = Path(options.model).expanduser()
+        if not options.model or not base.is_dir():
+            return None
+        if (base / "config.json").is_file():
+            own = options.extra.get("language")
+            return (str(own),) if own else None
+        return tuple(sorted(folder.parent.name for folder in base.glob("*/config.json")))
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return absent(options) if options.model else ("a folder with a model (dubbing.model)",)
 
     def model_of(self, language: str) -> str | None:
         if not (self._base / "config.json").is_file():
@@ -81,6 +98,7 @@ class _Vits:
         from TTS.config import load_config
         from TTS.tts.models.vits import Vits
 
+        use_our_espeak()
         config = load_config(str(one_file(folder, "config.json")))
         at_home(config, folder)
         if config.model != "vits":

@@ -8,6 +8,19 @@ from services.dubbing.engines.conversion import CoquiConverter, own_wavlm
 from services.dubbing.engines.resident import one_file
 from shared.engines.protocols import Licence
 
+RELEASED = {
+    "in_channels": 512,
+    "pre_linear": 1024,
+    "upsample_factors": [10, 8, 2, 2],
+    "upsample_kernel_sizes": [20, 16, 4, 4],
+    "upsample_initial_channel": 512,
+    "resblock_type": "1",
+    "resblock_kernel_sizes": [3, 7, 11],
+    "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5], [1, 3, 5]],
+    "inference_padding": 0,
+}
+"""The HiFi-GAN of kNN-VC's release, whose configuration is among its sources (hifigan/config_v1_wavlm.json)."""
+
 
 class _Model(NamedTuple):
     matcher: Any
@@ -17,8 +30,9 @@ class _Model(NamedTuple):
 class KnnVc(CoquiConverter):
     """See :class:`shared.engines.protocols.VoiceConverter`. Draws nothing: deterministic.
 
-    The folder holds ``WavLM-Large.pt`` and, in it or in ``vocoder/``, ``config.json`` and ``model.pth`` of the HiFi-GAN
-    that was trained on WavLM's features (kNN-VC's ``prematched``). ``extra["topk"]``: moments averaged (4).
+    The folder holds ``WavLM-Large.pt`` and the HiFi-GAN that was trained on its features, as kNN-VC released it
+    (``prematch_g_02500000.pt``) or, in the folder or in ``vocoder/``, as coqui-tts did (``config.json`` and
+    ``model.pth``). ``extra["topk"]``: moments averaged (4).
     """
 
     name: ClassVar[str] = "knn-vc"
@@ -34,6 +48,7 @@ class KnnVc(CoquiConverter):
         from TTS.config import load_config
         from TTS.vc.configs.knnvc_config import KNNVCConfig
         from TTS.vc.models import knnvc
+        from TTS.vocoder.configs import HifiganConfig
         from TTS.vocoder.models import setup_generator
 
         config = KNNVCConfig()
@@ -41,11 +56,15 @@ class KnnVc(CoquiConverter):
         with own_wavlm(knnvc, one_file(self._folder, "WavLM-Large.pt", "wavlm/*.pt", "*.pt")):
             matcher = knnvc.KNNVC(config)
         config.wavlm_layer = min(config.wavlm_layer, len(matcher.wavlm.encoder.layers))
-        sound = load_config(str(one_file(self._folder, "vocoder/config.json", "config.json")))
+        released = [*self._folder.glob("prematch_g_*.pt"), *self._folder.glob("vocoder/prematch_g_*.pt")]
+        if released:
+            sound, file = HifiganConfig(generator_model_params=dict(RELEASED)), released[0]
+        else:
+            sound = load_config(str(one_file(self._folder, "vocoder/config.json", "config.json")))
+            file = one_file(self._folder, "vocoder/*.pth", "*.pth")
         vocoder = setup_generator(sound)
-        state = self._torch.load(
-            one_file(self._folder, "vocoder/*.pth", "*.pth"), map_location="cpu", weights_only=True
-        )["model"]
+        stored = self._torch.load(file, map_location="cpu", weights_only=True)
+        state = stored["generator"] if released else stored["model"]
         # Saved by itself, or as half of a network in training.
         own = {name.removeprefix("model_g."): value for name, value in state.items() if not name.startswith("model_d.")}
         vocoder.load_state_dict(own)

@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from services.dubbing.engines.resident import hub_folder, loading, needing
 from services.dubbing.engines.vits import Network, VitsSynthesizer, padded
 from services.dubbing.synthesis.batching import SpeechRequest
-from shared.core import languages
 from shared.core.errors import EngineError
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.weights.local import local_digests
+from shared.weights.local import absent, local_digests
 
 HUB = "facebook/mms-tts-{code}"
-"""Where the models of all languages are, by ISO 639-3."""
+"""Where the models of all languages are, by the codes that MMS has for them."""
+
+MODELS = {
+    "ak": "aka", "am": "amh", "ar": "ara", "as": "asm", "av": "ava", "az": "azj-script_latin", "ba": "bak",
+    "bg": "bul", "bi": "bis", "bm": "bam", "bn": "ben", "bo": "bod", "ca": "cat", "ce": "che", "cv": "chv",
+    "cy": "cym", "de": "deu", "dv": "div", "dz": "dzo", "ee": "ewe", "el": "ell", "en": "eng", "es": "spa",
+    "eu": "eus", "fa": "fas", "ff": "ful", "fi": "fin", "fj": "fij", "fo": "fao", "fr": "fra", "gn": "grn",
+    "gu": "guj", "ha": "hau", "he": "heb", "hi": "hin", "ht": "hat", "hu": "hun", "id": "ind", "is": "isl",
+    "jv": "jav", "ki": "kik", "kk": "kaz", "km": "khm", "kn": "kan", "ko": "kor", "ku": "kmr-script_latin",
+    "kv": "kpv", "ky": "kir", "la": "lat", "lg": "lug", "lo": "lao", "lv": "lav", "mg": "mlg", "mh": "mah",
+    "ml": "mal", "mn": "mon", "mr": "mar", "ms": "zlm", "my": "mya", "nl": "nld", "ny": "nya", "om": "orm",
+    "or": "ory", "os": "oss", "pa": "pan", "pl": "pol", "pt": "por", "rn": "run", "ro": "ron", "ru": "rus",
+    "rw": "kin", "sg": "sag", "sm": "smo", "sn": "sna", "so": "som", "sq": "sqi", "su": "sun", "sv": "swe",
+    "sw": "swh", "ta": "tam", "te": "tel", "tg": "tgk", "th": "tha", "ti": "tir", "tk": "tuk-script_latin",
+    "tl": "tgl", "tr": "tur", "ts": "tso", "tt": "tat", "ug": "uig-script_arabic", "uk": "ukr",
+    "ur": "urd-script_arabic", "uz": "uzb-script_cyrillic", "vi": "vie", "yo": "yor",
+}  # fmt: skip
+"""ISO 639-1 → the model that speaks it, of the publisher's list. There is none for it, ja and zh among others."""
 
 
 class MmsSynthesizer(VitsSynthesizer):
     """MMS, or any VITS in the format of transformers.
 
     Options: ``model`` is a folder that holds one model (then ``extra["language"]`` says which language), or one folder
-    a language named by its ISO 639-1 or 639-3 code (``es``, ``spa``); without it the hub's models are taken.
+    a language named by its ISO 639-1 code or by MMS' own (``es``, ``spa``); without it the hub's models are taken.
     ``extra``: ``batch_size``, ``dtype``, ``gender`` of the voices (male), ``revision``, ``allow_download``.
 
     Most of its models know no digits: numbers come written out (:mod:`shared.core.spoken_form`).
     """
 
     name: ClassVar[str] = "mms"
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers", "uroman")
     licence: ClassVar[Licence] = Licence(
         "CC-BY-NC-4.0", commercial_use=False, note="Neither the models nor what they speak may be used commercially."
     )
@@ -56,8 +75,27 @@ class MmsSynthesizer(VitsSynthesizer):
             return local_digests(options)
         return {HUB.format(code="*"): str(options.extra.get("revision") or "main")}
 
+    @classmethod
+    def languages_spoken(cls, options: EngineOptions) -> tuple[str, ...] | None:
+        """Known before anything is loaded; None for a folder with a single model that does not say."""
+        if not options.model:
+            return tuple(MODELS)
+        base = Path(options.model).expanduser()
+        if (base / "config.json").is_file():
+            own = options.extra.get("language")
+            return (str(own),) if own else None
+        named = {folder.parent.name for folder in base.glob("*/config.json")}
+        return tuple(language for language, code in MODELS.items() if {language, code} & named)
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        if options.model:
+            return absent(options)
+        code = MODELS.get(language)
+        return absent(replace(options, model=HUB.format(code=code))) if code else ()
+
     def model_of(self, language: str) -> str | None:
-        code = code_of(language)
+        code = MODELS.get(language)
         if self._base is None:
             return code
         if (self._base / "config.json").is_file():
@@ -94,12 +132,17 @@ class _Mms:
         self.sample_rate = int(model.config.sampling_rate)
 
     def tokens(self, text: str, language: str) -> list[int]:
-        if self._tokenizer.is_uroman and not text.isascii() and not romaniser_here():
-            raise EngineError(
-                f"MMS speaks “{language}” from Latin letters and needs the package “uroman”, which is not installed.",
-                code="engine_missing",
-                package="uroman",
-            )
+        if self._tokenizer.is_uroman and not text.isascii():
+            # The tokenizer would do it too, but read uroman's tables anew for each text, which takes seconds.
+            try:
+                text = romaniser().romanize_string(text.lower())
+            except ImportError as error:
+                raise EngineError(
+                    f"MMS speaks “{language}” from Latin letters and needs the package “uroman”, which is not "
+                    "installed.",
+                    code="engine_missing",
+                    package="uroman",
+                ) from error
         known, _ = self._tokenizer.prepare_for_tokenization(text)
         if not any(char.isalnum() for char in known):
             return []
@@ -116,17 +159,9 @@ class _Mms:
         return [np.array(row[: int(length)], np.float32) for row, length in zip(audio, lengths, strict=True)]
 
 
-def code_of(language: str) -> str | None:
-    """ISO 639-3, as MMS names its models."""
-    try:
-        return languages.alpha3(language)
-    except LookupError:
-        return None
+@lru_cache(maxsize=1)
+def romaniser() -> Any:
+    """Uroman with its tables."""
+    import uroman
 
-
-def romaniser_here() -> bool:
-    try:
-        import uroman  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return uroman.Uroman()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from shared.core.errors import EngineError
-from shared.engines.accelerator import release
+from shared.engines.accelerator import release, within_memory
 from shared.engines.protocols import EngineOptions, WeightFiles, missing
 from shared.observability.internal_errors import summary
 from shared.weights.local import located, may_download
@@ -70,10 +70,11 @@ def loading(name: str) -> Iterator[None]:
     """Around the reading of a model's files.
 
     Raises:
-        EngineError: ``engine_load_failed`` for whatever the library throws at files that do not fit.
+        EngineError: ``engine_load_failed`` for whatever the library throws at files that do not fit, ``out_of_memory``.
     """
     try:
-        yield
+        with within_memory():
+            yield
     except (EngineError, ImportError):
         raise
     except Exception as error:

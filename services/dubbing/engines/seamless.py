@@ -10,10 +10,10 @@ import numpy as np
 from services.dubbing.casting.cast import Candidate
 from services.dubbing.engines.kokoro.phonemes import pieces
 from shared.core.errors import EngineError, UsageError
-from shared.engines.accelerator import release, torch_device, torch_dtype, within_memory
+from shared.engines.accelerator import out_of_memory, release, torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 from shared.observability.internal_errors import summary
-from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
+from shared.weights.local import absent, is_hub_name, local_digests, located, may_download, registered_names
 
 DEFAULT = "facebook/seamless-m4t-v2-large"
 CLASSES = {"seamless_m4t": "SeamlessM4TForTextToSpeech", "seamless_m4t_v2": "SeamlessM4Tv2ForTextToSpeech"}
@@ -48,6 +48,7 @@ class SeamlessSynthesizer:
     """
 
     name: ClassVar[str] = "seamless"
+    packages: ClassVar[tuple[str, ...]] = ("sentencepiece", "torch", "transformers")
     licence: ClassVar[Licence] = Licence("CC-BY-NC-4.0", commercial_use=False, note="Not for commercial use.")
     native_speed: ClassVar[tuple[float, float]] = (1.0, 1.0)
     memory_mb: ClassVar[int] = 8000
@@ -86,6 +87,10 @@ class SeamlessSynthesizer:
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         """Hashes of a model that is not in the registry; part of what names the results."""
         return local_digests(options, DEFAULT)
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return absent(options, DEFAULT)
 
     @classmethod
     def languages_spoken(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -181,7 +186,8 @@ class SeamlessSynthesizer:
         if self._model is None:
             if self._device.type == "cpu":
                 self._torch.set_num_threads(max(1, self._options.threads))
-            self._model = self._read(self._kind, dtype=self._dtype).to(self._device).eval()
+            with within_memory():
+                self._model = self._read(self._kind, dtype=self._dtype).to(self._device).eval()
         return self._model
 
     def release(self) -> None:
@@ -196,6 +202,8 @@ class SeamlessSynthesizer:
         except ImportError:
             raise
         except Exception as error:
+            if out_of_memory(error):
+                raise
             name = self._options.model or DEFAULT
             if isinstance(error, OSError) and self._place == name and is_hub_name(name):
                 raise EngineError(

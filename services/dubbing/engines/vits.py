@@ -15,7 +15,7 @@ from services.dubbing.engines.resident import Resident, needing, use_threads
 from services.dubbing.synthesis.batching import SpeechRequest
 from shared.audio.signal import resample
 from shared.core.errors import EngineError, UsageError
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
 
 BATCH = 16
@@ -62,14 +62,14 @@ class VitsSynthesizer:
         self._torch = torch
         self._options, self._weights = options, weights
         self._device, self._dtype = torch_device(options), torch_dtype(options)
-        self._batch = max(1, int(options.extra.get("batch_size") or (1 if self._device.type == "cpu" else BATCH)))
+        self._batch = BatchSize(int(options.extra.get("batch_size") or (1 if self._device.type == "cpu" else BATCH)))
         self._networks: dict[str, Resident[Network]] = {}
         self._lock = threading.RLock()
 
     @property
     def together(self) -> int:
         """Lines best given in one call."""
-        return self._batch
+        return self._batch.size
 
     def release(self) -> None:
         """Give back the memory of all models; they are loaded again when needed."""

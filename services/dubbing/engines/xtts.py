@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,11 +21,13 @@ from services.dubbing.engines.vits import join
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.errors import EngineError, UsageError
 from shared.core.text import alphanumerics
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.accelerator import torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
-from shared.weights.local import local_digests, registered_names
+from shared.weights.local import absent, local_digests, registered_names
 
 HUB = "coqui/XTTS-v2"
+LANGUAGES = ("ar", "cs", "de", "en", "es", "fr", "hi", "hu", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh")
+"""Of the release, ISO 639-1."""
 CLONE = "clone"
 """The voice that is taken from the reference."""
 REFERENCE_RATE = 22_050
@@ -45,6 +49,11 @@ class XttsSynthesizer:
     """
 
     name: ClassVar[str] = "xtts"
+    packages: ClassVar[tuple[str, ...]] = ("coqui-tts", "torch", "torchaudio")
+    language_packages: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "ja": ("cutlet", "fugashi", "unidic-lite"),
+        "zh": ("pypinyin",),
+    }
     licence: ClassVar[Licence] = Licence(
         "CPML",
         commercial_use=False,
@@ -80,6 +89,19 @@ class XttsSynthesizer:
     @classmethod
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         return local_digests(options, HUB)
+
+    @classmethod
+    def languages_spoken(cls, options: EngineOptions) -> tuple[str, ...]:
+        """Known before anything is loaded: those of the release, or what a given folder's configuration names."""
+        config = Path(options.model).expanduser() / "config.json" if options.model else None
+        if config is None or not config.is_file():
+            return LANGUAGES
+        stated = json.loads(config.read_text(encoding="utf-8")).get("languages") or LANGUAGES
+        return tuple(language.split("-")[0] for language in stated)
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return absent(options, HUB)
 
     def release(self) -> None:
         """Give the memory back; the model is loaded again when needed."""
@@ -131,9 +153,10 @@ class XttsSynthesizer:
                 parts = pieces(text, lambda part: self._fits(model, part, code))
             parts = [part for part in parts if alphanumerics(part)]
             with self._drawing(seed):
-                spoken = in_batches(
-                    parts, lambda batch: [self._speak(model, batch[0], code, conditioning, speed)], 1, lambda _: 0.0
-                )
+                spoken = []
+                for part in parts:
+                    with within_memory():
+                        spoken.append(self._speak(model, part, code, conditioning, speed))
         return join(spoken, self.sample_rate)
 
     def _code(self, language: str) -> str | None:
@@ -230,7 +253,7 @@ class XttsSynthesizer:
                 use_deepspeed=False,
                 eval=True,
             )
-        return model.to(self._device)
+            return model.to(self._device)
 
 
 def read_config(folder: Path) -> Any:

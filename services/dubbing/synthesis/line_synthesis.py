@@ -34,6 +34,8 @@ from shared.pipeline.stage import Work
 from shared.settings.models import DubbingSettings
 
 OVERFLOW_FADE_SECONDS = 0.05
+FALLING_BACK = frozenset({"no_reference", "engine_failed", "out_of_memory"})
+"""Errors of an engine with a fallback after which that speaks the line: another take would end the same."""
 
 
 class Take(NamedTuple):
@@ -196,7 +198,7 @@ class Voicer:
             try:
                 take = self._once(text, voice, speed, self.settings.seed + number, heard)
             except EngineError as error:
-                if error.code not in {"no_reference", "engine_failed"} or (self.fallback is None and best is None):
+                if error.code not in FALLING_BACK or (self.fallback is None and best is None):
                     raise
                 why = error.code if best is None else why
                 break

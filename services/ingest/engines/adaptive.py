@@ -27,6 +27,8 @@ class Adaptive:
     """
 
     name: ClassVar[str] = "adaptive"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("av", "scenedetect-headless")
     licence: ClassVar[Licence] = Licence("BSD-3-Clause", note="An algorithm; no weights.")
 
     @classmethod

@@ -34,6 +34,8 @@ class TransNet:
     """Shot detector. Decoding and the network both run in the child process, so no frames are stored."""
 
     name: ClassVar[str] = "transnetv2"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("av", "onnxruntime")
     licence: ClassVar[Licence] = Licence("MIT")
 
     @classmethod

@@ -12,7 +12,7 @@ from services.pairing.acceptance.coverage import coverage, share_dubbed
 from services.pairing.acceptance.criteria import judge, need_counterpart, objections
 from services.pairing.acceptance.facts import TOUCH_SECONDS, TitleFacts, read_facts
 from services.pairing.acceptance.leak_proof import null_tests, shortcut_tests
-from services.pairing.acceptance.rows import make_row
+from services.pairing.acceptance.rows import ShotMeasures, make_row
 from services.pairing.acceptance.summary import quality_report
 from shared.audio.files import length
 from shared.core.records import GIVEN, DubbedUtterance, Note, Record, write_jsonl, write_notes
@@ -139,15 +139,12 @@ def title_rows(facts: TitleFacts, nulls: Mapping[str, Residual], settings: Pairs
         left = None if facts.left is None else facts.left.within(shot.start, shot.end, TOUCH_SECONDS)
         for track in facts.tracks.values():
             lines = track.timeline.within(shot.start, shot.end, TOUCH_SECONDS)
-            row = make_row(
-                facts,
-                shot,
-                track,
-                exported=exported,
+            measures = ShotMeasures(
                 null_residual_db=nulls[track.name].window_peaks_dbfs[position] if track.name in nulls else None,
                 left=left,
                 speech_dubbed=share_dubbed(coverage(facts, track, shot.start, shot.end)),
-                engines=engines_of(track.name, settings, lines),
             )
+            engines = engines_of(track.name, settings, lines)
+            row = make_row(facts, shot, track, measures, exported=exported, engines=engines)
             rows.append(judge(row, objections(row, lines, ratio, settings.pairing, left or ())))
     return need_counterpart(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from services.pairing.acceptance.facts import TOUCH_SECONDS, TitleFacts, TrackFacts
 from shared.core.records import DubbedUtterance, LeftSpeech, Shot
@@ -16,23 +17,27 @@ from shared.schemas.pairs import PairRow
 NOT_SPOKEN = frozenset({"failed", "dropped"})
 
 
+class ShotMeasures(NamedTuple):
+    """What was measured of one track of one shot beside its lines."""
+
+    null_residual_db: float | None
+    left: Sequence[LeftSpeech] | None
+    """What is heard in the shot's background; None when nobody listened."""
+    speech_dubbed: float | None
+    """Share of the original's speech in the shot that the track says."""
+
+
 def make_row(
     facts: TitleFacts,
     shot: Shot,
     track: TrackFacts,
+    measures: ShotMeasures,
     *,
     exported: bool,
-    null_residual_db: float | None,
-    left: Sequence[LeftSpeech] | None,
-    speech_dubbed: float | None,
     engines: Mapping[str, str],
 ) -> PairRow:
-    """Measure one track of one shot; judging it is :mod:`services.pairing.acceptance.criteria`'s part.
-
-    Args:
-        left: What is heard in the shot's background; None when nobody listened.
-        speech_dubbed: Share of the original's speech in the shot that the track says.
-    """
+    """Measure one track of one shot; judging it is :mod:`services.pairing.acceptance.criteria`'s part."""
+    left = measures.left
     lines = track.timeline.within(shot.start, shot.end, TOUCH_SECONDS)
     spoken = [line for line in lines if line.status not in NOT_SPOKEN]
     source = facts.utterances.within(shot.start, shot.end, TOUCH_SECONDS)
@@ -55,7 +60,7 @@ def make_row(
         background_path=layout.stem_path(facts.title, "background"),
         digital_source_type=track_source(track.name),
         speech_ratio=total(track.activity.within(shot.start, shot.end)) / shot.duration,
-        speech_dubbed=speech_dubbed if track.synthetic else None,
+        speech_dubbed=measures.speech_dubbed if track.synthetic else None,
         utterances=sum(line.status == "ok" for line in source),
         dropped_utterances=sum(line.status == "dropped" for line in source),
         fit_ratio=weighted(spoken, lambda line: line.fit_ratio, lengths),
@@ -65,7 +70,7 @@ def make_row(
         detected_language=language,
         language_confidence=confidence,
         speaker_similarity=weighted(spoken, lambda line: line.speaker_similarity, lengths),
-        null_residual_db=null_residual_db,
+        null_residual_db=measures.null_residual_db,
         residual_speech=None if left is None or not track.synthetic else surest(left),
         loudness_difference_lu=max(
             (line.loudness_difference_lu for line in spoken if line.loudness_difference_lu is not None),

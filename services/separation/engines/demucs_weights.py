@@ -8,29 +8,29 @@ so give only files from a source you trust. The ``.safetensors`` files of its hu
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from shared.core.errors import EngineError
 from shared.engines.protocols import EngineOptions
 from shared.observability.internal_errors import summary
-from shared.weights import default_folder
 from shared.weights.given import digest, is_place, place
+from shared.weights.local import may_download
+from shared.weights.released import ReleasedModels
 
-RELEASED: Mapping[str, tuple[str, ...]] = {
-    "htdemucs": ("955717e8-8726e21a",),
-    "htdemucs_ft": ("f7e0c4bc-ba3fe64a", "d12395a8-e57c48e6", "92cfc3b6-ef3bcb9c", "04573f0d-f3cf25b2"),
-    "mdx_extra": ("e51eebcc-c1b80bdd", "a1d90b5c-ae9d2452", "5d2d6c55-db83574e", "cfa93e08-61801ae1"),
-    "mdx_extra_q": ("83fc094f-4a16d450", "464b36d7-e5a9386e", "14fc6a69-a89dd0ee", "7fd6ef75-a905dd85"),
-}
-"""Files of every model, as demucs 4.1 lists them."""
+RELEASED: ReleasedModels[tuple[str, ...]] = ReleasedModels(
+    "Demucs",
+    "demucs",
+    {
+        "htdemucs": ("955717e8-8726e21a",),
+        "htdemucs_ft": ("f7e0c4bc-ba3fe64a", "d12395a8-e57c48e6", "92cfc3b6-ef3bcb9c", "04573f0d-f3cf25b2"),
+        "mdx_extra": ("e51eebcc-c1b80bdd", "a1d90b5c-ae9d2452", "5d2d6c55-db83574e", "cfa93e08-61801ae1"),
+        "mdx_extra_q": ("83fc094f-4a16d450", "464b36d7-e5a9386e", "14fc6a69-a89dd0ee", "7fd6ef75-a905dd85"),
+    },
+    "the path of a folder",
+)
+"""Files of every model, as demucs 4.1 lists them, without their suffix."""
 DEFAULT = "htdemucs"
-
-
-def folder() -> Path:
-    """Where released files are looked for: ``demucs`` in the folder of all models."""
-    return default_folder() / "demucs"
 
 
 def digests(options: EngineOptions) -> dict[str, str]:
@@ -39,21 +39,24 @@ def digests(options: EngineOptions) -> dict[str, str]:
     if is_place(model):
         path = place(model)
         return {"given": digest(path if path.suffix == ".th" else path if path.is_dir() else path.parent)}
-    return {name: name.partition("-")[2] for name in files_of(model)}
+    return {name: name.partition("-")[2] for name in RELEASED.find(model)}
 
 
 def files_of(model: str) -> tuple[str, ...]:
-    """Names of a released model's files without their suffix.
+    """Names of a released model's files.
 
     Raises:
         EngineError: ``unknown_model``.
     """
-    if model not in RELEASED:
-        raise EngineError(
-            f"Demucs has no model “{model}” here (known: {', '.join(RELEASED)}, or the path of a folder).",
-            code="unknown_model",
-        )
-    return RELEASED[model]
+    return tuple(f"{name}.th" for name in RELEASED.find(model))
+
+
+def absent(options: EngineOptions) -> tuple[str, ...]:
+    """The files that are neither here nor may be fetched, in words."""
+    model = options.model or DEFAULT
+    if may_download(options) and not is_place(model):
+        return ()
+    return RELEASED.absent(model, () if is_place(model) else files_of(model))
 
 
 def load(options: EngineOptions) -> Any:
@@ -93,19 +96,14 @@ def _load(options: EngineOptions) -> Any:
         files = repository(root)
         name = only(root) if path.is_dir() else path.stem.partition("-")[0] if path.suffix == ".th" else path.stem
         return AnyModelRepo(files, BagOnlyRepo(root, files)).get_model(name)
-    wanted, root = files_of(model), folder()
-    if all((root / f"{name}.th").is_file() for name in wanted):
+    wanted, root = files_of(model), RELEASED.folder()
+    if all((root / name).is_file() for name in wanted):
         return BagOnlyRepo(pretrained.REMOTE_ROOT, repository(root)).get_model(model)
-    if options.extra.get("allow_download"):
+    if may_download(options):
         # By the released file, whose hash is known beforehand, not by the hub's copy, whose is not.
         remote = RemoteRepo(pretrained._parse_remote_files(pretrained.REMOTE_ROOT / "files.txt"))
         return BagOnlyRepo(pretrained.REMOTE_ROOT, remote).get_model(model)
-    raise EngineError(
-        f"The weights of Demucs {model} are not on this machine. Put {', '.join(f'{name}.th' for name in wanted)} "
-        "into the folder “demucs” of the models, give a folder as the model, or set allow_download.",
-        code="weights_missing",
-        model=model,
-    )
+    raise RELEASED.missing(model, wanted)
 
 
 def only(root: Path) -> str:

@@ -30,6 +30,8 @@ class Spleeter:
     """Vocals of a stereo mix by a mask on its spectrogram; the phase is the mix's."""
 
     name: ClassVar[str] = "spleeter"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
     licence: ClassVar[Licence] = Licence("MIT")
 
     @classmethod

@@ -8,10 +8,9 @@ repetitive answer is asked for again with all 30 s.
 
 from __future__ import annotations
 
-import ctypes
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +20,15 @@ from shared.audio.signal import SPEECH_RATE
 from shared.core.errors import EngineError, UsageError
 from shared.core.records import Word
 from shared.core.text import UNSPACED
-from shared.engines.accelerator import in_batches, within_memory
+from shared.engines.accelerator import (
+    CUBLAS,
+    BatchSize,
+    find_cublas,
+    in_batches,
+    out_of_memory,
+    too_large,
+    within_memory,
+)
 from shared.engines.protocols import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 from shared.observability.internal_errors import summary
 from shared.weights.given import digest, is_place, place
@@ -38,6 +45,8 @@ MAX_COMPRESSION_RATIO = 2.4
 """Text that gzip shrinks by more than this repeats itself (Whisper's own default)."""
 WINDOW_SAMPLES = 30 * SPEECH_RATE
 FRAME_SAMPLES = SPEECH_RATE // FRAMES_PER_SECOND
+SHORTEST = 2 * FRAME_SAMPLES
+"""The library finds no times for words in less, and fails."""
 SKIMMED_TOKENS = 200
 """More than anybody says in 30 s."""
 DOUBTFUL_LOGPROB = -0.7
@@ -122,19 +131,6 @@ def in_doubt(answer: tuple[Any, float, float, float], options: Any) -> bool:
     return not silent and (unlikely or ratio > options.compression_ratio_threshold)
 
 
-def find_cublas() -> None:
-    """Load CUDA 12's cuBLAS, which CTranslate2 asks for by name alone, from its package where that is installed."""
-    try:
-        files = distribution("nvidia-cublas-cu12").files or []
-    except PackageNotFoundError:
-        return  # the system's own, then
-    # The other asks for this one.
-    for name in ("libcublasLt.so.12", "libcublas.so.12"):
-        for file in files:
-            if file.name == name:
-                ctypes.CDLL(str(file.locate()), mode=ctypes.RTLD_GLOBAL)
-
-
 class FasterWhisper:
     """Recogniser.
 
@@ -145,9 +141,19 @@ class FasterWhisper:
     """
 
     name: ClassVar[str] = "faster-whisper"
+    packages: ClassVar[tuple[str, ...]] = ("ctranslate2", "faster-whisper")
+    card_packages: ClassVar[tuple[str, ...]] = CUBLAS
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 6000
     """On a card, of large-v3: 1.5 G parameters in float16 and 16 windows at work, reckoned and rounded up."""
+    memory_by_model: ClassVar[dict[str, int]] = {
+        "tiny": 1000,
+        "base": 1000,
+        "small": 1500,
+        "medium": 3500,
+        "turbo": 3500,
+    }
+    defaults: ClassVar[dict[str, Any]] = {"beam_size": 5}
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -159,6 +165,18 @@ class FasterWhisper:
         """Hashes of weights that are not in the registry: a given folder, or the hub's copy (fetched if allowed)."""
         return {} if cls.weights(options) else {"given": digest(own_folder(options))}
 
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        if cls.weights(options) or may_download(options):
+            return ()
+        try:
+            own_folder(options)
+        except EngineError:
+            return (f"Whisper {options.model}",)
+        except ImportError:
+            pass  # that is said already
+        return ()
+
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
         named = self.weights(options)
         try:
@@ -167,10 +185,12 @@ class FasterWhisper:
         except ImportError as error:
             raise missing("recognizer", self.name, error) from error
         except (RuntimeError, ValueError) as error:
+            if out_of_memory(error):
+                raise too_large() from error
             raise EngineError(f"The Whisper model cannot be loaded: {summary(error)}.", code="engine_failed") from error
         self.dtype = str(self._model.model.compute_type)
-        self._beam_size = int(options.extra.get("beam_size", 5))
-        self._batch = max(1, int(options.extra.get("batch_size", 1 if options.device == "cpu" else 16)))
+        self._beam_size = int(options.extra.get("beam_size", self.defaults["beam_size"]))
+        self._batch = BatchSize(int(options.extra.get("batch_size", 1 if options.device == "cpu" else 16)))
 
     def language(self, audio: Audio) -> dict[str, float]:
         """Probability of each ISO 639-1 language for up to 30 s of mono 16 kHz audio; empty for no audio."""
@@ -196,7 +216,7 @@ class FasterWhisper:
             EngineError: ``out_of_memory``.
         """
         self._check(language)
-        if not audio.size:
+        if audio.size < SHORTEST:
             return []
         with within_memory():
             return self._believed(audio, language)
@@ -229,7 +249,7 @@ class FasterWhisper:
         """
         self._check(language)
         segments: list[Segment] = []
-        if not audio.size:
+        if audio.size < SHORTEST:
             return segments
         with within_memory():
             self._model.full_window = True
@@ -260,7 +280,7 @@ class FasterWhisper:
             EngineError: ``out_of_memory``.
         """
         self._check(language)
-        if not audio.size:
+        if audio.size < SHORTEST:
             return []
         with within_memory():
             return self._attempt(audio, language, full=True, no_repeat_ngram_size=4, max_new_tokens=SKIMMED_TOKENS)[0]
@@ -277,8 +297,8 @@ class FasterWhisper:
         """
         self._check(language)
         by_index: dict[int, list[Segment]] = {}
-        short = [index for index, audio in enumerate(audios) if FRAME_SAMPLES <= audio.size <= WINDOW_SAMPLES]
-        if self._batch > 1 and len(short) > 1 and language is not None:
+        short = [index for index, audio in enumerate(audios) if SHORTEST <= audio.size <= WINDOW_SAMPLES]
+        if self._batch.size > 1 and len(short) > 1 and language is not None:
             heard = in_batches(
                 short, lambda some: self._together(audios, some, language), self._batch, lambda i: float(len(audios[i]))
             )
@@ -292,11 +312,12 @@ class FasterWhisper:
         """One run over the chosen pieces; None for a piece whose text is not to be believed."""
         from faster_whisper import BatchedInferencePipeline
 
-        clips, parts, at = {}, [], 0
-        for number, index in enumerate(chosen):
+        clips, parts, starts, at = [], [], [], 0
+        for index in chosen:
             size = len(audios[index])
             # Half a sample more, for the pipeline cuts off the fraction; every piece begins on a frame.
-            clips[at // FRAME_SAMPLES] = (number, {"start": at / SPEECH_RATE, "end": (at + size + 0.5) / SPEECH_RATE})
+            clips.append({"start": (at + 0.5) / SPEECH_RATE, "end": (at + size + 0.5) / SPEECH_RATE})
+            starts.append(at // FRAME_SAMPLES)
             parts.append(np.pad(audios[index], (0, -size % FRAME_SAMPLES)))
             at += len(parts[-1])
         decoded, _ = BatchedInferencePipeline(self._model).transcribe(
@@ -306,18 +327,20 @@ class FasterWhisper:
             temperature=0.0,
             word_timestamps=True,
             vad_filter=False,
-            clip_timestamps=[clip for _, clip in clips.values()],
+            clip_timestamps=clips,
             batch_size=len(chosen),
         )
         results: list[list[Segment] | None] = [[] for _ in chosen]
         for item in decoded:
-            number, clip = clips[item.seek]
+            # It counts from where a piece begins in whole frames, cut off too: 0.29 s are 28 of them.
+            number = bisect_right(starts, item.seek + 1) - 1
+            begin = item.seek / FRAMES_PER_SECOND
             kept = results[number]
             if kept is None or item.compression_ratio > MAX_COMPRESSION_RATIO or item.avg_logprob < DOUBTFUL_LOGPROB:
                 results[number] = None
                 continue
             words = [
-                Word(start=w.start - clip["start"], end=w.end - clip["start"], text=w.word, probability=w.probability)
+                Word(start=w.start - begin, end=w.end - begin, text=w.word, probability=w.probability)
                 for w in item.words or []
             ]
             kept.append(Segment(item.text.strip(), words, item.avg_logprob, item.no_speech_prob))

@@ -11,7 +11,7 @@ from services.transcription.engines import whisper_weights
 from shared.audio.signal import SPEECH_RATE
 from shared.core.errors import EngineError, UsageError
 from shared.core.records import Word
-from shared.engines.accelerator import in_batches, torch_device, torch_dtype, within_memory
+from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 
 WINDOW_SAMPLES = 30 * SPEECH_RATE
@@ -29,9 +29,18 @@ class OpenAIWhisper:
     """
 
     name: ClassVar[str] = "openai-whisper"
+    packages: ClassVar[tuple[str, ...]] = ("openai-whisper", "torch")
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 8000
     """On a card, of large-v3: 1.5 G parameters in float16 and 8 windows of 5 beams at work, reckoned and rounded up."""
+    memory_by_model: ClassVar[dict[str, int]] = {
+        "tiny": 1500,
+        "base": 1500,
+        "small": 2500,
+        "medium": 5000,
+        "turbo": 5000,
+    }
+    defaults: ClassVar[dict[str, Any]] = {"beam_size": 5}
 
     @classmethod
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -41,6 +50,10 @@ class OpenAIWhisper:
     def digests(cls, options: EngineOptions) -> dict[str, str]:
         """Hashes of weights that are not in the registry; known without loading anything."""
         return whisper_weights.digests(options)
+
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return whisper_weights.absent(options)
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
         try:
@@ -59,9 +72,11 @@ class OpenAIWhisper:
         if self._device.type == "cpu":
             torch.set_num_threads(options.threads)
         self._seed = options.seed
-        self._beam_size = int(options.extra.get("beam_size", 5))
-        self._batch = max(1, int(options.extra.get("batch_size", 8 if self._device.type == "cuda" else 1)))
+        self._beam_size = int(options.extra.get("beam_size", self.defaults["beam_size"]))
+        self._batch = BatchSize(int(options.extra.get("batch_size", 8 if self._device.type == "cuda" else 1)))
         self._model = whisper_weights.load(options, self._device)
+        if self._half:
+            halve(torch, self._model)
         known = list(whisper.tokenizer.LANGUAGES)[: self._model.num_languages]
         self._languages = set(known) if self._model.is_multilingual else {"en"}
 
@@ -96,7 +111,7 @@ class OpenAIWhisper:
             raise UsageError(f"The recogniser does not know the language “{language}”.", code="unknown_language")
         spoken = [audio for audio in audios if audio.size]
         firsts: list[Any] = [None] * len(spoken)
-        if self._batch > 1 and len(spoken) > 1:
+        if self._batch.size > 1 and len(spoken) > 1:
             firsts = in_batches(
                 spoken, lambda some: self._decode(some, language), self._batch, lambda audio: float(len(audio))
             )
@@ -143,6 +158,16 @@ class OpenAIWhisper:
                 fp16=self._half,
             )
         return [segment(item) for item in transcript["segments"] if item["text"].strip()]
+
+
+def halve(torch: Any, model: Any) -> None:
+    """Keep a model's large matrices in float16, in which they are used anyway: the package loads them in float32.
+
+    Normalisation stays in float32, as the package computes it.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv1d | torch.nn.Embedding):
+            module.half()
 
 
 def segment(item: dict[str, Any]) -> Segment:

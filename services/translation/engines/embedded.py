@@ -29,6 +29,7 @@ class EmbeddedTranslator:
     """
 
     name: ClassVar[str] = "embedded"
+    cpu_only: ClassVar[bool] = True
     licence: ClassVar[Licence] = Licence("Apache-2.0 and MPL-2.0")
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:

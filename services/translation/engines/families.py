@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ class M2M100Translator(Seq2SeqTranslator):
     name: ClassVar[str] = "m2m100"
     licence: ClassVar[Licence] = Licence("MIT")
     memory_mb: ClassVar[int] = 6000
+    memory_by_model: ClassVar[Mapping[str, int]] = {"facebook/m2m100_418M": 3000}
     default: ClassVar[str] = "facebook/m2m100_1.2B"
     types: ClassVar[tuple[str, ...]] = ("m2m_100",)
     prompt: ClassVar[int] = 2
@@ -36,6 +37,11 @@ class NllbTranslator(Seq2SeqTranslator):
     name: ClassVar[str] = "nllb"
     licence: ClassVar[Licence] = Licence("CC-BY-NC-4.0", commercial_use=False, note="Not for commercial use.")
     memory_mb: ClassVar[int] = 4000
+    memory_by_model: ClassVar[Mapping[str, int]] = {
+        "facebook/nllb-200-distilled-1.3B": 5500,
+        "facebook/nllb-200-1.3B": 5500,
+        "facebook/nllb-200-3.3B": 10000,
+    }
     default: ClassVar[str] = "facebook/nllb-200-distilled-600M"
     types: ClassVar[tuple[str, ...]] = ("m2m_100", "nllb-moe")
     prompt: ClassVar[int] = 2
@@ -78,7 +84,9 @@ class MadladTranslator(Seq2SeqTranslator):
     name: ClassVar[str] = "madlad"
     licence: ClassVar[Licence] = Licence("Apache-2.0")
     memory_mb: ClassVar[int] = 10000
+    memory_by_model: ClassVar[Mapping[str, int]] = {"google/madlad400-7b-mt": 22000, "google/madlad400-10b-mt": 28000}
     default: ClassVar[str] = "google/madlad400-3b-mt"
+    half: ClassVar[str] = "bfloat16"  # T5's activations leave the range of float16
     types: ClassVar[tuple[str, ...]] = ("t5",)
 
     def codes(self) -> tuple[dict[str, str], dict[str, str]]:
@@ -103,6 +111,7 @@ class SeamlessTranslator(Seq2SeqTranslator):
     name: ClassVar[str] = "seamless"
     licence: ClassVar[Licence] = Licence("CC-BY-NC-4.0", commercial_use=False, note="Not for commercial use.")
     memory_mb: ClassVar[int] = 8000
+    memory_by_model: ClassVar[Mapping[str, int]] = {"facebook/hf-seamless-m4t-medium": 5000}
     default: ClassVar[str] = "facebook/seamless-m4t-v2-large"
     types: ClassVar[tuple[str, ...]] = ("seamless_m4t", "seamless_m4t_v2")
     prompt: ClassVar[int] = 2

@@ -166,6 +166,8 @@ class LlamaTranslator:
     """
 
     name: ClassVar[str] = "llama"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("xllamacpp",)
     licence: ClassVar[Licence] = Licence("Apache-2.0")
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:

@@ -66,6 +66,8 @@ class OpenAITranslator:
     """
 
     name: ClassVar[str] = "openai"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("httpx2",)
     licence: ClassVar[Licence] = Licence("the endpoint's terms", note="Lines are sent to the endpoint.")
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:

@@ -8,15 +8,24 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from services.translation.codes import find
+from services.translation.engines.unknown_characters import KnownText
 from services.translation.sentences import combine, fitting, sentences
 from shared.core import languages
 from shared.core.errors import EngineError, UsageError
 from shared.core.records import Hypothesis
 from shared.core.text import spoken_characters
-from shared.engines.accelerator import in_batches, release, torch_device, torch_dtype
+from shared.engines.accelerator import (
+    BatchSize,
+    in_batches,
+    out_of_memory,
+    release,
+    torch_device,
+    torch_dtype,
+    within_memory,
+)
 from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 from shared.observability.internal_errors import summary
-from shared.weights.local import is_hub_name, local_digests, located, may_download, registered_names
+from shared.weights.local import absent, is_hub_name, local_digests, located, may_download, registered_names
 
 BEAMS = 5
 BATCH = 16
@@ -44,6 +53,7 @@ class Seq2SeqTranslator:
     """
 
     name: ClassVar[str]
+    packages: ClassVar[tuple[str, ...]] = ("sentencepiece", "torch", "transformers")
     licence: ClassVar[Licence]
     default: ClassVar[str]
     """The model where the settings name none: a hub's ``OWNER/NAME``."""
@@ -51,6 +61,8 @@ class Seq2SeqTranslator:
     """On a card, of the default model with a full batch: reckoned from its parameters in float16, and rounded up."""
     types: ClassVar[tuple[str, ...]]
     """``model_type`` of the configurations of the family."""
+    half: ClassVar[str] = "float16"
+    """What it computes in on a card where the settings name nothing."""
     prompt: ClassVar[int] = 1
     """Tokens that every output starts with: the decoder's start, for some families the language."""
 
@@ -63,8 +75,8 @@ class Seq2SeqTranslator:
         transformers.utils.logging.set_verbosity_error()
         self._torch, self._transformers = torch, transformers
         self._options = options
-        self._device, self._dtype = torch_device(options), torch_dtype(options)
-        self._batch = max(1, int(options.extra.get("batch_size") or BATCH))
+        self._device, self._dtype = torch_device(options), torch_dtype(options, self.half)
+        self._batch = BatchSize(int(options.extra.get("batch_size") or BATCH))
         self._place = str(located(options, weights, self.default))
         self._files = {
             "local_files_only": not may_download(options),
@@ -79,6 +91,7 @@ class Seq2SeqTranslator:
                 code="bad_model",
             )
         self._tokenizer = self._read(transformers.AutoTokenizer)
+        self._known_text = KnownText(self._knows)
         self._sources, self._targets = self.codes()
         if not self._sources or not self._targets:
             raise EngineError(
@@ -96,12 +109,16 @@ class Seq2SeqTranslator:
         """Hashes of a model that is not in the registry; part of what names the results."""
         return local_digests(options, cls.default)
 
+    @classmethod
+    def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return absent(options, cls.default)
+
     def languages(self) -> set[tuple[str, str]] | None:
         return {(source, target) for source in self._sources for target in self._targets if source != target}
 
     def together(self, source: str, target: str) -> int:
         """Lines best given in one call."""
-        return self._batch
+        return self._batch.size
 
     def translate(
         self, lines: Sequence[Line], source: str, target: str, count: int, seed: int = 0
@@ -111,7 +128,8 @@ class Seq2SeqTranslator:
         tight = drawn and any(is_tight(line) for line in lines)
         with self._lock:
             model = self._loaded()
-            parts = [[cut for part in sentences(line.text) for cut in fitting(part, self._fits)] for line in lines]
+            texts = [self._known_text(line.text) for line in lines]
+            parts = [[cut for part in sentences(text) for cut in fitting(part, self._fits)] for text in texts]
 
             def run(texts: list[str]) -> list[list[Way]]:
                 with self._torch.inference_mode(), self._torch.random.fork_rng():
@@ -148,6 +166,11 @@ class Seq2SeqTranslator:
                 language=language,
             )
         return code
+
+    def _knows(self, text: str) -> bool:
+        """Whether no token is the unknown one, which some released tokenizers give another special token's id."""
+        special = set(self._tokenizer.all_special_ids)
+        return special.isdisjoint(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _fits(self, text: str) -> bool:
         return len(text) < self._limit or len(self._tokenizer(text)["input_ids"]) <= self._limit
@@ -198,7 +221,8 @@ class Seq2SeqTranslator:
             if self._device.type == "cpu":
                 self._torch.set_num_threads(max(1, self._options.threads))
             kind = self._transformers.AutoModelForSeq2SeqLM
-            self._model = self._read(kind, dtype=self._dtype).to(self._device).eval()
+            with within_memory():
+                self._model = self._read(kind, dtype=self._dtype).to(self._device).eval()
             # Given with every call; both together are warned of.
             self._model.generation_config.max_length = None
         return self._model
@@ -219,6 +243,8 @@ class Seq2SeqTranslator:
         except ImportError:
             raise
         except Exception as error:
+            if out_of_memory(error):
+                raise
             name = self._options.model or self.default
             if isinstance(error, OSError) and self._place == name and is_hub_name(name):
                 raise EngineError(

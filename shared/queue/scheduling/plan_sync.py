@@ -21,7 +21,7 @@ from shared.ledger.edits import title_edits
 from shared.ledger.tables import FINAL, Event, Job, StageRun, Title
 from shared.pipeline.ledger import Rows, enter_plan, task_rows
 from shared.pipeline.planner import Known, Plan, Task, TitleRequest, plan
-from shared.pipeline.stage import Scope
+from shared.pipeline.stage import Scope, card_queues
 from shared.queue.scheduling.completion import settle_title
 from shared.queue.service_settings import FETCH
 from shared.settings.models import Settings, stored_settings
@@ -37,13 +37,14 @@ def sync_plan(session: Session, job: Job, titles: Iterable[Title], store: Store)
     """Plan titles again and enter what is new. Returns queue → tasks that became ready."""
     wakes: Counter[str] = Counter()
     settings = read_settings(session, job)
+    cards = card_queues(settings)
     for title in titles:
         if title.error:
             wakes += Counter(settle_title(session, job, title))  # Given up: nothing more is planned.
             continue
         rows = task_rows(session, job, title)
         planned = planned_tasks(session, job, title, settings, store, rows)
-        wakes += enter_plan(session, job, title, rows, planned).ready
+        wakes += enter_plan(session, job, title, rows, planned, cards).ready
         wakes += Counter(settle_title(session, job, title))
     return wakes
 

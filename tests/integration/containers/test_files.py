@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from shared.queue.service_settings import FETCH, QUEUES, ServiceSettings
+from shared.queue.service_settings import CARD_QUEUES, FETCH, QUEUES, ServiceSettings
 from tests.conftest import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -60,10 +61,33 @@ def test_settings_are_named_as_the_service_reads_them() -> None:
 
 def test_the_example_names_only_what_is_read() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
-    passed_on = {name for name, value in SERVICES["api"]["environment"].items() if value is None}
+    environments = [SERVICES[name]["environment"] for name in ("api", "translation")]
+    passed_on = {name for given in environments for name, value in given.items() if value is None}
     read = passed_on | set(re.findall(r"\$\{([A-Z_]+)", text)) | {"COMPOSE_PROFILES"}
     named = set(re.findall(r"^# ([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert named <= read
+
+
+def test_what_asks_for_a_card_is_left_to_those_who_have_one() -> None:
+    served = {name: service["command"][-1].split(",") for name, service in SERVICES.items() if serves(service)}
+    for queue in CARD_QUEUES:
+        assert [name for name, queues in served.items() if queue in queues] == [queue]
+        assert SERVICES[queue]["deploy"]["resources"]["reservations"]["devices"]
+
+
+def serves(service: dict[str, Any]) -> bool:
+    return service.get("command", [])[:2] == ["counterdub", "worker"]
+
+
+def test_only_translation_knows_the_endpoint() -> None:
+    knowing = {name for name, service in SERVICES.items() if "OPENAI_API_KEY" in (service.get("environment") or {})}
+    assert knowing == {"translation", "translation-gpu"}
+    assert SERVICES["translation"]["environment"].items() > SERVICES["dubbing"]["environment"].items()
+
+
+def test_the_hubs_copies_lie_among_the_models() -> None:
+    assert "HF_HOME=/models/huggingface" in (ROOT / "deploy/Dockerfile").read_text()
+    assert all("models:/models:ro" in service["volumes"] for name, service in SERVICES.items() if name in QUEUES)
 
 
 def test_no_password_is_written_down() -> None:
@@ -86,5 +110,5 @@ def test_images_for_graphics_cards_differ_in_their_lock_alone() -> None:
     for stage in ("separation", "transcription", "translation", "dubbing"):
         with_card, without = SERVICES[f"{stage}-gpu"], SERVICES[stage]
         assert with_card["build"]["args"]["LOCK"] == f"{stage}-gpu"
-        assert with_card["command"] == without["command"]
+        assert with_card["command"][-1] == f"{stage}-gpu,{without['command'][-1]}", "it can do what the other can"
         assert with_card["deploy"]["resources"]["reservations"]["devices"][0]["driver"] == "nvidia"

@@ -17,6 +17,7 @@ from typing import NoReturn
 
 from shared.pipeline import folder_commands, local_executor
 from shared.pipeline.events import RunEvent
+from shared.pipeline.run import RunOptions
 from shared.pipeline.stage import stage, stage_names
 from shared.settings.models import load_settings
 
@@ -46,7 +47,9 @@ class Killer:
 
 def attempt(out: Path, video: Path, log: Path, where: str) -> NoReturn:
     try:
-        folder_commands.dub([str(video)], LANGUAGES, out, load_settings(), listener=Killer(where, log))
+        folder_commands.dub(
+            [str(video)], LANGUAGES, out, load_settings(), options=RunOptions(listener=Killer(where, log))
+        )
     except BaseException:
         traceback.print_exc()
     finally:

@@ -24,6 +24,7 @@ from trainer.evaluation.hear.tasks import Fold, HearClip, HearTask
 from trainer.evaluation.results import records
 from trainer.evaluation.results.records import digest_of, metric, statistics
 from trainer.evaluation.scores import SCENE_SCORES
+from trainer.evaluation.subject import Subject
 
 POSTPROCESSING: dict[str, list[float]] = {"median_filter_ms": [250.0], "min_duration": [125.0, 250.0]}
 """HEAR's, for event tasks; a task may bring its own."""
@@ -46,48 +47,41 @@ class Data(NamedTuple):
 
 def evaluate(
     task: HearTask,
-    encoder: AudioEncoder,
-    cache: EmbeddingCache,
+    subject: Subject[AudioEncoder],
     *,
-    label: str,
     grid: str = "default",
     grid_points: int = 8,
-    seed: int = 0,
-    device: str = "cpu",
     listener: Listener = lambda what, done, of: None,
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Run a task on an encoder.
 
     Args:
         task: From :func:`trainer.evaluation.hear.tasks.read_task`.
-        encoder: Who embeds.
-        cache: Where embeddings are kept.
-        label: Name of the checkpoint in tables.
+        subject: Who is evaluated.
         grid: default, fast or faster.
         grid_points: Points tried on the first fold; HEAR's default is 8.
-        seed: Of the grid's order, of weights and of dropout.
-        device: Where predictors train.
         listener: Told how far it is.
 
     Returns:
         A result for :func:`trainer.evaluation.results.records.write`, and the predictions it needs beside it.
     """
     started = time.perf_counter()
-    embedded = embed(task, encoder, cache, listener)
+    encoder, seed = subject.encoder, subject.seed
+    embedded = embed(task, encoder, subject.cache, listener)
     embedding_seconds = time.perf_counter() - started
     special = SPECIAL.get(task.name, {}) | task.grid
     tried: list[tuple[float, GridPoint]] = []
     chosen = points(grid, grid_points, seed, special)
     first, kept = task.folds[0], []
     for index, point in enumerate(chosen):
-        fitted = train(task, embedded, first, point, seed, device)
+        fitted = train(task, embedded, first, point, seed, subject.device)
         tried.append((fitted.score, point))
         kept.append(fitted)
         listener("grid", index + 1, len(chosen))
     best = int(np.argmax([score for score, _ in tried]))
     fits = [kept[best]]
     for index, fold in enumerate(task.folds[1:]):
-        fits.append(train(task, embedded, fold, chosen[best], seed + index + 1, device))
+        fits.append(train(task, embedded, fold, chosen[best], seed + index + 1, subject.device))
         listener("folds", index + 2, len(task.folds))
     outcome = test_events(task, embedded, fits) if task.events else test_scenes(task, embedded, fits)
     metrics, kept_statistics, predictions = outcome
@@ -95,7 +89,7 @@ def evaluate(
     result = {
         "evaluation": "hear",
         "name": task.name,
-        "label": label,
+        "label": subject.label,
         "checkpoint": {"id": encoder.id, "recipe": getattr(getattr(encoder, "recipe", None), "name", None)},
         "data": {
             "hash": digest_of(

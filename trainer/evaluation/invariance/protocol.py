@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from trainer.encoder import Encoder
-from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import embed_files
 from trainer.evaluation.invariance.measures import agreement, kept, retrieval, tell_apart
 from trainer.evaluation.invariance.shots import Shots, embed_shots
 from trainer.evaluation.results import records
 from trainer.evaluation.results.records import digest_of, metric, statistics
+from trainer.evaluation.subject import Subject
 
 ORIGINAL, CONTROL, BACKGROUND = "orig", "control", "background"
 DEPTHS = (1, 5, 10)
@@ -28,26 +28,20 @@ Measures = dict[str, np.ndarray]
 
 
 def evaluate(
-    encoder: Encoder,
     folder: Path,
-    cache: EmbeddingCache,
+    subject: Subject[Encoder],
     *,
-    label: str,
     limit: int = 2000,
     speech: Path | None = None,
-    seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, Any]:
     """Measure what dubbing alone can ask.
 
     Args:
-        encoder: Who is asked.
         folder: Shards with tracks ``orig`` and dubs; ``control`` and pictures where there are.
-        cache: Where embeddings are kept.
-        label: Name of the checkpoint in tables.
+        subject: Who is asked; its seed is that of the probes' folds.
         limit: Shots at most.
         speech: Folder of spoken digits, ``<digit>_<speaker>_<n>.wav``: adds the probes of word and speaker.
-        seed: Of the probes' folds.
         progress: Told how many shots are embedded.
 
     Returns:
@@ -58,7 +52,8 @@ def evaluate(
         InputError: Of :func:`trainer.evaluation.invariance.shots.embed_shots`.
     """
     started = time.perf_counter()
-    shots = embed_shots(encoder, folder, cache, limit=limit, progress=progress)
+    encoder = subject.encoder
+    shots = embed_shots(encoder, folder, subject.cache, limit=limit, progress=progress)
     dubs = [name for name in shots.tracks if name not in {ORIGINAL, CONTROL, BACKGROUND}]
     measures = {**agreements(shots, dubs), **retrievals(shots, dubs)}
     few = len(set(shots.titles)) < FEW_TITLES
@@ -70,13 +65,13 @@ def evaluate(
             values[name]["chance"] = expected
     for name, auc in shortcuts(shots, dubs).items():
         values[name] = metric(name, [auc])
-    for name, (right, of) in probes(shots, dubs, encoder, speech, cache, seed).items():
+    for name, (right, of) in probes(shots, dubs, subject, speech).items():
         values[name] = metric(name, [float(right.mean())])
         stored[name] = statistics(records.RATIO, of, np.column_stack([right, np.ones_like(right)]))
     return {
         "evaluation": "invariance",
         "name": "language invariance",
-        "label": label,
+        "label": subject.label,
         "checkpoint": {"id": encoder.id, "recipe": encoder.recipe.name or None},
         "data": {
             "hash": digest_of([(shots.digest,), *((key,) for key in shots.keys)]),
@@ -86,7 +81,7 @@ def evaluate(
             "skipped": shots.skipped,
         },
         "settings": {"limit": limit, "bootstrap_over": "shots" if few else "titles"},
-        "seeds": {"folds": seed},
+        "seeds": {"folds": subject.seed},
         "metrics": values,
         "primary": "own_dub" if "own_dub" in values else next(iter(values)),
         "statistics": stored,
@@ -185,7 +180,7 @@ def shortcuts(shots: Shots, dubs: Sequence[str]) -> dict[str, float]:
 
 
 def probes(
-    shots: Shots, dubs: Sequence[str], encoder: Encoder, speech: Path | None, cache: EmbeddingCache, seed: int
+    shots: Shots, dubs: Sequence[str], subject: Subject[Encoder], speech: Path | None
 ) -> dict[str, tuple[np.ndarray, list[str]]]:
     """What is kept: items right and their sources, for language, and for word and speaker where there is speech."""
     results = {}
@@ -197,13 +192,13 @@ def probes(
         of = shots.titles if len(set(shots.titles)) >= FEW_TITLES else shots.keys
         groups = [of[n] for _, n in rows]
         results["language"] = (
-            kept(embeddings, np.array([name for name, _ in rows]), np.array(groups), seed=seed),
+            kept(embeddings, np.array([name for name, _ in rows]), np.array(groups), seed=subject.seed),
             groups,
         )
     if speech is not None:
         files = sorted(file for file in speech.rglob("*.wav") if re.fullmatch(r"\d+_\w+_\d+", file.stem))
         words, speakers, takes = (np.array(column) for column in zip(*(f.stem.split("_") for f in files), strict=True))
-        embeddings = np.stack(embed_files(encoder, files, cache).rows)
-        results["word"] = (kept(embeddings, words, speakers, folds=99, seed=seed), list(speakers))
-        results["speaker"] = (kept(embeddings, speakers, takes, seed=seed), [f"take {take}" for take in takes])
+        embeddings = np.stack(embed_files(subject.encoder, files, subject.cache).rows)
+        results["word"] = (kept(embeddings, words, speakers, folds=99, seed=subject.seed), list(speakers))
+        results["speaker"] = (kept(embeddings, speakers, takes, seed=subject.seed), [f"take {take}" for take in takes])
     return results

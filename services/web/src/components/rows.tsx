@@ -1,7 +1,8 @@
 // A long list of which only the visible part exists.
 
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
+import { useVisibleRange } from "./visible-range";
 
 /** Rows of one height, of which only those that can be seen are there. */
 export function Rows<T>(props: {
@@ -13,31 +14,14 @@ export function Rows<T>(props: {
   children: (item: T, index: number) => JSX.Element;
 }) {
   const box = useRef<HTMLDivElement>(null);
-  const [range, setRange] = useState<[number, number]>([0, 30]);
   const { items, height } = props;
-  useEffect(() => {
-    const at = box.current;
-    if (!at) return;
-    const look = (): void => {
-      const first = Math.max(0, Math.floor(at.scrollTop / height) - 6);
-      setRange([first, first + Math.ceil(at.clientHeight / height) + 12]);
-    };
-    look();
-    at.addEventListener("scroll", look, { passive: true });
-    const resized = new ResizeObserver(look);
-    resized.observe(at);
-    return () => {
-      at.removeEventListener("scroll", look);
-      resized.disconnect();
-    };
-  }, [height]);
+  const [first, last] = useVisibleRange(box, height, 6, "height");
   useEffect(() => {
     const at = box.current;
     if (!at || props.shown === undefined || props.shown < 0) return;
     const top = props.shown * height;
     if (top < at.scrollTop || top + height > at.scrollTop + at.clientHeight) at.scrollTop = top - at.clientHeight / 3;
   }, [props.shown, height]);
-  const [first, last] = range;
   return (
     <div class="rows" ref={box} role="rowgroup" aria-label={props.label} tabIndex={0}>
       {props.head}

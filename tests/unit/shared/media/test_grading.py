@@ -13,7 +13,7 @@ import pytest
 from shared.audio import files
 from shared.core.records import Shot
 from shared.media.grading import HLG, PQ, tone_mapped
-from shared.media.muxing import Track, mux_title
+from shared.media.muxing import TitleContents, Track, mux_title
 from shared.media.picture import encode_picture
 from shared.media.probing import probe
 from shared.media.sound import decode_audio, downmix
@@ -49,7 +49,7 @@ def title(path: Path, suffix: str, tmp_path: Path) -> Path:
     found = probe(path)
     decode_audio(path, found, tmp_path / "orig.flac")
     out = tmp_path / f"out.{suffix}"
-    mux_title(path, found, [Track("orig", "en", tmp_path / "orig.flac", "o")], [], out, 96_000)
+    mux_title(path, found, TitleContents([Track("orig", "en", tmp_path / "orig.flac", "o")]), out, 96_000)
     return out
 
 

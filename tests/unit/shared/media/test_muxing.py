@@ -11,7 +11,7 @@ import pytest
 from shared.audio import files
 from shared.core.errors import UsageError
 from shared.core.records import Shot
-from shared.media.muxing import Track, mux, mux_title
+from shared.media.muxing import TitleContents, Track, mux, mux_title
 from shared.media.picture import encode_picture
 from shared.media.probing import origin, probe
 from shared.media.sound import decode_audio
@@ -80,7 +80,7 @@ def title(
     ]
     out = tmp_path / f"title{suffix}"
     texts = [("es", tmp_path / "es.srt"), ("en", tmp_path / "none.srt")]
-    return out, mux_title(source, found, tracks, texts, out, 160_000), dub
+    return out, mux_title(source, found, TitleContents(tracks, texts), out, 160_000), dub
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
@@ -141,4 +141,4 @@ def test_rotation_survives_the_copy(tmp_path: Path, suffix: str) -> None:
 def test_unknown_container(tmp_path: Path) -> None:
     source = odd.clip(tmp_path / "a.mp4", seconds=0.2)
     with pytest.raises(UsageError):
-        mux_title(source, probe(source), [], [], tmp_path / "a.exe", 160_000)
+        mux_title(source, probe(source), TitleContents([]), tmp_path / "a.exe", 160_000)

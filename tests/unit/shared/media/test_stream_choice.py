@@ -11,7 +11,7 @@ import pytest
 from shared.audio import files
 from shared.core.errors import InputError
 from shared.core.records import Probe
-from shared.media.muxing import Track, mux_title
+from shared.media.muxing import TitleContents, Track, mux_title
 from shared.media.picture import frames
 from shared.media.probing import Wanted, probe
 from shared.media.sound import decode_audio
@@ -32,7 +32,7 @@ def exported(path: Path, found: Probe, folder: Path) -> tuple[float, float, int]
     """Start, end and number of the pictures of the MKV."""
     sound = decode_audio(path, found, folder / "orig.flac")
     assert sound.samples / 48000 == pytest.approx(found.duration, abs=0.1)
-    mux_title(path, found, [Track("orig", "en", folder / "orig.flac", "o")], [], folder / "out.mkv", 96_000)
+    mux_title(path, found, TitleContents([Track("orig", "en", folder / "orig.flac", "o")]), folder / "out.mkv", 96_000)
     with av.open(str(folder / "out.mkv")) as container:
         times = [frame.time for frame in container.decode(video=0)]
     return times[0], times[-1], len(times)
@@ -134,7 +134,7 @@ def test_what_an_edit_list_hides_is_in_no_file(suffix: str, tmp_path: Path) -> N
     assert found.duration == pytest.approx(2.48, abs=0.06)
     sound = decode_audio(path, found, tmp_path / "orig.flac")
     tracks = [Track("orig", "en", tmp_path / "orig.flac", "o")]
-    mux_title(path, found, tracks, [], tmp_path / f"out.{suffix}", 96_000)
+    mux_title(path, found, TitleContents(tracks), tmp_path / f"out.{suffix}", 96_000)
     with av.open(str(tmp_path / f"out.{suffix}")) as container:
         assert float(container.duration) / 1e6 == pytest.approx(sound.samples / 48000, abs=0.06)
         picture = [frame.time for frame in container.decode(video=0)]

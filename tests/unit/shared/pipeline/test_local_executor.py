@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from shared.pipeline import task_runner
 from shared.pipeline.events import RunEvent
 from shared.pipeline.local_executor import Executor, TitleRun
 from shared.pipeline.planner import TitleRequest, plan
-from shared.pipeline.stage import Scope
+from shared.pipeline.stage import EngineUse, Scope
 from shared.pipeline.task_work import EnginePool
 from shared.weights import WeightFolder
 from tests.unit.shared.pipeline.fakes import FakeStages, Hook, settings
@@ -243,3 +243,17 @@ def test_an_earlier_titles_tasks_come_first_and_in_the_plans_order(
         places = {task.id: place for place, task in enumerate(run.plan.tasks)}
         assert sorted(mine, key=places.__getitem__)[:4] == mine[:4]
     assert [title for title, _ in begun] == ["a"] * len(runs[0].done) + ["b"] * len(runs[1].done)
+
+
+def test_engines_are_let_go_when_their_last_task_has_ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[tuple[set[str], set[str]]] = []
+
+    def keep(pool: EnginePool, uses: Iterable[EngineUse]) -> int:
+        kept.append(({use.kind for use in uses}, {name for name, _, _ in bench.stages.calls}))
+        return 0
+
+    monkeypatch.setattr(EnginePool, "keep", keep)
+    bench.run(bench.title("one"), bench.title("two"))
+    assert kept[-1][0] == set()
+    separated = [kinds for kinds, called in kept if "stems" in called and "separator" not in kinds]
+    assert separated and "translator" in separated[0], "one by one, not all at the end"

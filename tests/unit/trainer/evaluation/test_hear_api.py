@@ -18,6 +18,7 @@ from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.embedding import moments, scenes
 from trainer.evaluation.hear.protocol import evaluate
 from trainer.evaluation.hear.tasks import read_task
+from trainer.evaluation.subject import Subject
 
 
 def test_batches_do_not_change_embeddings() -> None:
@@ -69,7 +70,7 @@ def test_a_checkpoint_of_ours_runs_and_has_its_own_cache(tones: Path, tmp_path: 
         write(tmp_path / "run", step=step, seed=step)
         encoder = encoder_of(str(tmp_path / "run"))
         with EmbeddingCache(kept) as cache:
-            result, _ = evaluate(task, encoder, cache, label="run", grid_points=1)
+            result, _ = evaluate(task, Subject(encoder, cache, "run"), grid_points=1)
         assert result["cost"]["embedded"] == 48
         assert result["checkpoint"]["id"] == encoder.id and len(encoder.id) == 64
     model = hear.load_model(str(tmp_path / "run"))

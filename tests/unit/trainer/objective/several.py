@@ -43,13 +43,15 @@ def cached(rank: int, settings: dict[str, Any], *, norm: bool = False) -> dict[s
     model, objective = small.Small(norm=norm), small.objective(**settings)
     network = DistributedDataParallel(model)
     gradcache.step(
-        network,
+        gradcache.Encoding(
+            network,
+            model,
+            (lambda part: {model.norms[name]: x for name, x in model.inputs(part).items()}) if norm else None,
+            no_sync=network.no_sync,
+        ),
         gradcache.split(half(rank), 4),  # 4 and 2 shots
         objective,
         Gather.here(),
-        model=model,
-        norms=(lambda part: {model.norms[name]: x for name, x in model.inputs(part).items()}) if norm else None,
-        no_sync=network.no_sync,
     )
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     return {**small.gradients(model, objective), **buffers}

@@ -14,7 +14,7 @@ import soundfile as sf
 
 from shared.audio import files
 from shared.core.errors import CounterdubError
-from shared.media.muxing import Track, mux, mux_title
+from shared.media.muxing import TitleContents, Track, mux, mux_title
 from shared.media.probing import probe
 from tests.unit.trainer.shards.test_shard_building import samples_of
 from trainer.shards.dubs import plan_dubs, windows
@@ -87,7 +87,7 @@ def test_films_with_several_sounds(sample: Path, tmp_path: Path) -> None:
         tracks.append(Track(language, language, path, language))
     folder = tmp_path / "films"
     folder.mkdir()
-    mux_title(sample, facts, tracks, [], folder / "film.mkv", 96_000)
+    mux_title(sample, facts, TitleContents(tracks), folder / "film.mkv", 96_000)
     (folder / "notes.mp4").write_text("no video")
     spans = [(1.0, 4.5), (20.2, 24.0), (30.0, 31.0)]
     planned = plan_dubs(folder, "es", lambda _path, _found: spans)

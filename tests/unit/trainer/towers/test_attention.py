@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 import torch
 
-from trainer.towers.mvit_attention import Grid, PoolingAttention, between
+from trainer.towers.mvit_attention import Grid, Pooling, PoolingAttention, between
 
 
 def attention(grid: Grid, stride_q: int, stride_kv: int, class_token: bool) -> PoolingAttention:
@@ -17,9 +17,7 @@ def attention(grid: Grid, stride_q: int, stride_kv: int, class_token: bool) -> P
         16,
         32,
         2,
-        kernel=(3, 3, 3),
-        stride_q=(1, stride_q, stride_q),
-        stride_kv=(1, stride_kv, stride_kv),
+        Pooling((3, 3, 3), (1, stride_q, stride_q), (1, stride_kv, stride_kv)),
         grid=grid,
         class_token=class_token,
         relative_time=class_token,

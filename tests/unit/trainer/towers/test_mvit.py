@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from trainer.towers.mvit import Block, Mvit
-from trainer.towers.mvit_attention import PoolingAttention
+from trainer.towers.mvit_attention import Pooling, PoolingAttention
 
 
 def test_drop_path_leaves_samples_out_in_training_only() -> None:
     torch.manual_seed(0)
     attention = PoolingAttention(
-        8, 8, 1, (1, 3, 3), (1, 1, 1), (1, 1, 1), (1, 2, 2), class_token=False, relative_time=False
+        8, 8, 1, Pooling((1, 3, 3), (1, 1, 1), (1, 1, 1)), (1, 2, 2), class_token=False, relative_time=False
     )
     block = Block(attention, 8, 8, 1, drop_path=0.5)
     x = torch.ones(4000, 1, 1)

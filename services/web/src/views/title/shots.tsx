@@ -1,8 +1,9 @@
 // The shots of a title in a row: what they look like, whether they were kept, and if not, why.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Shot } from "../../client/resources";
 import { clock, soundName } from "../../components/format";
+import { useVisibleRange } from "../../components/visible-range";
 import { Thumbnails } from "../../player/thumbnails";
 import type { Verdict } from "./verdicts";
 
@@ -16,25 +17,9 @@ export function Shots(props: {
   seek: (at: number) => void;
 }) {
   const box = useRef<HTMLDivElement>(null);
-  const [range, setRange] = useState<[number, number]>([0, 20]);
+  const range = useVisibleRange(box, WIDTH, 2, "width");
   const thumbnails = useMemo(() => (props.video ? new Thumbnails(props.video) : null), [props.video]);
   useEffect(() => () => thumbnails?.close(), [thumbnails]);
-  useEffect(() => {
-    const at = box.current;
-    if (!at) return;
-    const look = (): void => {
-      const first = Math.max(0, Math.floor(at.scrollLeft / WIDTH) - 2);
-      setRange([first, first + Math.ceil(at.clientWidth / WIDTH) + 4]);
-    };
-    look();
-    at.addEventListener("scroll", look, { passive: true });
-    const resized = new ResizeObserver(look);
-    resized.observe(at);
-    return () => {
-      at.removeEventListener("scroll", look);
-      resized.disconnect();
-    };
-  }, []);
   useEffect(() => {
     const at = box.current;
     const left = props.current * WIDTH;

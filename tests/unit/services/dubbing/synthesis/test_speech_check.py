@@ -112,6 +112,17 @@ def test_no_reference_falls_back_or_fails(tmp_path: Path) -> None:
     assert caught.value.code == "no_reference"
 
 
+def test_memory_used_up_falls_back(tmp_path: Path) -> None:
+    class Large(Babbler):
+        def synthesize(self, *_: Any, **__: Any) -> Audio:
+            raise EngineError("Too little memory.", code="out_of_memory")
+
+    assert speak(voicer(tmp_path, Large(set()), fallback=Hummer(0.06))).take.note == "fallback: out_of_memory"
+    with pytest.raises(EngineError) as caught:
+        speak(voicer(tmp_path, Large(set())))
+    assert caught.value.code == "out_of_memory"
+
+
 def test_what_another_voice_takes_says_nothing_about_the_cast_voice(tmp_path: Path) -> None:
     """A fallback that speaks at a third of the tempo: the next line's first take is asked for as if it had not been."""
     usual = voicer(tmp_path, Babbler(set())).pace.seconds(TEXT, "clone")

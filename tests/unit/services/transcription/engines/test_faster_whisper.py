@@ -110,3 +110,20 @@ def test_the_stage_on_real_speech(
     assert lines[0].start == pytest.approx(6.3, abs=0.25) and lines[-1].end == pytest.approx(16.5, abs=0.4)
     rates = [len(line.text) / (line.end - line.start) for line in lines]
     assert max(rates) < 28
+
+
+def test_pieces_of_a_batch_are_told_apart_wherever_they_begin(weights: WeightFiles, speech: np.ndarray) -> None:
+    """The library says where a piece begins in frames cut off: the second begins at 2.55 s, in frame 254 for it."""
+    engine = FasterWhisper(EngineOptions(model="base", threads=2, extra={"batch_size": 8}), weights)
+    pieces = [speech[:40_800], speech[85_000:125_000]]
+    assert int(40_800 / 16_000 * 100) == 254
+    first, second = engine.transcribe_many(pieces, "en")
+    assert "fellow" in first[0].text and "fellow" not in second[0].text
+    assert all(0 <= word.start <= word.end <= 3.1 for word in first[0].words)
+    assert all(0 <= word.start <= word.end <= 3.1 for word in second[0].words)
+
+
+def test_less_than_can_be_timed_holds_no_words(recognizer: FasterWhisper, speech: np.ndarray) -> None:
+    """The library fails on a single frame."""
+    assert recognizer.transcribe(speech[20_000:20_160], "en") == []
+    assert recognizer.skim(speech[20_000:20_160], "en") == []

@@ -22,6 +22,7 @@ from trainer.evaluation.hear.layouts import lay_out
 from trainer.evaluation.hear.protocol import embed, evaluate, gather
 from trainer.evaluation.hear.tasks import HearTask, folds_of, leaks, read_task
 from trainer.evaluation.results import records
+from trainer.evaluation.subject import Subject
 
 
 def by_scikit_learn(task: HearTask, cache: EmbeddingCache) -> float:
@@ -49,13 +50,13 @@ def test_predictor_reaches_scikit_learn_and_a_random_tower_lies_between(
         found = {}
         for task in (esc10, spoken_digits):
             small = task._replace(grid=SMALL | {"max_epochs": [150]})
-            result, _ = evaluate(small, MelStatistics(), cache, label="mel", grid_points=1)
+            result, _ = evaluate(small, Subject(MelStatistics(), cache, "mel"), grid_points=1)
             found[task.name] = result["metrics"]["top1_acc"]["value"]
             assert found[task.name] > by_scikit_learn(task, cache) - 0.03, task.name
         small = esc10._replace(grid=SMALL | {"max_epochs": [150]})
         random = []
         for seed in (0, 1):
-            result, _ = evaluate(small, encoder_of("random:tiny-en", seed), cache, label="random", grid_points=1)
+            result, _ = evaluate(small, Subject(encoder_of("random:tiny-en", seed), cache, "random"), grid_points=1)
             random.append(result["metrics"]["top1_acc"]["value"])
     assert 0.2 < np.mean(random) < found["esc10"]
 
@@ -115,9 +116,7 @@ def test_scene_task_with_every_score(tones: Path) -> None:
     with EmbeddingCache() as cache:
         result, predictions = evaluate(
             read_task(tones),
-            MelStatistics(),
-            cache,
-            label="mel",
+            Subject(MelStatistics(), cache, "mel"),
             grid_points=1,
             listener=lambda *what: told.append(what),
         )
@@ -154,7 +153,7 @@ def test_multilabel_scenes(tmp_path: Path) -> None:
     }
     task = read_task(write_hear_task(tmp_path / "both", metadata, rows, sounds))
     with EmbeddingCache() as cache:
-        result, predictions = evaluate(task, MelStatistics(), cache, label="mel", grid_points=1)
+        result, predictions = evaluate(task, Subject(MelStatistics(), cache, "mel"), grid_points=1)
     assert result["metrics"]["mAP"]["value"] > 0.9 and result["metrics"]["aucroc"]["value"] > 0.9
     assert result["primary"] == "mAP" and result["statistics"]["mAP"]["kind"] == records.RANKED
     assert sorted(predictions["targets"].sum(1).tolist()) == [0] * 3 + [1] * 6 + [2] * 3
@@ -163,7 +162,7 @@ def test_multilabel_scenes(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_result(tones: Path) -> None:
     task = read_task(tones)._replace(grid=SMALL | {"max_epochs": [6]})
     with EmbeddingCache() as cache:
-        runs = [evaluate(task, MelStatistics(), cache, label="m", grid_points=1, seed=s)[1] for s in (3, 3, 4)]
+        runs = [evaluate(task, Subject(MelStatistics(), cache, "m", s), grid_points=1)[1] for s in (3, 3, 4)]
     assert np.array_equal(runs[0]["predictions"], runs[1]["predictions"])
     assert not np.array_equal(runs[0]["predictions"], runs[2]["predictions"])
 
@@ -171,7 +170,7 @@ def test_the_same_seed_gives_the_same_result(tones: Path) -> None:
 def test_event_task(beeps: HearTask) -> None:
     """Beeps are found to 200 ms from statistics of 0.2 s, and not from noise."""
     with EmbeddingCache() as cache:
-        result, _ = evaluate(beeps, MelStatistics(seconds=0.2), cache, label="mel", grid_points=1)
+        result, _ = evaluate(beeps, Subject(MelStatistics(seconds=0.2), cache, "mel"), grid_points=1)
     found, errors = (result["metrics"][name] for name in beeps.scores)
     assert found["value"] > 0.9
     assert errors["value"] < 0.3 and not errors["higher_is_better"]
@@ -184,7 +183,7 @@ def test_event_task(beeps: HearTask) -> None:
     deaf = Deaf(seconds=0.2)
     deaf.id = "deaf"
     with EmbeddingCache() as cache:
-        result, _ = evaluate(beeps, deaf, cache, label="deaf", grid_points=1)
+        result, _ = evaluate(beeps, Subject(deaf, cache, "deaf"), grid_points=1)
     assert result["metrics"]["event_onset_200ms_fms"]["value"] < 0.5
 
 
@@ -196,13 +195,13 @@ def test_each_clip_is_embedded_once_for_many_tasks(tones: Path, tmp_path: Path) 
     kept = tmp_path / "cache" / "embeddings.db"
     for folder in (tones, tmp_path / "again"):
         with EmbeddingCache(kept) as cache:
-            result, _ = evaluate(read_task(folder), encoder, cache, label="mel", grid_points=1)
+            result, _ = evaluate(read_task(folder), Subject(encoder, cache, "mel"), grid_points=1)
     assert encoder.windows == 48
     assert result["cost"]["found"] == 48 and result["cost"]["embedded"] == 0
     other = Counting()
     other.id = "another checkpoint"
     with EmbeddingCache(kept) as cache:
-        evaluate(read_task(tones), other, cache, label="mel", grid_points=1)
+        evaluate(read_task(tones), Subject(other, cache, "mel"), grid_points=1)
     assert other.windows == 48, "another checkpoint finds nothing"
 
 
@@ -235,5 +234,5 @@ def test_a_broken_sound_is_named(tones: Path, tmp_path: Path) -> None:
     shutil.copytree(tones, tmp_path / "task")
     next((tmp_path / "task" / "48000" / "fold01").iterdir()).write_bytes(b"no sound")
     with EmbeddingCache() as cache, pytest.raises(CounterdubError) as caught:
-        evaluate(read_task(tmp_path / "task"), MelStatistics(), cache, label="mel")
+        evaluate(read_task(tmp_path / "task"), Subject(MelStatistics(), cache, "mel"))
     assert caught.value.code == "bad_audio"

@@ -13,6 +13,7 @@ from trainer.evaluation.cache import EmbeddingCache
 from trainer.evaluation.invariance.measures import agreement, kept, retrieval, tell_apart
 from trainer.evaluation.invariance.protocol import evaluate
 from trainer.evaluation.results import records
+from trainer.evaluation.subject import Subject
 from trainer.recipe import load_recipe
 
 
@@ -88,8 +89,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_whole_on_shards(shards: Path, tmp_path: Path) -> None:
     encoder = random_encoder(load_recipe("tiny-en"))
     with EmbeddingCache(tmp_path / "cache.db") as cache:
-        result = evaluate(encoder, shards, cache, label="random")
-        again = evaluate(encoder, shards, cache, label="random")
+        result = evaluate(shards, Subject(encoder, cache, "random"))
+        again = evaluate(shards, Subject(encoder, cache, "random"))
     values = {name: value["value"] for name, value in result["metrics"].items()}
     assert result["data"]["shots"] == 25 and result["data"]["titles"] == 5
     # The material's tone tells the shots apart, so that even random towers find dubs more often than chance.
@@ -115,7 +116,7 @@ def test_word_and_speaker_are_probed(shards: Path, data_dir: Path, tmp_path: Pat
         if file.name[0] in "0123":
             (chosen / file.name).symlink_to(file)
     with EmbeddingCache() as cache:
-        result = evaluate(random_encoder(load_recipe("tiny-en")), shards, cache, label="r", limit=4, speech=chosen)
+        result = evaluate(shards, Subject(random_encoder(load_recipe("tiny-en")), cache, "r"), limit=4, speech=chosen)
     assert result["metrics"]["speaker"]["value"] > 2 / 6
     assert result["metrics"]["word"]["value"] > 0.25
     assert len(result["statistics"]["word"]["sources"]) == 6

@@ -17,6 +17,7 @@ from trainer.evaluation.probes.clips import embed_clips, features
 from trainer.evaluation.probes.listings import ucf101
 from trainer.evaluation.probes.probe import GRID, LINEAR, PAPER
 from trainer.evaluation.probes.protocol import evaluate
+from trainer.evaluation.subject import Subject
 from trainer.recipe import load_recipe
 
 pytestmark = pytest.mark.slow
@@ -61,10 +62,10 @@ def test_ucf101(data_dir: Path, tmp_path: Path) -> None:
     encoder = random_encoder(load_recipe("tiny-en"))
     quick = PAPER._replace(epochs=30)
     with EmbeddingCache(tmp_path / "cache.db") as cache:
-        result = evaluate(found, encoder, cache, label="r", streams="video", grid=GRID[:4], schedule=quick)
+        result = evaluate(found, Subject(encoder, cache, "r"), streams="video", grid=GRID[:4], schedule=quick)
         assert result["metrics"]["top1_acc"]["value"] in {0.0, 1 / 3, 2 / 3, 1.0}
         assert result["cost"]["embedded"] == 9 and result["data"]["splits"] == {"test": 3, "train": 6}
-        joined = evaluate(found, encoder, cache, label="r", streams="both", grid=LINEAR, schedule=quick)
+        joined = evaluate(found, Subject(encoder, cache, "r"), streams="both", grid=LINEAR, schedule=quick)
         assert joined["cost"]["embedded"] == 0, "nothing is decoded twice"
         files = embed_clips(encoder, [clip.file for clip in found.clips], cache)
         both, there = features(files, "both")
@@ -72,11 +73,11 @@ def test_ucf101(data_dir: Path, tmp_path: Path) -> None:
         broken = tmp_path / "broken.avi"
         broken.write_bytes(b"no video")
         spoilt = found._replace(clips=[*found.clips, found.clips[0]._replace(file=broken)])
-        result = evaluate(spoilt, encoder, cache, label="r", streams="video", grid=LINEAR, schedule=quick)
+        result = evaluate(spoilt, Subject(encoder, cache, "r"), streams="video", grid=LINEAR, schedule=quick)
         assert sum(result["data"]["skipped"].values()) == 1
         only = found._replace(clips=[clip._replace(file=broken) for clip in found.clips])
         with pytest.raises(CounterdubError) as caught:
-            evaluate(only, encoder, cache, label="r", streams="video", grid=LINEAR, schedule=quick)
+            evaluate(only, Subject(encoder, cache, "r"), streams="video", grid=LINEAR, schedule=quick)
         assert caught.value.code == "no_clips"
     (written,) = probed(folder, "--layout", "ucf101", "--cache", str(tmp_path / "cache.db"))
     assert written["name"] == "ucf101" and written["cost"]["embedded"] == 0

@@ -14,6 +14,7 @@ from trainer.evaluation.hear.tasks import read_task
 from trainer.evaluation.probes.listings import LVU_TASKS, classes, hmdb51, lvu, ucf101, vggsound
 from trainer.evaluation.probes.probe import GRID, HARES, LINEAR, PAPER, Shape, factor, predict, train
 from trainer.evaluation.probes.protocol import evaluate_long
+from trainer.evaluation.subject import Subject
 
 
 def touch(*files: Path) -> None:
@@ -130,7 +131,7 @@ def test_long_probe(tones: Path) -> None:
     task = read_task(tones)
     with EmbeddingCache() as cache:
         result = evaluate_long(
-            task, MelStatistics(), cache, label="m", schedule=HARES._replace(steps=400, warmup=5, rate=2e-3)
+            task, Subject(MelStatistics(), cache, "m"), schedule=HARES._replace(steps=400, warmup=5, rate=2e-3)
         )
     assert result["metrics"]["top1_acc"]["value"] > 0.9 and len(result["metrics"]["top1_acc"]["folds"]) == 3
 
