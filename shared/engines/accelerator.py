@@ -117,6 +117,21 @@ def in_batches(
 
 
 @contextmanager
+def drawing(device: Any, dtype: Any, seed: int) -> Iterator[None]:
+    """Around a model that draws what it makes: inference in ``dtype``, random numbers of ``seed`` and nobody else's."""
+    import torch
+
+    cards = [device] if device.type == "cuda" else []
+    with (
+        torch.inference_mode(),
+        torch.random.fork_rng(devices=cards),
+        torch.autocast(device.type, dtype, enabled=dtype != torch.float32),
+    ):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
 def within_memory() -> Iterator[None]:
     """Around work that cannot be done in smaller parts.
 

@@ -152,6 +152,21 @@ class Voice:
     gender: Literal["female", "male"]
 
 
+@dataclass(frozen=True)
+class SpeechRequest:
+    """One text to speak, and how."""
+
+    text: str
+    language: str
+    voice: str
+    speed: float = 1.0
+    """Of the model itself; 1 is its natural tempo."""
+    seed: int = 0
+    """For models that draw their speech."""
+    reference: Audio | None = field(default=None, compare=False)
+    """For models that clone: mono 16 kHz speech of the person to sound like."""
+
+
 class Synthesizer(Engine, Protocol):
     sample_rate: int
     native_speed: ClassVar[tuple[float, float]]
@@ -161,17 +176,8 @@ class Synthesizer(Engine, Protocol):
         """Voices that can speak ``language``, native ones first; empty when it cannot be spoken."""
         ...
 
-    def synthesize(
-        self,
-        text: str,
-        language: str,
-        voice: str,
-        *,
-        speed: float = 1.0,
-        seed: int = 0,
-        reference: Audio | None = None,
-    ) -> Audio:
-        """Mono speech at ``sample_rate``. ``reference``: mono 16 kHz speech of the person to sound like."""
+    def synthesize(self, request: SpeechRequest) -> Audio:
+        """Mono speech at ``sample_rate``."""
         ...
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from shared.core.errors import CounterdubError, EngineError
-from shared.engines.protocols import EngineOptions, Line, engine_class
+from shared.engines.protocols import EngineOptions, Line, SpeechRequest, engine_class
 from shared.engines.requirements import device_of
 from shared.observability.internal_errors import summary
 from shared.pipeline.stage import EngineUse, Scope, stage, stage_names
@@ -191,7 +191,7 @@ def speaking(engine: Any, language: str) -> Task:
     reference = tone(3.0, SPEECH_RATE)
 
     def task() -> float:
-        audio = engine.synthesize(SENTENCE, language, voices[0].id, reference=reference)
+        audio = engine.synthesize(SpeechRequest(SENTENCE, language, voices[0].id, reference=reference))
         return len(audio) / float(engine.sample_rate)
 
     return task

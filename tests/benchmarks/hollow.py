@@ -19,7 +19,7 @@ import numpy as np
 import shared.engines.protocols
 from shared.audio.signal import SPEECH_RATE
 from shared.core.records import Hypothesis, Span, Word
-from shared.engines.protocols import EngineOptions, Licence, Line, Segment, Voice, WeightFiles
+from shared.engines.protocols import EngineOptions, Licence, Line, Segment, SpeechRequest, Voice, WeightFiles
 
 LINE_SECONDS, WORD_SECONDS, WORDS = 5.0, 0.4, 8
 SETTINGS = (
@@ -100,8 +100,8 @@ class Synthesizer(Shell):
     def voices(self, language: str) -> list[Voice]:
         return [Voice("anna", language, "female"), Voice("tom", language, "male")]
 
-    def synthesize(self, text: str, language: str, voice: str, *, speed: float = 1.0, **others: Any) -> np.ndarray:
-        time = np.arange(int(self.sample_rate * len(text) / 15 / speed)) / self.sample_rate
+    def synthesize(self, request: SpeechRequest) -> np.ndarray:
+        time = np.arange(int(self.sample_rate * len(request.text) / 15 / request.speed)) / self.sample_rate
         return (0.1 * np.sin(2 * np.pi * (200 + 50 * np.sin(3 * time)) * time)).astype(np.float32)
 
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from services.dubbing.synthesis.batching import SpeechRequest
-from shared.engines.protocols import EngineOptions
+from shared.engines.protocols import EngineOptions, SpeechRequest
 from tests.conftest import CheckedWeights
 from tests.engines import tiny_dubbing
 

@@ -18,10 +18,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from services.dubbing.synthesis.batching import SpeechRequest
 from shared.audio.signal import resample
 from shared.engines.accelerator import release
-from shared.engines.protocols import EngineOptions, Line, engine_class
+from shared.engines.protocols import EngineOptions, Line, SpeechRequest, engine_class
 from shared.pipeline.engine_check import SENTENCE, CheckRow, measure, tone
 from shared.pipeline.stage import EngineUse
 from tests.conftest import ROOT
@@ -113,7 +112,7 @@ def ratio(kind: str, name: str, options: EngineOptions, weights: Any) -> float |
     if not hasattr(engine, "synthesize_batch"):
         return None
     requests = [SpeechRequest(text, "es", engine.voices("es")[0].id) for text in texts]
-    alone = seconds(lambda: [engine.synthesize(one.text, one.language, one.voice) for one in requests])
+    alone = seconds(lambda: [engine.synthesize(one) for one in requests])
     return alone / seconds(engine.synthesize_batch, requests)
 
 

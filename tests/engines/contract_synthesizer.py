@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from services.dubbing.stage import STAGE
-from services.dubbing.synthesis.batching import SpeechRequest
 from shared.core.errors import Cancelled, EngineError, UsageError
 from shared.engines.accelerator import BatchSize
-from shared.engines.protocols import EngineOptions
+from shared.engines.protocols import EngineOptions, SpeechRequest
 from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings
 from tests.conftest import CheckedWeights
@@ -42,9 +41,8 @@ class Case:
         return self.kind(options, CheckedWeights())
 
     def speak(self, engine: Any, text: str | None = None, **given: Any) -> np.ndarray:
-        given.setdefault("reference", self.reference)
-        given.setdefault("voice", self.voice)
-        audio = engine.synthesize(self.text if text is None else text, self.language, given.pop("voice"), **given)
+        usual = SpeechRequest(self.text if text is None else text, self.language, self.voice, reference=self.reference)
+        audio = engine.synthesize(replace(usual, **given))
         assert audio.dtype == np.float32
         assert audio.ndim == 1
         assert np.isfinite(audio).all()
@@ -151,7 +149,7 @@ class BatchContract:
 
     def test_speeds_differ_within_a_batch(self, case: Case, engine: Any) -> None:
         request = self.requests(case)[0]
-        slow, fast = engine.synthesize_batch([request._replace(speed=0.8), request._replace(speed=1.3)])
+        slow, fast = engine.synthesize_batch([replace(request, speed=0.8), replace(request, speed=1.3)])
         assert fast.size < slow.size
 
     def test_too_little_memory_halves_the_batch(self, case: Case, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from shared.core.errors import EngineError, UsageError
-from shared.engines.protocols import EngineOptions
+from shared.engines.protocols import EngineOptions, SpeechRequest
 from tests.conftest import CheckedWeights
 from tests.engines import tiny_dubbing, tiny_translation
 from tests.engines.contract_synthesizer import BatchContract, Case, SynthesizerContract, code_of
@@ -53,11 +53,11 @@ class TestMms(SynthesizerContract, BatchContract):
 
     def test_a_folder_a_language(self, case: Case, engine: Any) -> None:
         assert [voice.language for voice in engine.voices("fr")] == ["fr"]
-        assert code_of(lambda: engine.synthesize("hallo", "de", "mms"), UsageError) == "no_voice"
+        assert code_of(lambda: engine.synthesize(SpeechRequest("hallo", "de", "mms")), UsageError) == "no_voice"
 
     def test_all_languages_have_one_rate(self, case: Case, engine: Any) -> None:
         assert engine.network("fr").sample_rate == 24_000
-        audio = engine.synthesize("bonjour mes amis", "fr", "mms")
+        audio = engine.synthesize(SpeechRequest("bonjour mes amis", "fr", "mms"))
         assert audio.size > 0.2 * engine.sample_rate
 
     def test_a_processor_takes_one_line_at_a_time(self, case: Case, engine: Any) -> None:
@@ -87,7 +87,7 @@ class TestMms(SynthesizerContract, BatchContract):
         monkeypatch.setattr(uroman, "Uroman", watched)
         engine = case.kind(EngineOptions(str(tmp_path)), CheckedWeights())
         assert engine.network("ko").tokens(text, "ko") == theirs
-        assert engine.synthesize(text, "ko", "mms").size and len(read) == 1
+        assert engine.synthesize(SpeechRequest(text, "ko", "mms")).size and len(read) == 1
 
     def test_its_files_name_its_results(self, case: Case) -> None:
         (digest,) = case.kind.digests(case.options).values()
@@ -101,7 +101,7 @@ class TestMms(SynthesizerContract, BatchContract):
     def test_not_on_this_machine(self, case: Case) -> None:
         pytest.importorskip("huggingface_hub")
         engine = case.kind(EngineOptions(extra={"revision": "none"}), CheckedWeights())
-        assert code_of(lambda: engine.synthesize("hola", "es", "mms"), EngineError) == "weights_missing"
+        assert code_of(lambda: engine.synthesize(SpeechRequest("hola", "es", "mms")), EngineError) == "weights_missing"
 
 
 class TestCoquiVits(SynthesizerContract, BatchContract):
@@ -124,7 +124,7 @@ class TestCoquiVits(SynthesizerContract, BatchContract):
         engine = case.kind(EngineOptions(str(tmp_path)), CheckedWeights())
         assert [voice.id for voice in engine.voices("es")] == ["vits"]
         assert engine.voices("en") == []
-        assert engine.synthesize("hola", "es", "vits").size
+        assert engine.synthesize(SpeechRequest("hola", "es", "vits")).size
 
     def test_our_own_trainer_stays_importable(self, case: Case, engine: Any) -> None:
         import trainer
@@ -183,7 +183,7 @@ class TestXtts(SynthesizerContract):
         )
         assert case.kind.languages_spoken(engine._options) == ("en", "ja", "zh", "ko")
         assert read in engine._model().tokenizer.preprocess_text(text, language).replace(" ", "")
-        assert engine.synthesize(text, language, "clone", reference=voice_of(3.0)).size
+        assert engine.synthesize(SpeechRequest(text, language, "clone", reference=voice_of(3.0))).size
 
     def test_no_reference(self, case: Case, engine: Any) -> None:
         for nobody in (None, voice_of(0.5)):

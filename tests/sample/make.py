@@ -29,12 +29,12 @@ PEAK = 10 ** (-1.5 / 20)
 def speak() -> list[np.ndarray]:
     """All lines by Kokoro, mono 48 kHz."""
     from services.dubbing.engines.kokoro.engine import KokoroSynthesizer
-    from shared.engines.protocols import EngineOptions
+    from shared.engines.protocols import EngineOptions, SpeechRequest
     from shared.weights import WeightFolder
 
     engine = KokoroSynthesizer(EngineOptions(threads=1, seed=script.SEED), WeightFolder())
     said = (
-        engine.synthesize(line.text, script.LANGUAGE, line.voice, speed=script.VOICE_SPEED, seed=script.SEED)
+        engine.synthesize(SpeechRequest(line.text, script.LANGUAGE, line.voice, script.VOICE_SPEED, script.SEED))
         for line in script.LINES
     )
     return [resample(audio, engine.sample_rate, script.SAMPLE_RATE) for audio in said]

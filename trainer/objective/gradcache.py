@@ -29,7 +29,7 @@ def split(batch: Part, chunk: int) -> list[Part]:
 
 
 @dataclass(frozen=True)
-class Encoding:
+class PartEncoding:
     """How a part is encoded, and what makes encoding it again give the same."""
 
     encode: Callable[[Part], Mapping[str, Tensor]]
@@ -48,7 +48,7 @@ class Encoding:
     """DistributedDataParallel's, so that gradients are averaged once, after the last part."""
 
 
-def step(encoding: Encoding, parts: Sequence[Part], objective: Objective, gather: Gather = ALONE) -> Losses:
+def step(encoding: PartEncoding, parts: Sequence[Part], objective: Objective, gather: Gather = ALONE) -> Losses:
     """Losses of a batch, and their gradients added to the parameters'.
 
     Args:

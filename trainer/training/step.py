@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainer.model import Model
 from trainer.objective import Gather, Losses, Objective
-from trainer.objective.gradcache import Encoding, split, step
+from trainer.objective.gradcache import PartEncoding, split, step
 from trainer.objective.synchronised_norm import synchronise
 from trainer.recipe import Recipe
 from trainer.training.processes import ProcessGroup
@@ -54,5 +54,5 @@ class Learner:
             return Losses(losses.total.detach(), losses.by_term)
         parts = split(inputs, self.chunk)
         waiting = self.network.no_sync if isinstance(self.network, DistributedDataParallel) else nullcontext
-        encoding = Encoding(self.encode, self.model, self.model.input_norms, no_sync=waiting)
+        encoding = PartEncoding(self.encode, self.model, self.model.input_norms, no_sync=waiting)
         return step(encoding, parts, self.objective, self.gather)

@@ -13,6 +13,7 @@ from services.dubbing.casting.cast import cosine
 from services.dubbing.post_processing import trim
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.records import CastMember, Speaker
+from shared.engines.protocols import SpeechRequest
 from shared.pipeline.stage import Work
 
 
@@ -65,7 +66,7 @@ def embedding(synthesizer: Any, embedder: Any, language: str, voice: str, work: 
 
     def make(path: Path) -> None:
         text, rate = synthesizer.probe(language), synthesizer.sample_rate
-        audio = trim(synthesizer.synthesize(text, language, voice), rate)
+        audio = trim(synthesizer.synthesize(SpeechRequest(text, language, voice)), rate)
         vector = embedder.embed(resample(audio, rate, SPEECH_RATE))
         path.write_text(json.dumps([round(float(value), 6) for value in vector]), encoding="utf-8")
 

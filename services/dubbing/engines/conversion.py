@@ -15,7 +15,7 @@ from services.dubbing.engines.coqui import library
 from services.dubbing.engines.resident import Resident, loading, model_folder, needing, use_threads
 from shared.audio.signal import fit_length, resample
 from shared.core.errors import EngineError
-from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype
+from shared.engines.accelerator import BatchSize, drawing, in_batches, torch_device, torch_dtype
 from shared.engines.protocols import Audio, EngineOptions, Licence, WeightFiles
 from shared.weights import default_folder
 from shared.weights.local import absent, local_digests, registered_names
@@ -102,7 +102,7 @@ class CoquiConverter:
         with self._lock:
             model = self._model()
             heard = self._tensor(reference)
-            with self._drawing():
+            with drawing(self._device, self._dtype, self._options.seed):
                 done = in_batches(blocks, lambda batch: [self._block(model, batch[0], heard)], BatchSize(1), len)
         return np.concatenate(done)
 
@@ -121,19 +121,6 @@ class CoquiConverter:
     def _tensor(self, audio: Audio) -> Any:
         heard = np.ascontiguousarray(resample(audio, self.sample_rate, self.input_rate), np.float32)
         return self._torch.from_numpy(heard).to(self._device)
-
-    @contextmanager
-    def _drawing(self) -> Iterator[None]:
-        torch = self._torch
-        cards = [self._device] if self._device.type == "cuda" else []
-        half = self._dtype != torch.float32
-        with (
-            torch.inference_mode(),
-            torch.random.fork_rng(devices=cards),
-            torch.autocast(self._device.type, self._dtype, enabled=half),
-        ):
-            torch.manual_seed(self._options.seed)
-            yield
 
     def _load(self) -> Any:
         use_threads(self._torch, self._options)

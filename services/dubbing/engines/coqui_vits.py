@@ -12,9 +12,8 @@ from services.dubbing.engines.coqui import library
 from services.dubbing.engines.coqui_phonemes import use_our_espeak
 from services.dubbing.engines.resident import loading, model_folder, needing, one_file
 from services.dubbing.engines.vits import Network, VitsSynthesizer, padded
-from services.dubbing.synthesis.batching import SpeechRequest
 from shared.core.errors import EngineError
-from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
+from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
 from shared.weights.local import absent, local_digests, registered_names
 
 FILES_NAMED = ("speakers_file", "speaker_ids_file", "d_vector_file", "language_ids_file")

@@ -1,8 +1,4 @@
-"""Text to IPA by eSpeak NG, called directly through ctypes.
-
-The library and its data come with the wheel ``espeakng-loader``. eSpeak NG is GPL-3.0-or-later, so the wheel is an
-extra of its own (``espeak``) that nothing else depends on.
-"""
+"""Text to IPA by eSpeak NG."""
 
 from __future__ import annotations
 
@@ -12,6 +8,7 @@ import threading
 from typing import Any
 
 from shared.core.errors import EngineError
+from shared.engines.espeak import OUTPUT_SYNCHRONOUS, load_espeak
 
 VOICES = {
     "en": "gmw/en-US",
@@ -24,7 +21,6 @@ VOICES = {
 }
 """ISO 639-1 language → eSpeak's identifier of its voice."""
 
-AUDIO_OUTPUT_SYNCHRONOUS = 2
 CHARS_UTF8 = 1
 IPA_WITH_TIES = 0x02 | 0x80 | ord("͡") << 8
 """Phoneme mode of ``espeak_TextToPhonemes``: IPA, parts of one phoneme joined by a tie."""
@@ -42,7 +38,13 @@ class Espeak:
     def __init__(self) -> None:
         with self._lock:
             if Espeak._library is None:
-                Espeak._library = load()
+                Espeak._library, _ = load_espeak(OUTPUT_SYNCHRONOUS, "Speaking this language")
+                Espeak._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+                Espeak._library.espeak_TextToPhonemes.argtypes = [
+                    ctypes.POINTER(ctypes.c_char_p),
+                    ctypes.c_int,
+                    ctypes.c_int,
+                ]
 
     def phonemes(self, text: str, language: str) -> str:
         """IPA with stress marks and ties (``͡``); punctuation stays where it was.
@@ -79,29 +81,3 @@ class Espeak:
                 parts.append(part.decode())
         line = " ".join(parts).strip().replace("\n", " ").replace("  ", " ")
         return LANGUAGE_SWITCH.sub("", re.sub(r"_+", "", line))
-
-
-def load() -> Any:
-    """Load and initialise the shared library of the wheel.
-
-    Raises:
-        EngineError: ``engine_missing`` when the wheel is not installed, ``engine_failed`` when it does not work.
-    """
-    try:
-        import espeakng_loader
-    except ImportError as error:
-        raise EngineError(
-            "Speaking this language needs eSpeak NG, which is not installed: pip install 'counterdub[espeak]'.",
-            code="engine_missing",
-            package="espeakng-loader",
-        ) from error
-    try:
-        library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
-    except OSError as error:
-        raise EngineError(f"eSpeak NG cannot be loaded: {error}.", code="engine_failed") from error
-    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    library.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
-    data = str(espeakng_loader.get_data_path()).encode()
-    if library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, data, 0) <= 0:
-        raise EngineError("eSpeak NG cannot be initialised.", code="engine_failed")
-    return library

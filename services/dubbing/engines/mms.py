@@ -12,9 +12,8 @@ import numpy as np
 
 from services.dubbing.engines.resident import hub_folder, loading, needing
 from services.dubbing.engines.vits import Network, VitsSynthesizer, padded
-from services.dubbing.synthesis.batching import SpeechRequest
 from shared.core.errors import EngineError
-from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
+from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
 from shared.weights.local import absent, local_digests
 
 HUB = "facebook/mms-tts-{code}"

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from services.dubbing.casting.cast import Candidate
-from services.dubbing.engines.kokoro.phonemes import pieces
+from services.dubbing.engines.long_text import join, pieces
 from shared.core.errors import EngineError, UsageError
 from shared.engines.accelerator import out_of_memory, release, torch_device, torch_dtype, within_memory
-from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
+from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
 from shared.observability.internal_errors import summary
 from shared.weights.local import absent, is_hub_name, local_digests, located, may_download, registered_names
 
@@ -19,7 +19,6 @@ DEFAULT = "facebook/seamless-m4t-v2-large"
 CLASSES = {"seamless_m4t": "SeamlessM4TForTextToSpeech", "seamless_m4t_v2": "SeamlessM4Tv2ForTextToSpeech"}
 LONGEST = 200
 """Tokens spoken in one pass."""
-PAUSE_SECONDS = 0.12
 UNITS = 30
 """Units of speech (50 a second) that a token of text may last; the first version's models might go on for ever."""
 CODES = {
@@ -114,35 +113,24 @@ class SeamlessSynthesizer:
             )
         return Candidate(voice, "female", True)
 
-    def synthesize(
-        self,
-        text: str,
-        language: str,
-        voice: str,
-        *,
-        speed: float = 1.0,
-        seed: int = 0,
-        reference: Audio | None = None,
-    ) -> Audio:
+    def synthesize(self, request: SpeechRequest) -> Audio:
         """Mono speech at 16 kHz.
 
         Raises:
             UsageError: ``unknown_voice``.
             EngineError: ``nothing_to_speak``, ``unspeakable_language``, ``out_of_memory``, ``engine_failed``.
         """
-        self.describe(voice, language)
-        code = CODES.get(language, "")
+        self.describe(request.voice, request.language)
+        code = CODES.get(request.language, "")
         if code not in self._spoken:
-            raise EngineError(f"The model does not speak “{language}”.", code="unspeakable_language")
-        parts: list[np.ndarray] = []
+            raise EngineError(f"The model does not speak “{request.language}”.", code="unspeakable_language")
         with self._lock:
-            for piece in pieces(text, lambda part: len(self._tokens(part, code)) <= LONGEST):
-                if any(char.isalnum() for char in piece):
-                    pause = np.zeros(int(PAUSE_SECONDS * self.sample_rate), np.float32)
-                    parts += [self._speak(self._tokens(piece, code), code, int(voice)), pause]
-        if not parts:
-            raise EngineError("The text has nothing that can be spoken.", code="nothing_to_speak")
-        return np.concatenate(parts[:-1])
+            parts = [
+                self._speak(self._tokens(piece, code), code, int(request.voice))
+                for piece in pieces(request.text, lambda part: len(self._tokens(part, code)) <= LONGEST)
+                if any(char.isalnum() for char in piece)
+            ]
+        return join(parts, self.sample_rate)
 
     def _tokens(self, text: str, code: str) -> list[int]:
         ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -5,26 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from services.dubbing.engines.kokoro.phonemes import pieces
+from services.dubbing.engines.long_text import join, pieces
 from services.dubbing.engines.resident import Resident, needing, use_threads
-from services.dubbing.synthesis.batching import SpeechRequest
 from shared.audio.signal import resample
 from shared.core.errors import EngineError, UsageError
 from shared.engines.accelerator import BatchSize, in_batches, torch_device, torch_dtype
-from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
+from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
 
 BATCH = 16
 """Texts at once on a graphics card; ``extra["batch_size"]``. A processor takes one: a batch no longer fits its caches
 and costs up to twice as much, padding not counted (tests/benchmarks/test_engines_dubbing.py)."""
 LONGEST = 600
 """Tokens in one pass; longer texts are spoken in parts, because attention grows with the square."""
-PAUSE_SECONDS = 0.12
-"""Between the parts of a text that is too long for one pass."""
 
 
 class Network(Protocol):
@@ -110,23 +108,14 @@ class VitsSynthesizer:
                 self._networks[key] = Resident(lambda: self.open(key))
         return self._networks[key]()
 
-    def synthesize(
-        self,
-        text: str,
-        language: str,
-        voice: str,
-        *,
-        speed: float = 1.0,
-        seed: int = 0,
-        reference: Audio | None = None,
-    ) -> Audio:
+    def synthesize(self, request: SpeechRequest) -> Audio:
         """Mono speech at ``sample_rate``; the same seed gives the same speech.
 
         Raises:
             UsageError: ``no_voice``, ``unknown_voice``.
             EngineError: ``nothing_to_speak``, ``out_of_memory``, ``engine_failed``.
         """
-        return self.synthesize_batch([SpeechRequest(text, language, voice, speed, seed)])[0]
+        return self.synthesize_batch([request])[0]
 
     def synthesize_batch(self, requests: Sequence[SpeechRequest]) -> list[Audio]:
         """Speech of every request, in their order. Raises as :meth:`synthesize` does, for the first that fails."""
@@ -165,7 +154,7 @@ class VitsSynthesizer:
     def _run(self, network: Network, batch: Sequence[tuple[int, SpeechRequest, list[int]]]) -> list[Audio]:
         torch = self._torch
         low, high = self.native_speed
-        requests = [row[1]._replace(speed=float(np.clip(row[1].speed, low, high))) for row in batch]
+        requests = [replace(row[1], speed=float(np.clip(row[1].speed, low, high))) for row in batch]
         half = self._dtype != torch.float32
         with (
             self._lock,
@@ -182,13 +171,6 @@ class VitsSynthesizer:
 
 def size_of(row: tuple[int, SpeechRequest, list[int]]) -> float:
     return len(row[2])
-
-
-def join(parts: Sequence[Audio], sample_rate: int) -> Audio:
-    """The parts of a text one after another, with a short pause."""
-    pause = np.zeros(int(PAUSE_SECONDS * sample_rate), np.float32)
-    spaced = [piece for part in parts for piece in (part, pause)]
-    return np.concatenate(spaced[:-1]).astype(np.float32, copy=False)
 
 
 @contextmanager

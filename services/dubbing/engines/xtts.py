@@ -7,7 +7,6 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,14 +14,13 @@ import numpy as np
 
 from services.dubbing.casting.cast import Candidate
 from services.dubbing.engines.coqui import library
-from services.dubbing.engines.kokoro.phonemes import pieces
+from services.dubbing.engines.long_text import join, pieces
 from services.dubbing.engines.resident import Resident, loading, model_folder, needing, one_file, use_threads
-from services.dubbing.engines.vits import join
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.errors import EngineError, UsageError
 from shared.core.text import alphanumerics
-from shared.engines.accelerator import torch_device, torch_dtype, within_memory
-from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
+from shared.engines.accelerator import drawing, torch_device, torch_dtype, within_memory
+from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
 from shared.weights.local import absent, local_digests, registered_names
 
 HUB = "coqui/XTTS-v2"
@@ -124,16 +122,7 @@ class XttsSynthesizer:
         known = ", ".join([CLONE, *self._studio()])
         raise UsageError(f"There is no voice “{voice}”. XTTS knows {known}.", code="unknown_voice", voice=voice)
 
-    def synthesize(
-        self,
-        text: str,
-        language: str,
-        voice: str,
-        *,
-        speed: float = 1.0,
-        seed: int = 0,
-        reference: Audio | None = None,
-    ) -> Audio:
+    def synthesize(self, request: SpeechRequest) -> Audio:
         """Mono speech at 24 kHz in the voice of ``reference`` (mono 16 kHz, 1 s or more, 6 to 12 s are best).
 
         Raises:
@@ -141,22 +130,22 @@ class XttsSynthesizer:
             EngineError: ``no_reference`` when there is too little of the speaker, ``nothing_to_speak``,
                 ``out_of_memory``, ``engine_missing`` (Japanese needs cutlet), ``engine_failed``.
         """
-        code = self._code(language)
+        code = self._code(request.language)
         if code is None:
-            raise UsageError(f"XTTS does not speak “{language}”.", code="no_voice", language=language)
-        if not alphanumerics(text):
+            raise UsageError(f"XTTS does not speak “{request.language}”.", code="no_voice", language=request.language)
+        if not alphanumerics(request.text):
             raise EngineError("The text has nothing that can be spoken.", code="nothing_to_speak")
         with self._lock:
             model = self._model()
-            conditioning = self._condition(model, voice, reference)
+            conditioning = self._condition(model, request.voice, request.reference)
             with needing("synthesizer", self.name):
-                parts = pieces(text, lambda part: self._fits(model, part, code))
+                parts = pieces(request.text, lambda part: self._fits(model, part, code))
             parts = [part for part in parts if alphanumerics(part)]
-            with self._drawing(seed):
+            with drawing(self._device, self._dtype, request.seed):
                 spoken = []
                 for part in parts:
                     with within_memory():
-                        spoken.append(self._speak(model, part, code, conditioning, speed))
+                        spoken.append(self._speak(model, part, code, conditioning, request.speed))
         return join(spoken, self.sample_rate)
 
     def _code(self, language: str) -> str | None:
@@ -190,19 +179,6 @@ class XttsSynthesizer:
         if not audio.size or not np.isfinite(audio).all():
             raise EngineError("XTTS returned no usable sound for this text.", code="engine_failed")
         return audio
-
-    @contextmanager
-    def _drawing(self, seed: int) -> Any:
-        torch = self._torch
-        cards = [self._device] if self._device.type == "cuda" else []
-        half = self._dtype != torch.float32
-        with (
-            torch.inference_mode(),
-            torch.random.fork_rng(devices=cards),
-            torch.autocast(self._device.type, self._dtype, enabled=half),
-        ):
-            torch.manual_seed(seed)
-            yield
 
     def _condition(self, model: Any, voice: str, reference: Audio | None) -> tuple[Any, Any]:
         """What the model knows of the voice: latents for its language model, an embedding for its decoder."""

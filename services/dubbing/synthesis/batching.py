@@ -7,24 +7,14 @@ takes best in one call. What it returns for a line must not depend on the other 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from shared.core.errors import EngineError
 from shared.core.text import alphanumerics
-from shared.engines.protocols import Audio
+from shared.engines.protocols import Audio, SpeechRequest
 
 FAULTS = (RuntimeError, ValueError, IndexError, ArithmeticError)
 """What a model throws at a line that it cannot speak: that line fails, and no other."""
-
-
-class SpeechRequest(NamedTuple):
-    """One line to speak."""
-
-    text: str
-    language: str
-    voice: str
-    speed: float = 1.0
-    seed: int = 0
 
 
 class SynthesisAhead:
@@ -42,7 +32,12 @@ class SynthesisAhead:
         self._made: dict[SpeechRequest, Audio] = {}
 
     def take(self, request: SpeechRequest) -> Audio | None:
-        """Speech of a request that was announced, once; None for any other, and where the batch failed."""
+        """Speech of a request that was announced, once; None for any other, and where the batch failed.
+
+        A request with a reference is never announced: requests compare without it.
+        """
+        if request.reference is not None:
+            return None
         if request in self._made:
             return self._made.pop(request)
         if request not in self._waiting:

@@ -13,7 +13,7 @@ import numpy as np
 import soundfile as sf
 
 from services.dubbing.post_processing import trim
-from services.dubbing.synthesis.batching import FAULTS, SpeechRequest, SynthesisAhead
+from services.dubbing.synthesis.batching import FAULTS, SynthesisAhead
 from services.dubbing.synthesis.duration_fitting import (
     RANK_COST,
     Placement,
@@ -30,6 +30,7 @@ from shared.audio.stretch import stretch
 from shared.core.errors import EngineError
 from shared.core.records import SAMPLE_RATE, Hypothesis
 from shared.core.spoken_form import read_aloud
+from shared.engines.protocols import SpeechRequest
 from shared.pipeline.stage import Work
 from shared.settings.models import DubbingSettings
 
@@ -237,25 +238,18 @@ class Voicer:
         }
         if other:
             key["engine"] = other.name
-        request = SpeechRequest(spoken, self.language, voice, speed, seed)
-        path = self.work.cached(key, ".wav", partial(self._synthesise, engine, request, reference))
+        request = SpeechRequest(spoken, self.language, voice, speed, seed, reference)
+        path = self.work.cached(key, ".wav", partial(self._synthesise, engine, request))
         audio, rate = sf.read(path, dtype="float32")
         audio = trim(audio, rate)
         if not audio.size:
             raise EngineError("The synthesiser returned silence.", code="engine_failed")
         return Take(text, audio, audio.size / rate, speed, rate, f"{other.name}:{voice}" if other else voice)
 
-    def _synthesise(self, engine: Any, request: SpeechRequest, reference: np.ndarray | None, path: Path) -> None:
-        audio = self._ahead.take(request) if engine is self.synthesizer and reference is None else None
+    def _synthesise(self, engine: Any, request: SpeechRequest, path: Path) -> None:
+        audio = self._ahead.take(request) if engine is self.synthesizer else None
         if audio is None:
-            audio = engine.synthesize(
-                request.text,
-                request.language,
-                request.voice,
-                speed=request.speed,
-                seed=request.seed,
-                reference=reference,
-            )
+            audio = engine.synthesize(request)
         # 32-bit float: a synthesiser may go past full scale, and the gain comes later.
         sf.write(path, audio, engine.sample_rate, format="WAV", subtype="FLOAT")
 

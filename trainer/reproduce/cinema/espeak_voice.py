@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.core.errors import EngineError
+from shared.engines.espeak import OUTPUT_RETRIEVAL, load_espeak
 
 NAMES = {"en": "gmw/en-US", "es": "roa/es", "fr": "roa/fr", "ja": "jpx/ja"}
 SAMPLE_RATE = 22_050
 """Of eSpeak's own voices, Hz."""
 PITCH = 3
-CHARS_UTF8, POSITION_CHARACTER, RETRIEVAL_SYNCHRONOUS = 1, 1, 2
+CHARS_UTF8, POSITION_CHARACTER = 1, 1
 
 
 class Variant(NamedTuple):
@@ -74,18 +75,9 @@ def load() -> Any:
     Raises:
         EngineError: ``engine_missing`` without the wheel, ``engine_failed`` if it does not work.
     """
-    try:
-        import espeakng_loader
-    except ImportError as error:
-        raise EngineError(
-            "The miniature's cheap speech needs eSpeak NG, which is not installed: pip install 'counterdub[espeak]'.",
-            code="engine_missing",
-            package="espeakng-loader",
-        ) from error
-    try:
-        library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
-    except OSError as error:
-        raise EngineError(f"eSpeak NG cannot be loaded: {error}.", code="engine_failed") from error
+    library, rate = load_espeak(OUTPUT_RETRIEVAL, "The miniature's cheap speech")
+    if rate != SAMPLE_RATE:
+        raise EngineError(f"eSpeak NG speaks at {rate} Hz, not at {SAMPLE_RATE}.", code="engine_failed")
     library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
     library.espeak_Synth.argtypes = [
         ctypes.c_void_p,
@@ -93,8 +85,4 @@ def load() -> Any:
         *[ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint],
         *[ctypes.c_void_p, ctypes.c_void_p],
     ]
-    data = str(espeakng_loader.get_data_path()).encode()
-    rate = library.espeak_Initialize(RETRIEVAL_SYNCHRONOUS, 0, data, 0)
-    if rate != SAMPLE_RATE:
-        raise EngineError("eSpeak NG cannot be initialised.", code="engine_failed")
     return library

@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.audio.signal import resample
 from shared.audio.stretch import stretch
-from shared.engines.protocols import EngineOptions, engine_class
+from shared.engines.protocols import EngineOptions, SpeechRequest, engine_class
 from shared.weights import WeightFolder
 from trainer.reproduce.cinema.espeak_voice import SAMPLE_RATE as ESPEAK_RATE
 from trainer.reproduce.cinema.espeak_voice import VARIANTS, EspeakVoice
@@ -131,7 +131,7 @@ def kokoro(language: str) -> Callable[[int, str], np.ndarray]:
 
     def say(number: int, text: str) -> np.ndarray:
         voice = VOICES[number]
-        spoken = engine.synthesize(text, language, f"{voice.name}/{PROSODY[language][voice.female]}")
+        spoken = engine.synthesize(SpeechRequest(text, language, f"{voice.name}/{PROSODY[language][voice.female]}"))
         return resample(spoken, engine.sample_rate, SAMPLE_RATE)
 
     return say

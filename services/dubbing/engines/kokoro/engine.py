@@ -16,18 +16,15 @@ from services.dubbing.casting.cast import Candidate
 from services.dubbing.engines.espeak import VOICES
 from services.dubbing.engines.kokoro.graph import PITCH, with_pitch
 from services.dubbing.engines.kokoro.mix_search import nearest
-from services.dubbing.engines.kokoro.phonemes import LANGUAGES, Phonemes, pieces
+from services.dubbing.engines.kokoro.phonemes import LANGUAGES, Phonemes
 from services.dubbing.engines.kokoro.voices import STYLES, Mix, style_voice
+from services.dubbing.engines.long_text import join, pieces
 from shared.core.errors import EngineError
 from shared.core.records import CastMember, Speaker
-from shared.engines.protocols import Audio, EngineOptions, Licence, Voice, WeightFiles
+from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
 
 MAX_TOKENS = 508
 """The model's context of 512 less start and end; its style files have 510 rows."""
-
-PAUSE_SECONDS = 0.12
-"""Between the parts of a text that is too long for one pass."""
-
 
 SHARE, SHARE_OTHER_GENDER = 0.5, 0.65
 """How much of a mixed voice's colour is not the native style's. All of it costs words in French (docs/fitting.md)."""
@@ -174,16 +171,7 @@ class KokoroSynthesizer:
         native = all(style_voice(style).language == language for style in styles)
         return Candidate(voice, style_voice(main).gender, native, blend / sum(share for _, share in mix.colour))
 
-    def synthesize(
-        self,
-        text: str,
-        language: str,
-        voice: str,
-        *,
-        speed: float = 1.0,
-        seed: int = 0,
-        reference: Audio | None = None,
-    ) -> Audio:
+    def synthesize(self, request: SpeechRequest) -> Audio:
         """Mono speech at 24 kHz with about 0.2 s of silence at both ends.
 
         Raises:
@@ -191,7 +179,8 @@ class KokoroSynthesizer:
             EngineError: ``nothing_to_speak`` when the text has no sound, ``engine_missing`` for a front end,
                 ``unspeakable_language``, ``engine_failed``.
         """
-        return self.speak(text, language, self._style(voice), Mix.parse(voice).pitch, speed)
+        mix = Mix.parse(request.voice)
+        return self.speak(request.text, request.language, self._style(request.voice), mix.pitch, request.speed)
 
     def speak(self, text: str, language: str, style: np.ndarray, pitch: float = 1.0, speed: float = 1.0) -> Audio:
         """Like :meth:`synthesize`, with style vectors ``[510, 256]`` instead of a voice id."""
@@ -199,11 +188,8 @@ class KokoroSynthesizer:
         for piece in pieces(text, lambda part: len(self._tokens(part, language)) <= MAX_TOKENS):
             tokens = self._tokens(piece, language)
             if set(tokens) - self._silent:
-                sound = self._run(tokens, style, speed, pitch)
-                parts += [sound, np.zeros(int(PAUSE_SECONDS * self.sample_rate), np.float32)]
-        if not parts:
-            raise EngineError("The text has nothing that can be spoken.", code="nothing_to_speak")
-        return np.concatenate(parts[:-1])
+                parts.append(self._run(tokens, style, speed, pitch))
+        return join(parts, self.sample_rate)
 
     def _tokens(self, text: str, language: str) -> list[int]:
         return [self._vocabulary[letter] for letter in self._phonemes(text, language) if letter in self._vocabulary]

@@ -20,7 +20,7 @@ from services.dubbing.post_processing import trim
 from shared.audio.pitch import median_f0
 from shared.audio.resemblyzer import Resemblyzer
 from shared.audio.signal import SPEECH_RATE, resample
-from shared.engines.protocols import EngineOptions, WeightFiles
+from shared.engines.protocols import EngineOptions, SpeechRequest, WeightFiles
 
 SENTENCE = "The quick brown fox jumps over the lazy dog."
 COUNT = 300
@@ -51,7 +51,7 @@ def trimmed(audio: np.ndarray, rate: int) -> np.ndarray:
 
 def pitch_of(synthesizer: KokoroSynthesizer, text: str, language: str, style: str) -> float:
     """Median pitch of one style, Hz."""
-    audio = synthesizer.synthesize(text, language, style)
+    audio = synthesizer.synthesize(SpeechRequest(text, language, style))
     return median_f0(trimmed(audio, synthesizer.sample_rate)) or USUAL_HZ
 
 

@@ -17,7 +17,7 @@ from services.dubbing.engines.kokoro.engine import KokoroSynthesizer
 from services.dubbing.engines.kokoro.voices import STYLES
 from shared.audio.resemblyzer import Resemblyzer
 from shared.audio.signal import SPEECH_RATE, resample
-from shared.engines.protocols import EngineOptions, WeightFiles
+from shared.engines.protocols import EngineOptions, SpeechRequest, WeightFiles
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, while nobody was watching."
 """One English sentence for all: a style keeps 0.84–0.90 of itself across languages."""
@@ -25,7 +25,7 @@ SENTENCE = "The quick brown fox jumps over the lazy dog, while nobody was watchi
 
 def embedding(style: str, synthesizer: KokoroSynthesizer, embedder: Resemblyzer) -> np.ndarray:
     """Embedding of one style saying the sentence, ``[256]``."""
-    audio = synthesizer.synthesize(SENTENCE, "en", style)
+    audio = synthesizer.synthesize(SpeechRequest(SENTENCE, "en", style))
     return np.asarray(embedder.embed(resample(audio, synthesizer.sample_rate, SPEECH_RATE)), np.float32)
 
 

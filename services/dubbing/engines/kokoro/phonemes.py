@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import cast
 
@@ -26,8 +25,6 @@ LETTERS = {
 
 LANGUAGES = (*VOICES, "ja")
 """Languages that can be turned into phonemes. Kokoro's Chinese voices need a front end that is not here."""
-
-CLAUSE = re.compile(r"(?<=[.!?…。！？])\s*|(?<=[;:,、，—])\s*")
 
 
 class Phonemes:
@@ -70,23 +67,3 @@ def japanese() -> Callable[[str], str]:
         ) from error
     g2p = JAG2P()
     return cast("Callable[[str], str]", g2p)
-
-
-def pieces(text: str, fits: Callable[[str], bool]) -> list[str]:
-    """Split a text at sentence ends and commas into as few parts as fit; at words or in the middle as a last resort."""
-    if fits(text):
-        return [text]
-    parts = [part for part in CLAUSE.split(text) if part.strip()]
-    if len(parts) < 2:
-        parts = text.split()
-    if len(parts) < 2:
-        parts = [text[: len(text) // 2], text[len(text) // 2 :]]
-    out: list[str] = []
-    joiner = "" if re.search(r"[\u3040-\u30ff\u4e00-\u9fff]", text) else " "
-    for part in parts:
-        joined = joiner.join([out[-1], part]) if out else part
-        if out and fits(joined):
-            out[-1] = joined
-        else:
-            out += [part] if fits(part) else pieces(part, fits)
-    return out

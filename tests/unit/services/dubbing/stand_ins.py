@@ -24,7 +24,7 @@ from shared.core.records import (
     write_jsonl,
     write_list,
 )
-from shared.engines.protocols import Audio, Voice
+from shared.engines.protocols import Audio, SpeechRequest, Voice
 
 
 class FolderWork:
@@ -68,7 +68,8 @@ class Hummer:
             return []
         return [Voice("ann", "es", "female"), Voice("bob", "es", "male"), Voice("carl", "en", "male")]
 
-    def synthesize(self, text: str, language: str, voice: str, *, speed: float = 1.0, **_: Any) -> Audio:
+    def synthesize(self, request: SpeechRequest) -> Audio:
+        text, speed = request.text, request.speed
         self.calls.append((text, speed))
         if "boom" in text:
             raise RuntimeError("the model broke")

@@ -43,7 +43,7 @@ def cached(rank: int, settings: dict[str, Any], *, norm: bool = False) -> dict[s
     model, objective = small.Small(norm=norm), small.objective(**settings)
     network = DistributedDataParallel(model)
     gradcache.step(
-        gradcache.Encoding(
+        gradcache.PartEncoding(
             network,
             model,
             (lambda part: {model.norms[name]: x for name, x in model.inputs(part).items()}) if norm else None,

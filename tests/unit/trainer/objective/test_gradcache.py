@@ -31,7 +31,7 @@ def cached(
             return {model.norms[name]: x for name, x in model.inputs(part, generator).items()}
 
     losses = gradcache.step(
-        gradcache.Encoding(
+        gradcache.PartEncoding(
             encode or (lambda part: model(part, generator)), model, norms, [generator] if generator else []
         ),
         gradcache.split(small.batch(), chunk),
@@ -143,7 +143,7 @@ def test_a_batch_norm_inside_is_refused() -> None:
 def test_an_input_norm_that_is_not_told_of_is_refused() -> None:
     model = small.Small(norm=True)
     with pytest.raises(UsageError, match=r"norms\.v"):
-        gradcache.step(gradcache.Encoding(model, model), gradcache.split(small.batch(), 4), small.objective())
+        gradcache.step(gradcache.PartEncoding(model, model), gradcache.split(small.batch(), 4), small.objective())
 
 
 def test_a_tower_that_does_not_train() -> None:
@@ -160,7 +160,7 @@ def test_autocast_around_the_step() -> None:
     model = small.Small().float()
     batch = {key: x if key == "shot" else x.float() for key, x in small.batch().items()}
     with torch.autocast("cpu", torch.bfloat16):
-        gradcache.step(gradcache.Encoding(model, model), gradcache.split(batch, 4), small.objective().float())
+        gradcache.step(gradcache.PartEncoding(model, model), gradcache.split(batch, 4), small.objective().float())
     by_cache = small.gradients(model)
     model.zero_grad()
     with torch.autocast("cpu", torch.bfloat16):
@@ -191,5 +191,5 @@ def test_only_one_part_is_in_memory_with_its_graph() -> None:
         embeddings = model(part)
         return {n: Held.apply(x) for n, x in embeddings.items()} if torch.is_grad_enabled() else embeddings
 
-    gradcache.step(gradcache.Encoding(encode, model), gradcache.split(small.batch(), 3), small.objective())
+    gradcache.step(gradcache.PartEncoding(encode, model), gradcache.split(small.batch(), 3), small.objective())
     assert (alive, most) == (0, 4 * 3)

@@ -36,7 +36,7 @@ def cached(chosen: Recipe, chunk: int) -> tuple[Model, dict[str, torch.Tensor]]:
     torch.manual_seed(0)
     model = Model(chosen)
     parts = gradcache.split(batch(), chunk)
-    gradcache.step(gradcache.Encoding(model, model, model.input_norms), parts, Objective(chosen))
+    gradcache.step(gradcache.PartEncoding(model, model, model.input_norms), parts, Objective(chosen))
     return model, small.gradients(model)
 
 

@@ -15,7 +15,7 @@ from services.dubbing.stage import REFERENCES, STAGE
 from shared.audio import files
 from shared.audio.signal import SPEECH_RATE, resample, rms
 from shared.core.records import SAMPLE_RATE, Chunk, Speaker, Utterance, write_jsonl, write_list
-from shared.engines.protocols import clones, engine_class, registered
+from shared.engines.protocols import SpeechRequest, clones, engine_class, registered
 from shared.pipeline.planner import TitleRequest, plan
 from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings, settings_from
@@ -156,11 +156,11 @@ def test_the_whole_title_is_looked_through(tmp_path: Path) -> None:
 def test_a_line_is_spoken_with_the_titles_reference(tmp_path: Path) -> None:
     class Cloner(Hummer):
         clones = True
-        heard: ClassVar[list[np.ndarray]] = []
+        heard: ClassVar[list[np.ndarray | None]] = []
 
-        def synthesize(self, *given: Any, **named: Any) -> np.ndarray:
-            self.heard.append(named["reference"])
-            return super().synthesize(*given, **named)
+        def synthesize(self, request: SpeechRequest) -> np.ndarray:
+            self.heard.append(request.reference)
+            return super().synthesize(request)
 
     inputs = title(tmp_path, [utterance(1, 0.5, 2.0)], {"u0001": ["x" * 15]})
     path = tmp_path / "references.npz"

@@ -19,7 +19,7 @@ from services.dubbing.engines.kokoro.voices import STYLES, Mix
 from shared.audio.pitch import median_f0
 from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.records import CastMember, Speaker
-from shared.engines.protocols import Audio, EngineOptions, WeightFiles
+from shared.engines.protocols import Audio, EngineOptions, SpeechRequest, WeightFiles
 from tests.unit.services.dubbing.casting.test_cast import Table, speaker, unit
 from tests.unit.services.dubbing.stand_ins import FolderWork
 
@@ -38,8 +38,8 @@ class Proposer:
     def proposals(self, member: CastMember, who: Speaker, count: int) -> list[str]:
         return self.voices[:count]
 
-    def synthesize(self, text: str, language: str, voice: str) -> Audio:
-        return np.full(self.sample_rate, float(voice), np.float32)
+    def synthesize(self, request: SpeechRequest) -> Audio:
+        return np.full(self.sample_rate, float(request.voice), np.float32)
 
     def describe(self, voice: str, language: str) -> Candidate:
         return Candidate(voice, "female", voice == "0.1")
@@ -123,7 +123,9 @@ def test_who_has_no_known_voice_keeps_the_cast() -> None:
 def test_pitch_moves_and_the_length_stays(weights: WeightFiles) -> None:
     pytest.importorskip("espeakng_loader", reason="the extra “espeak” is not installed")
     kokoro = KokoroSynthesizer(EngineOptions(threads=1), weights)
-    usual, low = (kokoro.synthesize("Mañana lo veremos.", "es", voice) for voice in ("ef_dora", "ef_dora@0.75"))
+    usual, low = (
+        kokoro.synthesize(SpeechRequest("Mañana lo veremos.", "es", voice)) for voice in ("ef_dora", "ef_dora@0.75")
+    )
     pitches = [median_f0(resample(audio, 24_000, SPEECH_RATE)) for audio in (usual, low)]
     assert pitches[0] and pitches[1] and pitches[1] / pitches[0] == pytest.approx(0.75, abs=0.04)
     assert usual.size == low.size

@@ -27,7 +27,7 @@ from shared.core.records import (
     write_jsonl,
     write_list,
 )
-from shared.engines.protocols import EngineOptions
+from shared.engines.protocols import EngineOptions, SpeechRequest
 from shared.pipeline.planner import TitleRequest, plan
 from shared.pipeline.stage import Scope
 from shared.settings.models import Settings, settings_from
@@ -135,7 +135,9 @@ def test_kokoro_offers_voices_that_are_near_and_others(tmp_path: Path) -> None:
     synthesizer = KokoroSynthesizer(EngineOptions(), weights)
     embedder = Resemblyzer(EngineOptions(), weights)
     spoken = resample(
-        synthesizer.synthesize("I will be there at nine, you know that.", "en", "am_adam"), 24_000, 48_000
+        synthesizer.synthesize(SpeechRequest("I will be there at nine, you know that.", "en", "am_adam")),
+        24_000,
+        48_000,
     )
     line = utterance(1, 0.2, 0.2 + spoken.size / SAMPLE_RATE)
     vocals = np.zeros((1, 10 * SAMPLE_RATE), np.float32)

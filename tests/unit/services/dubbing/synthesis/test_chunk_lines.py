@@ -12,6 +12,7 @@ from services.dubbing.stage import CONTROL, STAGE
 from shared.audio import files
 from shared.core.errors import EngineError
 from shared.core.records import SAMPLE_RATE, DubbedUtterance, Shot, read_jsonl
+from shared.engines.protocols import SpeechRequest
 from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings
 from tests.unit.services.dubbing.stand_ins import FolderWork, Hummer, babble, title, utterance
@@ -56,7 +57,7 @@ def test_a_silent_synthesis_fails_that_line_only(tmp_path: Path) -> None:
 
 def test_an_engine_that_is_not_installed_fails_the_stage(tmp_path: Path) -> None:
     class Absent(Hummer):
-        def synthesize(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        def synthesize(self, request: SpeechRequest) -> np.ndarray:
             raise EngineError("Install it.", code="engine_missing")
 
     with pytest.raises(EngineError):

@@ -13,7 +13,7 @@ from services.dubbing.synthesis.line_synthesis import SpokenLine, Voicer
 from services.dubbing.synthesis.speech_check import Fallback, Guard
 from shared.core.errors import EngineError
 from shared.core.records import CastMember, DubbedUtterance, Hypothesis, Speaker, read_jsonl
-from shared.engines.protocols import Audio, Segment
+from shared.engines.protocols import Audio, Segment, SpeechRequest
 from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings, GuardSettings, Settings
 from tests.unit.services.dubbing.stand_ins import FolderWork, Hummer, title, utterance
@@ -33,10 +33,10 @@ class Babbler(Hummer):
         self.bad, self.longer = bad, longer
         self.seeds: list[int] = []
 
-    def synthesize(self, text: str, language: str, voice: str, *, seed: int = 0, **given: Any) -> Audio:
-        self.seeds.append(seed)
-        audio = super().synthesize(text, language, voice, **given)
-        return np.tile(audio, int(self.longer)) if seed in self.bad else audio
+    def synthesize(self, request: SpeechRequest) -> Audio:
+        self.seeds.append(request.seed)
+        audio = super().synthesize(request)
+        return np.tile(audio, int(self.longer)) if request.seed in self.bad else audio
 
 
 class Listener:
@@ -97,13 +97,13 @@ def test_other_words(tmp_path: Path) -> None:
 def test_too_short(tmp_path: Path) -> None:
     engine = Hummer(0.005)
     guard = Guard(GuardSettings(), "es")
-    audio = engine.synthesize(TEXT, "es", "bob")
+    audio = engine.synthesize(SpeechRequest(TEXT, "es", "bob"))
     assert guard.doubt(TEXT, audio[: 24_000 // 5], 24_000, 2.0).why == "too_short"
 
 
 def test_no_reference_falls_back_or_fails(tmp_path: Path) -> None:
     class Shy(Babbler):
-        def synthesize(self, *_: Any, **__: Any) -> Audio:
+        def synthesize(self, request: SpeechRequest) -> Audio:
             raise EngineError("Too little.", code="no_reference")
 
     assert speak(voicer(tmp_path, Shy(set()), fallback=Hummer(0.06))).take.note == "fallback: no_reference"
@@ -167,7 +167,7 @@ def test_lines_in_batches(tmp_path: Path) -> None:
 
         def synthesize_batch(self, requests: Any) -> list[Audio]:
             self.batches.append(len(requests))
-            return [self.synthesize(one.text, one.language, one.voice, speed=one.speed) for one in requests]
+            return [self.synthesize(one) for one in requests]
 
     def all_lines(engine: Any, folder: Path, announced: bool) -> list[Any]:
         folder.mkdir()
@@ -221,7 +221,7 @@ def test_a_line_that_cannot_be_announced_fails_alone(tmp_path: Path) -> None:
         together = 4
 
         def synthesize_batch(self, requests: Any) -> list[Audio]:
-            return [self.synthesize(one.text, one.language, one.voice, speed=one.speed) for one in requests]
+            return [self.synthesize(one) for one in requests]
 
     one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
     good = SpokenLine([Hypothesis(text=TEXT, score=0.0)], "bob", 2.0, 3.0)

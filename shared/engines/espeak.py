@@ -1,0 +1,42 @@
+"""The shared library of eSpeak NG, called through ctypes.
+
+The library and its data come with the wheel ``espeakng-loader``. eSpeak NG is GPL-3.0-or-later, so the wheel is an
+extra of its own (``espeak``) that nothing else depends on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from shared.core.errors import EngineError
+
+OUTPUT_RETRIEVAL, OUTPUT_SYNCHRONOUS = 1, 2
+"""``espeak_AUDIO_OUTPUT``: samples to a callback before the call returns, or nothing but phonemes."""
+
+
+def load_espeak(output: int, wanted_for: str) -> tuple[Any, int]:
+    """The library, initialised for an output, and its sample rate, Hz.
+
+    Args:
+        wanted_for: Who needs it, as the message begins when it is not there.
+
+    Raises:
+        EngineError: ``engine_missing`` when the wheel is not installed, ``engine_failed`` when it does not work.
+    """
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise EngineError(
+            f"{wanted_for} needs eSpeak NG, which is not installed: pip install 'counterdub[espeak]'.",
+            code="engine_missing",
+            package="espeakng-loader",
+        ) from error
+    try:
+        library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
+    except OSError as error:
+        raise EngineError(f"eSpeak NG cannot be loaded: {error}.", code="engine_failed") from error
+    rate = library.espeak_Initialize(output, 0, str(espeakng_loader.get_data_path()).encode(), 0)
+    if rate <= 0:
+        raise EngineError("eSpeak NG cannot be initialised.", code="engine_failed")
+    return library, int(rate)
