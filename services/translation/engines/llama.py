@@ -198,7 +198,7 @@ class LlamaTranslator:
         if tight(line):
             # A shorter version may leave a sentence out, so the line is seen as a whole.
             parts = [line]
-        versions = [self._versions(part, source, target) for part in parts]
+        versions = self._versions(parts, source, target)
         first = joined([best for best, *_ in versions], target)
         long = line.max_chars is not None and spoken_characters(first.text) > LONG * line.max_chars
         candidates = [first]
@@ -216,9 +216,9 @@ class LlamaTranslator:
             candidates += sorted(others, key=lambda candidate: -candidate.score)
         return list({candidate.text: candidate for candidate in candidates}.values())
 
-    def _versions(self, part: Line, source: str, target: str) -> list[Hypothesis]:
-        """The likeliest translation of a sentence, and others that were looked at; best first."""
-        return self._ask(part, source, target, temperature=0)
+    def _versions(self, parts: Sequence[Line], source: str, target: str) -> list[list[Hypothesis]]:
+        """Of each sentence of a line the likeliest translation, and others that were looked at; best first."""
+        return [self._ask(part, source, target, temperature=0) for part in parts]
 
     def _reported(self, text: str, source: str, target: str) -> list[Hypothesis]:
         """The likeliest translation of a sentence as somebody's words; none when the quotation marks are lost."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from importlib.util import find_spec
 from typing import ClassVar
@@ -12,6 +12,7 @@ from typing import ClassVar
 from services.translation.engines.firefox import FirefoxTranslator
 from services.translation.engines.llama import LlamaTranslator, listed, tight
 from services.translation.ranking import WORD_COST
+from services.translation.sentences import sentences
 from services.translation.vocabulary import strange_words
 from shared.core.records import Hypothesis
 from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
@@ -40,7 +41,7 @@ class MultiSourceTranslator(LlamaTranslator):
     :data:`~services.translation.ranking.WORD_COST` for each word that is not the target language's: Portuguese is near
     enough to be copied, too. Multi-source prompting: Zoph & Knight 2016 (1601.00710) for the idea.
 
-    Each sentence is translated into the second language here and alone, whatever languages a film is dubbed into.
+    Each line is translated into the second language here and by itself, whatever languages a film is dubbed into.
     """
 
     name: ClassVar[str] = "multisource"
@@ -55,24 +56,42 @@ class MultiSourceTranslator(LlamaTranslator):
     def weights(cls, options: EngineOptions) -> tuple[str, ...]:
         return (*super().weights(options), *(FirefoxTranslator.weights(options) if PIVOTS else ()))
 
-    def _versions(self, part: Line, source: str, target: str) -> list[Hypothesis]:
-        versions = super()._versions(part, source, target)
+    def _versions(self, parts: Sequence[Line], source: str, target: str) -> list[list[Hypothesis]]:
+        likeliest = super()._versions(parts, source, target)
         language = PIVOTS.get((source, target))
-        if language is None or tight(part) or part.terms or not listed(source, target):
-            return versions
+        if language is None or not listed(source, target) or any(tight(part) or part.terms for part in parts):
+            return likeliest
+        pivots = self._in_pivot([part.text for part in parts], source, language)
+        return [
+            self._better(part, versions, {language: pivot}, (source, target))
+            for part, versions, pivot in zip(parts, likeliest, pivots, strict=True)
+        ]
+
+    def _in_pivot(self, texts: Sequence[str], source: str, language: str) -> list[str]:
+        """A line's sentences in the second language, translated together where they come back as many."""
         assert self._pivot is not None
         with self._pivot_lock:
-            ((answer,),) = self._pivot.translate([Line(part.text)], source, language, 1)
-        pivot = " ".join(answer.text.split())
+            ((whole,),) = self._pivot.translate([Line(" ".join(texts))], source, language, 1)
+            together = sentences(whole.text)
+            if len(together) != len(texts):
+                alone = self._pivot.translate([Line(text) for text in texts], source, language, 1)
+                together = [answer.text for (answer,) in alone]
+        return [" ".join(text.split()) for text in together]
+
+    def _better(
+        self, part: Line, versions: list[Hypothesis], pivots: Mapping[str, str], pair: tuple[str, str]
+    ) -> list[Hypothesis]:
+        """A sentence's likeliest translation, or that and the one with its second language shown, the better first."""
+        (pivot,) = pivots.values()
         if versions[0].score >= UNSURE and agreement(versions[0].text, pivot) >= UNLIKE:
             return versions
-        versions += self._ask(part, source, target, {language: pivot}, temperature=0)
+        asked = [*versions, *self._ask(part, *pair, pivots, temperature=0)]
 
         def worth(version: Hypothesis) -> float:
-            strange = strange_words(part.text, version.text, source, target)
+            strange = strange_words(part.text, version.text, *pair)
             return version.score + AGREEMENT_WEIGHT * agreement(version.text, pivot) - WORD_COST * len(strange)
 
-        return sorted(versions, key=worth, reverse=True)
+        return sorted(asked, key=worth, reverse=True)
 
 
 def agreement(text: str, other: str) -> float:

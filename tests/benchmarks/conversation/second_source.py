@@ -37,10 +37,9 @@ class Asked(NamedTuple):
 
 def ask_all(engine: MultiSourceTranslator, text: str, target: str) -> list[Asked]:
     asked = []
-    for part in sentences(text):
-        alone = LlamaTranslator._versions(engine, Line(part), "en", target)[0]
-        assert engine._pivot is not None
-        pivot = " ".join(engine._pivot.translate([Line(part)], "en", "pt", 1)[0][0].text.split())
+    parts = sentences(text)
+    for part, pivot in zip(parts, engine._in_pivot(parts, "en", "pt"), strict=True):
+        ((alone, *_),) = LlamaTranslator._versions(engine, [Line(part)], "en", target)
         shown = engine._ask(Line(part), "en", target, {"pt": pivot}, temperature=0)[0]
         asked.append(Asked(part, pivot, alone, shown))
     return asked
