@@ -37,9 +37,10 @@ class MultiSourceTranslator(LlamaTranslator):
     Portuguese is near enough to Spanish and Italian that a right translation looks like it, letter by letter, and a
     wrong one often does not. A sentence whose likeliest translation the model is unsure of, or that is unlike its
     Portuguese by the Firefox model, is asked for once more, with the Portuguese before it and examples that show all
-    three languages. Of the two the one with the higher mean log-probability and agreement together counts, less
-    :data:`~services.translation.ranking.WORD_COST` for each word that is not the target language's: Portuguese is near
-    enough to be copied, too. Multi-source prompting: Zoph & Knight 2016 (1601.00710) for the idea.
+    three languages. Then what is unlike the Portuguese is taken off the scores of both, and of the two the one with the
+    higher score counts, less :data:`~services.translation.ranking.WORD_COST` for each word that is not the target
+    language's: Portuguese is near enough to be copied, too. Multi-source prompting: Zoph & Knight 2016 (1601.00710) for
+    the idea.
 
     Each line is translated into the second language here and by itself, whatever languages a film is dubbed into.
     """
@@ -86,12 +87,15 @@ class MultiSourceTranslator(LlamaTranslator):
         if versions[0].score >= UNSURE and agreement(versions[0].text, pivot) >= UNLIKE:
             return versions
         asked = [*versions, *self._ask(part, *pair, pivots, temperature=0)]
+        scored = [
+            Hypothesis(text=version.text, score=version.score - AGREEMENT_WEIGHT * (1 - agreement(version.text, pivot)))
+            for version in asked
+        ]
 
         def worth(version: Hypothesis) -> float:
-            strange = strange_words(part.text, version.text, *pair)
-            return version.score + AGREEMENT_WEIGHT * agreement(version.text, pivot) - WORD_COST * len(strange)
+            return version.score - WORD_COST * len(strange_words(part.text, version.text, *pair))
 
-        return sorted(asked, key=worth, reverse=True)
+        return sorted(scored, key=worth, reverse=True)
 
 
 def agreement(text: str, other: str) -> float:

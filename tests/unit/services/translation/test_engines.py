@@ -119,7 +119,9 @@ def test_a_sure_sentence_that_is_unlike_its_portuguese_is_asked_for_again(
     answers = {False: sure, True: right}
     monkeypatch.setattr(engine, "_ask", lambda line, source, target, pivots=None, **more: [answers[bool(pivots)]])
     line = Line("My brother found this letter.")
-    assert [version.text for version in engine.translate([line], "en", "es", 3)[0]] == [right.text, sure.text]
+    better, other = engine.translate([line], "en", "es", 3)[0]
+    assert (better.text, other.text) == (right.text, sure.text)
+    assert better.score > other.score, "whoever ranks them by score chooses the same"
     answers = {False: right, True: sure}
     assert len(engine.translate([line], "en", "es", 3)[0]) == 1, "is like it, so that nothing more is asked"
 
