@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from shared.core.errors import InputError, UsageError
+from trainer.embedding.arrays import as_clips, as_waves
 from trainer.frontend.mel import MelFrontEnd, samples_of
 from trainer.frontend.picture import picture
 from trainer.model import Model
@@ -65,44 +66,54 @@ class Encoder:
         self._front = MelFrontEnd(made.recipe.audio).to(device)
         self._device = device
 
-    def audio(self, waves: np.ndarray, *, heads: bool = False) -> np.ndarray:
+    def __repr__(self) -> str:
+        sizes = {"audio": self.audio_size, "video": self.video_size, "heads": self.head_size}
+        has = ", ".join(f"{name} {size}" for name, size in sizes.items() if size)
+        return f"<Encoder {self.recipe.name} {self.id[:12]}: {has}; {self.seconds:g} s at {self.sample_rate} Hz>"
+
+    def audio(
+        self, waves: np.ndarray | Sequence[np.ndarray], *, heads: bool = False, sample_rate: int | None = None
+    ) -> np.ndarray:
         """Embeddings of sounds.
 
         Args:
-            waves: float32 ``[B, N]`` at :attr:`sample_rate`, mono, in −1 to 1. Of longer ones the first window is
-                taken, to shorter ones zeros are appended, as the reference does.
+            waves: ``[B, N]``, one sound ``[N]``, or a list of sounds; mono, float in −1 to 1 or int16. Of longer ones
+                the first window is taken, to shorter ones zeros are appended, as the reference does.
+            sample_rate: Of ``waves``, Hz, if it is not :attr:`sample_rate`; they are resampled.
             heads: The projection that the loss saw, of length 1, instead of the tower's own output.
 
         Returns:
             float32 ``[B, audio_size]``, or ``[B, head_size]``.
 
         Raises:
-            UsageError: ``no_tower``, ``no_heads``.
+            UsageError: ``no_tower``, ``no_heads``, ``bad_waves``.
         """
-        length = samples_of(self.recipe.audio)
-        fitted = np.zeros((len(waves), length), np.float32)
-        fitted[:, : waves.shape[1]] = waves[:, :length]
+        size = self._size("sound", self.audio_size, heads)
+        fitted = as_waves(waves, samples_of(self.recipe.audio), self.sample_rate, sample_rate)
 
         def encode(part: Tensor) -> Tensor:
             assert self._made.audio is not None
             embedding: Tensor = self._made.audio(self._front(part[:, None]))
             return self._made.project("a_p", embedding) if heads and self._made.project else embedding
 
-        return self._embed(fitted, encode, SOUNDS, self._size("sound", self.audio_size, heads))
+        return self._embed(fitted, encode, SOUNDS, size)
 
     def video(self, clips: np.ndarray, *, heads: bool = False) -> np.ndarray:
         """Embeddings of pictures.
 
         Args:
-            clips: uint8 ``[B, T, H, W, 3]``, RGB, the recipe's number of frames and size; or float32 in 0 to 1.
+            clips: uint8 ``[B, T, H, W, 3]``, or one ``[T, H, W, 3]``, RGB, the recipe's number of frames and size; or
+                float in 0 to 1.
             heads: As for :meth:`audio`.
 
         Returns:
             float32 ``[B, video_size]``, or ``[B, head_size]``.
 
         Raises:
-            UsageError: ``no_tower``, ``no_heads``.
+            UsageError: ``no_tower``, ``no_heads``, ``bad_clips``.
         """
+        size = self._size("picture", self.video_size, heads)
+        fitted = as_clips(clips, self.recipe.video)
 
         def encode(part: Tensor) -> Tensor:
             assert self._made.video is not None
@@ -110,7 +121,7 @@ class Encoder:
             embedding: Tensor = self._made.video(picture(part) if whole else part.permute(0, 4, 1, 2, 3))
             return self._made.project("v_p", embedding) if heads and self._made.project else embedding
 
-        return self._embed(clips, encode, CLIPS, self._size("picture", self.video_size, heads))
+        return self._embed(fitted, encode, CLIPS, size)
 
     def embed(self, path: str | PathLike[str], *, crops: bool = False) -> pa.Table:
         """All windows of a file, as rows of ``counterdub embed`` (``docs/embed.md``).

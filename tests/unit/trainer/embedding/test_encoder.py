@@ -69,6 +69,64 @@ def test_short_sounds_are_filled_up_and_long_ones_cut(encoder: Encoder) -> None:
     assert not np.allclose(encoder.audio(short), whole)
 
 
+def test_one_sound_a_list_and_other_types_are_the_same_sounds(encoder: Encoder) -> None:
+    many = waves(2, 144_000)
+    first, second = encoder.audio(many[:1]), encoder.audio(many[1:, :50_000])
+    assert np.array_equal(encoder.audio(many[0]), first)
+    in_a_list = encoder.audio([many[0], many[1, :50_000]])
+    np.testing.assert_allclose(in_a_list, np.concatenate([first, second]), atol=1e-5)
+    whole = np.round(many * 32768).astype(np.int16)
+    assert np.array_equal(encoder.audio(whole), encoder.audio((whole / 32768).astype(np.float32)))
+    assert np.array_equal(encoder.audio(many[:1].astype(np.float64)), first)
+
+
+def test_another_sample_rate_is_resampled(encoder: Encoder) -> None:
+    moment = np.arange(16_000 * 5) / 16_000
+    tone = (0.3 * np.sin(2 * np.pi * 440 * moment)).astype(np.float32)
+    high = (0.3 * np.sin(2 * np.pi * 440 * np.arange(48_000 * 5) / 48_000)).astype(np.float32)
+    alike = encoder.audio(tone, sample_rate=16_000)
+    assert np.abs(alike - encoder.audio(high)).max() < 0.05 * np.abs(alike - encoder.audio(tone)).max()
+    assert np.array_equal(encoder.audio(high, sample_rate=48_000), encoder.audio(high))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((1, 2, 900), np.float32), np.zeros(9, np.int32), np.full(9, np.nan, np.float32), np.float32(0), ["a"]],
+)
+def test_what_is_no_sound_is_refused(encoder: Encoder, wrong: Any) -> None:
+    with pytest.raises(CounterdubError) as caught:
+        encoder.audio(wrong)
+    assert caught.value.code == "bad_waves" and "[B, N]" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        clips(1, frames=7),
+        clips(1, size=63),
+        clips(1)[..., :2],
+        clips(1).transpose(0, 4, 1, 2, 3),
+        clips(1).astype(np.int32),
+        clips(1).astype(np.float32),
+        np.full((1, 8, 64, 64, 3), np.nan),
+    ],
+)
+def test_what_is_no_clip_is_refused(encoder: Encoder, wrong: Any) -> None:
+    with pytest.raises(CounterdubError) as caught:
+        encoder.video(wrong)
+    assert caught.value.code == "bad_clips" and "[B, 8, 64, 64, 3]" in str(caught.value)
+
+
+def test_one_clip_needs_no_batch(encoder: Encoder) -> None:
+    assert np.array_equal(encoder.video(clips(1)[0]), encoder.video(clips(1)))
+
+
+def test_it_says_what_it_is(encoder: Encoder) -> None:
+    said = repr(encoder)
+    assert said.startswith(f"<Encoder tiny-en {encoder.id[:12]}: audio {encoder.audio_size}, ")
+    assert said.endswith("3 s at 48000 Hz>")
+
+
 def test_many_at_a_time_are_each_by_itself(encoder: Encoder) -> None:
     many = waves(70, 144_000)
     np.testing.assert_allclose(encoder.audio(many)[[0, 69]], encoder.audio(many[[0, 69]]), atol=1e-5)
