@@ -88,6 +88,17 @@ def test_other_errors_are_not_swallowed() -> None:
         accelerator.in_batches([1], run, accelerator.BatchSize(2), float)
 
 
+def test_what_a_card_computes_in_where_nothing_is_set() -> None:
+    """T5 leaves the range of float16: MADLAD answered with nothing."""
+    torch = pytest.importorskip("torch")
+    from services.translation.engines.families import M2M100Translator, MadladTranslator
+
+    card = EngineOptions(device="cuda")
+    assert accelerator.torch_dtype(card, M2M100Translator.half) == torch.float16
+    assert accelerator.torch_dtype(card, MadladTranslator.half) == torch.bfloat16
+    assert accelerator.torch_dtype(EngineOptions(), MadladTranslator.half) == torch.float32
+
+
 def test_an_unknown_dtype_is_refused() -> None:
     pytest.importorskip("torch")
     with pytest.raises(EngineError) as caught:

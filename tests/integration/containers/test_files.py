@@ -85,6 +85,14 @@ def test_only_translation_knows_the_endpoint() -> None:
     assert SERVICES["translation"]["environment"].items() > SERVICES["dubbing"]["environment"].items()
 
 
+def test_torchaudios_compiled_part_is_in_no_image() -> None:
+    """It is for one CUDA: beside torch of an older one, which COUNTERDUB_TORCH_INDEX may bring, it does not load."""
+    commands = re.sub(r"\\\n", " ", (ROOT / "deploy/Dockerfile").read_text())
+    [command] = [line for line in commands.splitlines() if "torchaudio/lib" in line and line.startswith("RUN")]
+    assert "&& rm -f /opt/counterdub/lib/python*/site-packages/torchaudio/lib/*.so" in " ".join(command.split())
+    assert "torch.version" not in command
+
+
 def test_the_hubs_copies_lie_among_the_models() -> None:
     assert "HF_HOME=/models/huggingface" in (ROOT / "deploy/Dockerfile").read_text()
     assert all("models:/models:ro" in service["volumes"] for name, service in SERVICES.items() if name in QUEUES)
