@@ -146,7 +146,7 @@ def test_films_of_more_frames_a_second(fps: int, films: Mapping[str, Film], weig
         slower = seconds[fps] / seconds[films[kind].fps]
         off = f"{max(errors):4.1f}" if errors else "   –"
         print(f"{kind:10}{counts.precision:6.2f}{counts.recall:5.2f}{counts.f1:5.2f} {off} {slower:6.2f}", flush=True)
-        assert counts.f1 >= (0.97 if kind in ("cut", "flash") else 0.90)
+        assert counts.f1 >= (0.97 if kind == "cut" else 0.90)
         assert max(errors, default=0.0) < 0.5
         assert slower < 1.5
 
