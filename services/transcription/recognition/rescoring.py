@@ -19,13 +19,9 @@ from shared.core.records import Span
 from shared.engines.protocols import Recognizer
 
 MARGIN = 2.0
-"""Another version has to be this much more likely (natural logarithm, mean over the sounds)."""
-MOST_WORDS = 3
-"""Longer stretches that differ are another sentence: the vote knows better."""
+"""Another version has to be this much more likely (natural logarithm, mean over the sounds). On the noises of
+tests/benchmarks/test_hearing.py words are won at 1 to 4 and some lost at 0; stretches of several words lose more."""
 MOST_SECONDS = 28.0
-
-Version = tuple[int, int, tuple[Heard, ...]]
-"""Words ``[first, last)`` of a line, and what stands for them in another hearing."""
 
 
 def reconsider(
@@ -48,16 +44,12 @@ def reconsider(
     if weigh is None or span.end - span.start > MOST_SECONDS:
         return words
     pieces = [cut(sound, span, PAD_SECONDS) for sound in sounds]
-    options = versions(words, [overlapping(hearing, span) for hearing in hearings])
-    settled = len(words)
-    for first, last, others in sorted(options, key=lambda one: -one[0]):
-        if last > settled:
-            continue
-        line = [*words[:first], *fitted(words[first:last], others), *words[last:]]
+    for place, other in versions(words, [overlapping(hearing, span) for hearing in hearings]):
+        line = [*words[:place], in_time_of(words[place], other), *words[place + 1 :]]
         texts = (joined(words), joined(line))
         have, want = np.mean([weigh(piece, texts, language) for piece in pieces], axis=0)
         if want - have > MARGIN:
-            words, settled = line, first
+            words = line
     return words
 
 
@@ -66,25 +58,18 @@ def overlapping(hearing: Hearing, span: Span) -> list[Heard]:
     return [heard for heard in hearing.words if heard.word.end > low and heard.word.start < high]
 
 
-def versions(words: Sequence[Heard], hearings: Sequence[Sequence[Heard]]) -> list[Version]:
-    """What the hearings have in place of words of a line, between words that they share with it."""
+def versions(words: Sequence[Heard], hearings: Sequence[Sequence[Heard]]) -> list[tuple[int, Heard]]:
+    """Places of a line's words and what a hearing has there instead, between words that it shares with the line."""
     keys = [key(heard) for heard in words]
-    found: dict[tuple[int, int, tuple[str, ...]], Version] = {}
+    found: dict[tuple[int, str], Heard] = {}
     for others in hearings:
-        other_keys = [key(heard) for heard in others]
-        blocks = SequenceMatcher(None, keys, other_keys, autojunk=False).get_opcodes()
-        for number, (kind, first, last, start, end) in enumerate(blocks):
-            if kind == "replace" and 0 < number < len(blocks) - 1 and max(last - first, end - start) <= MOST_WORDS:
-                found.setdefault((first, last, tuple(other_keys[start:end])), (first, last, tuple(others[start:end])))
-    return list(found.values())
+        blocks = SequenceMatcher(None, keys, [key(heard) for heard in others], autojunk=False).get_opcodes()
+        for kind, first, last, start, end in blocks[1:-1]:
+            if kind == "replace" and last - first == end - start == 1:
+                found.setdefault((first, key(others[start])), others[start])
+    return [(place, heard) for (place, _), heard in sorted(found.items(), key=lambda one: one[0])]
 
 
-def fitted(old: Sequence[Heard], new: Sequence[Heard]) -> list[Heard]:
-    """The new words in the time of the old ones, each as long as its share of the letters."""
-    start, end = old[0].word.start, old[-1].word.end
-    sizes = np.cumsum([0, *(len(heard.word.text) for heard in new)])
-    edges = start + (end - start) * sizes / sizes[-1]
-    return [
-        heard._replace(word=heard.word.model_copy(update={"start": float(low), "end": float(high)}))
-        for heard, low, high in zip(new, edges[:-1], edges[1:], strict=True)
-    ]
+def in_time_of(old: Heard, new: Heard) -> Heard:
+    times = {"start": old.word.start, "end": old.word.end}
+    return new._replace(word=new.word.model_copy(update=times))
