@@ -9,9 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from services.dubbing.casting.cast import Candidate, candidates, cast, gender_of
 from services.dubbing.casting.title_references import run as run_references
-from services.dubbing.casting.voice_search import refine
+from services.dubbing.casting.voice_search import TakenVoices, embedding, refine
 from services.dubbing.synthesis.audition import AuditionOptions
 from services.dubbing.synthesis.audition import run as run_audition
 from services.dubbing.synthesis.chunk_lines import run as run_dubbing
@@ -80,11 +82,19 @@ def made_for_them(
 ) -> list[CastMember]:
     """The cast with a nearer voice for everybody who is new and whose voice the user did not choose."""
     kept = {member.voice for member in previous}
-    taken = {member.voice for member in members}
     out = list(members)
+    chosen = {index for index, speaker in enumerate(speakers) if speaker.id in fixed or members[index].voice in kept}
+    names = {member.voice for member in members}
+    heard: list[np.ndarray] = []
+
+    def hear(voice: str) -> np.ndarray:
+        return embedding(engines["synthesizer"], engines["embedder"], str(out[0].language), voice, work)
+
+    if len(chosen) < len(speakers):
+        heard += [hear(members[index].voice) for index in sorted(chosen)]
     for index, speaker in enumerate(speakers):
         work.progress(index / len(speakers))
-        if speaker.id in fixed or out[index].voice in kept:
+        if index in chosen:
             continue
         out[index] = refine(
             out[index],
@@ -93,9 +103,11 @@ def made_for_them(
             engines["embedder"],
             work,
             count=settings.voices_heard,
-            taken=taken,
+            taken=TakenVoices(names, heard),
         )
-        taken.add(out[index].voice)
+        names.add(out[index].voice)
+        if len(speakers) > 1:
+            heard.append(hear(out[index].voice))
     return out
 
 
@@ -169,7 +181,7 @@ def audition_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     return speaking_engines(settings, scope) | casting_engines(settings, scope)
 
 
-CAST = Stage("cast", 2, run_cast, section, casting_engines, "dubbing")
+CAST = Stage("cast", 3, run_cast, section, casting_engines, "dubbing")
 REFERENCES = Stage("references", 2, run_references, section, embedder_use, "dubbing")
 STAGE = Stage("dubbing", 6, run_dubbing, section, speaking_engines, "dubbing")
 AUDITION = Stage("audition", 1, run_audition, audition_options, audition_engines, "dubbing")

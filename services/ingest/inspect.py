@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from services.ingest.segmentation import shots_between
+from services.ingest.segmentation import shortest_shot, shots_between
 from shared.core import languages
 from shared.core.records import Probe, Shot
 from shared.engines.protocols import EngineOptions, engine_class
@@ -39,7 +39,9 @@ def shots_in(path: Path, media: Probe, settings: Settings) -> list[Shot]:
     detector = engine_class("shot_detector", settings.ingest.detector)(options, WeightFolder())
     cuts = detector.cuts(path, lambda _share: None)
     zero, end = origin(media), media.video.start + media.video.duration - origin(media)
-    return shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / media.video.fps)
+    return shots_between(
+        [cut - zero for cut in cuts], end, shortest_shot(settings.ingest.min_shot_frames, media.video.fps)
+    )
 
 
 def shots_of(path: Path, media: Probe) -> list[tuple[float, float]]:

@@ -7,6 +7,13 @@ from itertools import pairwise
 
 from shared.core.records import SAMPLE_RATE, Chunk, Shot, Span
 
+USUAL_RATE, FILM_RATE = 35.0, 25.0
+
+
+def shortest_shot(frames: int, fps: float) -> float:
+    """Seconds of a number of frames; in faster films than usual, of frames of 1/25 s: their flashes are no shorter."""
+    return frames / (fps if fps <= USUAL_RATE else FILM_RATE)
+
 
 def shots_between(cuts: Sequence[float], end: float, shortest: float) -> list[Shot]:
     """Shots that cover ``[0, end]`` seconds without gaps.

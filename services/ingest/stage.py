@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from services.ingest.segmentation import chunks_of, shots_between
+from services.ingest.segmentation import chunks_of, shortest_shot, shots_between
 from shared.audio.vad import speech_in_file
 from shared.core import languages
 from shared.core.records import SAMPLE_RATE, Note, Probe, write_notes
@@ -49,7 +49,9 @@ def run(
         work.count("corrupt_audio_packets", sound.corrupt)
     cuts = engines["shots"].cuts(source, within(work, 0.2, 0.9))
     zero, end = origin(media), media.video.start + media.video.duration - origin(media)
-    shots = shots_between([cut - zero for cut in cuts], end, settings.ingest.min_shot_frames / media.video.fps)
+    shots = shots_between(
+        [cut - zero for cut in cuts], end, shortest_shot(settings.ingest.min_shot_frames, media.video.fps)
+    )
     speech = speech_in_file(engines["vad"], master, within(work, 0.9, 1.0)) if media.audio else []
     chunks = chunks_of(sound.samples, shots, speech, settings.ingest.chunk_seconds)
     notes = [Note(kind="file", message=text) for text in media.notes] + damage_notes(sound)
@@ -119,4 +121,4 @@ def engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     }
 
 
-STAGE = Stage(name="ingest", version=3, run=run, settings=options, engines=engines, queue="ingest")
+STAGE = Stage(name="ingest", version=4, run=run, settings=options, engines=engines, queue="ingest")

@@ -1,8 +1,8 @@
 """LANGUAGE: which language a title speaks, by listening where most is said.
 
 Where a detector sees no speech at all, the mix and the separated voice are listened to where they are loudest: loud
-music hides a voice from detectors, not from recognisers. Only where no words are understood there either is the title
-without speech; a transcript then says what it speaks.
+music hides a voice from detectors, not from recognisers. Where no words are understood there, all the rest is listened
+to until some are. Only where none are is the title without speech; a transcript then says what it speaks.
 """
 
 from __future__ import annotations
@@ -82,12 +82,23 @@ def written(lines: Sequence[Given]) -> dict[str, Any] | None:
 def understood(
     inputs: Mapping[str, Path], recognizer: Recognizer, progress: Callable[[float], None]
 ) -> dict[str, float]:
-    """Language → seconds of words that are believed, in the loudest stretches of the mix and of the voice."""
+    """Language → seconds of words that are believed, in the loudest stretches of the mix and of the voice.
+
+    Where nothing is understood there either, the rest is listened to until something is.
+    """
     votes: dict[str, float] = defaultdict(float)
     sounds = [inputs["master.flac"], *(inputs[name] for name in sorted(inputs) if name.startswith("vocals/"))]
-    plan = [(path, window) for path in sounds for window in loudest_windows(path)]
-    for number, (path, window) in enumerate(plan):
-        progress(number / len(plan))
+    first: list[tuple[Path, Span]] = []
+    rest: list[tuple[Path, Span]] = []
+    for path in sounds:
+        levels = window_levels(path)
+        chosen = loudest_windows(levels, files.length(path)[0] / SAMPLE_RATE)
+        first += [(path, window) for window in chosen]
+        rest += [(path, window) for level, window in levels if level >= SILENT_RMS and window not in chosen]
+    for number, (path, window) in enumerate([*first, *rest]):
+        if votes and number >= len(first):
+            break
+        progress(number / (len(first) + len(rest)))
         audio = read_speech(path, round(window.start * SAMPLE_RATE), round(window.end * SAMPLE_RATE))
         chances = recognizer.language(audio)
         if not chances:
@@ -107,19 +118,27 @@ def believed(segment: Segment, language: str) -> bool:
     return bool(segment.words) and sure and not invented
 
 
-def loudest_windows(path: Path) -> list[Span]:
-    """The loudest 30 s of every fifth of a sound, seconds; none where it is silent."""
+def window_levels(path: Path) -> list[tuple[float, Span]]:
+    """RMS of every 30 s of a sound; the last window may be shorter."""
     duration = files.length(path)[0] / SAMPLE_RATE
-    part = max(duration / VOTES, WINDOW_SECONDS)
-    best: dict[int, tuple[float, Span]] = {}
+    levels = []
     start = 0.0
     while start < duration:
         end = min(start + WINDOW_SECONDS, duration)
         level = rms(read_speech(path, round(start * SAMPLE_RATE), round(end * SAMPLE_RATE)))
-        slot = int(start / part)
-        if level >= SILENT_RMS and (slot not in best or level > best[slot][0]):
-            best[slot] = (level, Span(start=start, end=end))
+        levels.append((level, Span(start=start, end=end)))
         start = end
+    return levels
+
+
+def loudest_windows(levels: Sequence[tuple[float, Span]], duration: float) -> list[Span]:
+    """The loudest window of every fifth of a sound; none where it is silent."""
+    part = max(duration / VOTES, WINDOW_SECONDS)
+    best: dict[int, tuple[float, Span]] = {}
+    for level, window in levels:
+        slot = int(window.start / part)
+        if level >= SILENT_RMS and (slot not in best or level > best[slot][0]):
+            best[slot] = (level, window)
     return [span for _, (_, span) in sorted(best.items())][:VOTES]
 
 

@@ -6,11 +6,12 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from services.transcription.speaker_clustering import assign, overlapping, unit
+from services.transcription.voice_sex import ENCODER, sex_of
 from shared.core.records import Shot, Speaker, Utterance, read_jsonl, read_list, write_jsonl
 from shared.core.text import UNSPACED
 from shared.pipeline.stage import Scope, Work
@@ -19,8 +20,6 @@ from shared.settings.models import TranscriptionSettings
 BREATH_SECONDS = 0.35
 """A longer pause between the last word and the next is one that a dub has to keep."""
 JOINED_SECONDS = 6.0
-GENDER_HZ = 165.0
-"""Between the usual medians of men's (about 120 Hz) and women's voices (about 210 Hz)."""
 
 
 def run(
@@ -58,7 +57,10 @@ def run(
         )
         for number, line in enumerate(lines, 1)
     ]
-    people = [person(name, heard, names, vectors, pitches) for name in in_order(names[line.id] for line in heard)]
+    people = [
+        with_sex(person(name, heard, names, vectors, pitches), settings.embedder)
+        for name in in_order(names[line.id] for line in heard)
+    ]
     work.count("speakers", len(people))
     path = work.path("speakers.json")
     path.write_text(json.dumps([person.model_dump() for person in people], ensure_ascii=False), encoding="utf-8")
@@ -174,14 +176,17 @@ def person(
     embedding = unit(np.sum(weighted, axis=0)).tolist() if weighted else []
     heard = [(pitches[line.id], line.end - line.start) for line in mine if np.isfinite(pitches.get(line.id, np.nan))]
     f0 = weighted_median(heard) if heard else None
-    gender: Literal["female", "male"] | None = None if f0 is None else "male" if f0 < GENDER_HZ else "female"
     return Speaker(
         id=name,
         embedding=[round(value, 6) for value in embedding],
         median_f0_hz=None if f0 is None else round(f0, 1),
-        gender=gender,
         seconds=round(seconds, 3),
     )
+
+
+def with_sex(speaker: Speaker, encoder: str) -> Speaker:
+    embedding = speaker.embedding if encoder == ENCODER else []
+    return speaker.model_copy(update={"gender": sex_of(embedding, speaker.median_f0_hz)})
 
 
 def weighted_median(values: Sequence[tuple[float, float]]) -> float:

@@ -55,12 +55,12 @@ def residual_engines(settings: Settings, scope: Scope) -> Mapping[str, EngineUse
     return {"recognizer": recognizer(wanted, settings.transcription.beam_size), "vad": helpers(wanted)["vad"]}
 
 
-LANGUAGE = Stage("language", 2, language.run, lambda settings: settings.transcription, language_engines, QUEUE)
+LANGUAGE = Stage("language", 3, language.run, lambda settings: settings.transcription, language_engines, QUEUE)
 STAGE = Stage(
-    "transcription", 6, chunk_utterances.run, lambda settings: settings.transcription, transcription_engines, QUEUE
+    "transcription", 7, chunk_utterances.run, lambda settings: settings.transcription, transcription_engines, QUEUE
 )
 SPEAKERS = Stage(
-    "speakers", 2, speaker_labels.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE
+    "speakers", 3, speaker_labels.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE
 )
 QUALITY = Stage("quality", 2, round_trip.run, lambda settings: settings.quality, quality_engines, QUEUE)
 RESIDUAL = Stage("residual", 1, residual.run, lambda settings: settings.quality, residual_engines, QUEUE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from shared.audio import files
 from shared.audio.loudness import speech_loudness
 from shared.audio.signal import SPEECH_RATE, decibels, rms, to_mono_16k
 from shared.core.records import SAMPLE_RATE
-from shared.engines.protocols import EngineOptions, WeightFiles, engine_class
+from shared.engines.protocols import Embedder, EngineOptions, WeightFiles, engine_class
 from shared.quality.isochrony import isochrony
 from shared.quality.shortcut import features, free_blocks
 from shared.quality.spans import Times, clip, union
@@ -72,6 +73,8 @@ class Comparison:
     """Level of the dub's background against the original's."""
     background_residual_db: float | None
     """Level of the difference of the two backgrounds against the original's."""
+    second_cosine: float | None = None
+    """Of the voices, to an encoder that had no part in choosing them (``COUNTERDUB_SECOND_EMBEDDER``)."""
 
 
 class Listener:
@@ -87,6 +90,8 @@ class Listener:
         self.detector = engine("voice_detector", settings.ingest.vad)
         self.recognizer = engine("recognizer", settings.quality.engine, settings.quality.model)
         self.embedder = engine("embedder", settings.quality.embedder)
+        second = os.environ.get("COUNTERDUB_SECOND_EMBEDDER")
+        self.second = engine("embedder", second) if second else None
 
     def hear(self, sound: Path) -> Heard:
         """Listen to a 48 kHz sound file as a whole; short films only."""
@@ -121,10 +126,11 @@ class Listener:
             **timing._asdict(),
             loudness_difference_lu=None if one is None or other is None else other - one,
             detected_language=self.language(to_mono_16k(after), language),
-            speaker_cosine=self.cosine(before, after),
-            clean_speaker_cosine=None if clean is None else self.cosine(before, dub.speech(window, clean)),
+            speaker_cosine=cosine(before, after, self.embedder),
+            clean_speaker_cosine=None if clean is None else cosine(before, dub.speech(window, clean), self.embedder),
             background_level_db=level,
             background_residual_db=residual,
+            second_cosine=cosine(before, after, self.second) if self.second else None,
         )
 
     def language(self, speech: np.ndarray, meant: str) -> str | None:
@@ -136,11 +142,13 @@ class Listener:
         chances = plausible(self.recognizer.language(loud), meant)
         return max(chances, key=lambda language: chances[language])
 
-    def cosine(self, one: np.ndarray, other: np.ndarray) -> float | None:
-        if min(one.shape[1], other.shape[1]) < VOICE_SECONDS * SAMPLE_RATE:
-            return None
-        a, b = (self.embedder.embed(to_mono_16k(audio)) for audio in (one, other))
-        return float(a @ b)
+
+def cosine(one: np.ndarray, other: np.ndarray, embedder: Embedder) -> float | None:
+    """Of two voices, ``[channels, samples]`` at 48 kHz; None where too little is said."""
+    if min(one.shape[1], other.shape[1]) < VOICE_SECONDS * SAMPLE_RATE:
+        return None
+    a, b = (embedder.embed(to_mono_16k(audio)) for audio in (one, other))
+    return float(a @ b)
 
 
 def backgrounds(source: Heard, dub: Heard, window: Window) -> tuple[float | None, float | None]:

@@ -1,6 +1,7 @@
 """Our dubs beside human ones, heard by the same ears: one table, and every promise about dubs as a test.
 
-``COUNTERDUB_DUBS`` names another folder of ``{title}_{shot}_{lang}.mp4``; ``COUNTERDUB_BENCH`` a folder in which runs
+``COUNTERDUB_DUBS`` names another folder of ``{title}_{shot}_{lang}.mp4``; ``COUNTERDUB_SECOND_EMBEDDER`` an installed
+speaker encoder that had no part in choosing the voices; ``COUNTERDUB_BENCH`` a folder in which runs
 and ``results/human_dubs.json`` are kept. Figures are medians over clips or lines. What was measured once on 109 human
 dubs is asked of our dubs of the films; everything else of all our dubs.
 """
@@ -197,6 +198,7 @@ MEASURES: list[tuple[str, Callable[[Measured], float | None], dict[str, Any]]] =
         {"limit": 0.61, "judged": "films"},
     ),
     ("speaker cosine, speech stem", clips(lambda one: one.clean_speaker_cosine), {}),
+    ("speaker cosine by a second encoder, if one is named", clips(lambda one: one.second_cosine), {}),
     ("share of the original's speech dubbed", clips(lambda one: one.overlap), {}),
     ("words heard, of those that are known", lambda found: mean(recalls(found)), {}),
     ("words heard by the recogniser's plain call", lambda found: mean(found.plain), {}),

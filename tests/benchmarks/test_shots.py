@@ -34,7 +34,7 @@ from shared.settings.models import Settings
 from tests.benchmarks.running import write_result
 from tests.unit.services.ingest.detection import shot_begins
 from tests.unit.services.ingest.test_stage import Folder
-from tests.unit.shared.media.transitions import Counts, Film, drawn_shots, make_film, real_shots, score
+from tests.unit.shared.media.transitions import Counts, Film, at_rate, drawn_shots, make_film, real_shots, score
 
 pytestmark = pytest.mark.bench
 
@@ -127,6 +127,28 @@ def test_flashes_and_moving_cameras_are_cuts_no_more_often_than_with_adaptive(
     default, adaptive = scores[f"ours: {Settings().ingest.detector}"], scores["ours: adaptive"]
     for kind in DISTURBED:
         assert false_cuts(default[kind]) <= false_cuts(adaptive[kind]), kind
+
+
+@pytest.mark.parametrize("fps", [50, 60])
+def test_films_of_more_frames_a_second(fps: int, films: Mapping[str, Film], weights: Any, tmp_path: Path) -> None:
+    """The default on the same films as a camera of 50 or 60 frames a second would have them, and on both in turn."""
+    default = Settings().ingest.detector
+    print(f"\n\n{default} at {fps} frames a second: precision recall F1, cuts off by frames, times as long as at 25")
+    for kind in ("cut", "dissolve", "fade", "flash"):
+        film = at_rate(films[kind], tmp_path / f"{kind}.mp4", fps)
+        seconds = {}
+        for rated in (films[kind], film):
+            began = time.perf_counter()
+            begins = shot_begins(rated.path, default, weights, rated.fps)
+            seconds[rated.fps] = time.perf_counter() - began
+        counts = score(film, begins)
+        errors = [min(abs(at - item.first) for at in begins) for item in film.transitions if item.kind == "cut"]
+        slower = seconds[fps] / seconds[films[kind].fps]
+        off = f"{max(errors):4.1f}" if errors else "   –"
+        print(f"{kind:10}{counts.precision:6.2f}{counts.recall:5.2f}{counts.f1:5.2f} {off} {slower:6.2f}", flush=True)
+        assert counts.f1 >= (0.97 if kind == "cut" else 0.90)
+        assert max(errors, default=0.0) < 0.5
+        assert slower < 1.5
 
 
 def test_time_of_ingest(sample: Path, weights: Any, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ repetitive answer is asked for again with all 30 s.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,6 +48,9 @@ WINDOW_SAMPLES = 30 * SPEECH_RATE
 FRAME_SAMPLES = SPEECH_RATE // FRAMES_PER_SECOND
 SHORTEST = 2 * FRAME_SAMPLES
 """The library finds no times for words in less, and fails."""
+LEAST_PROBABILITY = 1e-9
+LONGEST_TOKEN = 32
+"""Bytes."""
 SKIMMED_TOKENS = 200
 """More than anybody says in 30 s."""
 DOUBTFUL_LOGPROB = -0.7
@@ -123,6 +127,29 @@ def short_window_model(path: str, options: EngineOptions) -> WhisperModel:
     )
 
 
+@lru_cache
+def byte_letters() -> dict[int, str]:
+    """The letter that stands for each byte in the vocabulary of a byte-level tokeniser (GPT-2's table)."""
+    shown = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    hidden = [byte for byte in range(256) if byte not in shown]
+    return {byte: chr(byte) for byte in shown} | {byte: chr(256 + number) for number, byte in enumerate(hidden)}
+
+
+def longest_pieces(text: str, vocabulary: Mapping[str, int]) -> list[int]:
+    """Tokens of a text, each the longest of the vocabulary that fits.
+
+    The tokeniser that comes with the weights has lost merges: it makes “ the” of a space and “the”, which the model
+    never says.
+    """
+    letters = "".join(byte_letters()[byte] for byte in text.encode())
+    tokens, at = [], 0
+    while at < len(letters):
+        end = next(end for end in range(min(len(letters), at + LONGEST_TOKEN), at, -1) if letters[at:end] in vocabulary)
+        tokens.append(vocabulary[letters[at:end]])
+        at = end
+    return tokens
+
+
 def in_doubt(answer: tuple[Any, float, float, float], options: Any) -> bool:
     """Whether the library asks for a window again: its text repeats itself or is unlikely, and it is no silence."""
     output, logprob, _, ratio = answer
@@ -189,6 +216,7 @@ class FasterWhisper:
                 raise too_large() from error
             raise EngineError(f"The Whisper model cannot be loaded: {summary(error)}.", code="engine_failed") from error
         self.dtype = str(self._model.model.compute_type)
+        self._vocabulary = self._model.hf_tokenizer.get_vocab()
         self._beam_size = int(options.extra.get("beam_size", self.defaults["beam_size"]))
         self._batch = BatchSize(int(options.extra.get("batch_size", 1 if options.device == "cpu" else 16)))
 
@@ -284,6 +312,30 @@ class FasterWhisper:
             return []
         with within_memory():
             return self._attempt(audio, language, full=True, no_repeat_ngram_size=4, max_new_tokens=SKIMMED_TOKENS)[0]
+
+    def likelihoods(self, audio: Audio, texts: Sequence[str], language: str) -> list[float]:
+        """Logarithm of the probability that what is said in up to 30 s of mono 16 kHz ``audio`` begins with each text.
+
+        Raises:
+            UsageError: ``unknown_language``.
+            EngineError: ``out_of_memory``.
+        """
+        from faster_whisper.audio import pad_or_trim
+        from faster_whisper.tokenizer import Tokenizer
+
+        self._check(language)
+        whisper = self._model.model
+        tokenizer = Tokenizer(self._model.hf_tokenizer, whisper.is_multilingual, "transcribe", language)
+        self._model.full_window = False
+        mel = self._model.feature_extractor(audio)[:, :-1]
+        answers = []
+        with within_memory():
+            encoded = self._model.encode(pad_or_trim(mel[:, :WINDOW_FRAMES]))
+            for text in texts:
+                tokens = longest_pieces(f" {text.strip()}", self._vocabulary)
+                (told,) = whisper.align(encoded, tokenizer.sot_sequence, [tokens], min(mel.shape[1], WINDOW_FRAMES))
+                answers.append(float(np.log(np.maximum(told.text_token_probs, LEAST_PROBABILITY)).sum()))
+        return answers
 
     def transcribe_many(self, audios: Sequence[Audio], language: str | None) -> list[list[Segment]]:
         """:meth:`transcribe` of several pieces, ``batch_size`` at a time.

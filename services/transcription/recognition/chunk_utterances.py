@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from services.transcription.recognition import cue_splitting
+from services.transcription.recognition import cue_splitting, left_speech
 from services.transcription.recognition.gates import refuse
 from services.transcription.recognition.hearings import WHOLE_WEIGHT, whole, windowed
+from services.transcription.recognition.rescoring import reconsider
 from services.transcription.recognition.second_hearing import hear_again, unheard
 from services.transcription.recognition.turns import by_voice
 from services.transcription.recognition.utterances import breathing_room, hug, joined, levels, reunite, settle, split
@@ -23,6 +24,7 @@ from shared.core.errors import UsageError
 from shared.core.records import (
     SAMPLE_RATE,
     Chunk,
+    LeftSpeech,
     Note,
     Span,
     Utterance,
@@ -43,6 +45,9 @@ EDGE_SECONDS = 0.3
 """How far sound may lie outside the recogniser's word times."""
 DETECTOR_LATE_SECONDS = 0.1
 """How far before the speech that was detected a voice may already sound; what sounds earlier is something else."""
+SUSPECTED, HIDDEN_BELIEF = 0.15, 0.4
+"""From the second on words understood where no line is are taken for speech. ``pairing.max_residual_speech`` is a
+little higher, so that what would reject a shot has opened the gate before."""
 SPARSE_CHUNK_SECONDS = 30.0
 UNDETERMINED = "und"
 """Language of given text when nothing says what it is (ISO 639-2)."""
@@ -202,13 +207,14 @@ def listen(
     words = settle(vote(hearings), precise)
     groups = split(words, settings.split_gap_seconds, settings.max_utterance_seconds)
     groups = reunite(groups, settings.min_alphanumerics)
+    groups = [reconsider(group, hearings, (mix, vocals), language, recognizer) for group in groups]
     groups = [part for group in groups for part in by_voice(group, vocals, engines["embedder"])]
     if not sparse:
         late = [
             hear_again(gap, (mix, vocals), language, recognizer, speech, settings) for gap in unheard(on_vocals, words)
         ]
         groups = sorted([*groups, *(group for group in late if group)], key=lambda group: group[0].word.start)
-    progress(0.85)
+    progress(0.8)
 
     lines: list[Utterance] = []
     for i, group in enumerate(groups):
@@ -249,7 +255,69 @@ def listen(
             )
         )
     loops = next((hearing for hearing in hearings if hearing.loops), plain)
-    return [*lines, *looped(loops, language, settings)]
+    lines += looped(loops, language, settings)
+
+    def again(background: np.ndarray, wanted: Sequence[Span]) -> list[left_speech.Sentence]:
+        return left_speech.listen(background, language, engines, lambda share: progress(0.8 + 0.05 * share), wanted)
+
+    return [*lines, *hidden_lines(sound, lines, hearings, language, again)]
+
+
+def hidden_lines(
+    sound: ChunkSound,
+    lines: Sequence[Utterance],
+    hearings: Sequence[Hearing],
+    language: str,
+    again: Callable[[np.ndarray, Sequence[Span]], list[left_speech.Sentence]],
+) -> list[Utterance]:
+    """What a hearing claims where no line and no detector is, as far as it is believed; dropped, as doubtful.
+
+    The stage ``residual`` might hear it in the background and reject the shot. So the gate opens there, and the voice
+    is taken out. What is half believed is listened to once more as that stage will.
+
+    Args:
+        again: Hears a background, mono 16 kHz, around the spans that are wanted.
+    """
+    known = [Span(start=line.start, end=line.end) for line in lines if line.status == "ok"]
+    opened = union([*known, *sound.on_mix, *sound.on_vocals])
+
+    def alone(sentences: Sequence[left_speech.Sentence]) -> list[LeftSpeech]:
+        shut = [
+            item
+            for item in sentences
+            if covered(opened, item.span.start, item.span.end) <= (item.span.end - item.span.start) / 2
+        ]
+        judged = [left_speech.judge(item, lines, language) for item in shut]
+        # Times of the plain call's words are those of their sentence: what a line says may seem to stand beside it.
+        return [item for item in judged if 2 * len(item.shared) < len(left_speech.content(item.text, language))]
+
+    claims = alone([item for hearing in hearings for item in left_speech.claims(hearing.words)])
+    half = [Span(start=item.start, end=item.end) for item in claims if SUSPECTED <= item.belief < HIDDEN_BELIEF]
+    if half:
+        background = sound.mix.copy()
+        for span in opened:
+            first, last = (round(time * SPEECH_RATE) for time in (span.start, span.end))
+            background[first:last] -= sound.vocals[first:last]
+        claims += alone(again(background, union(half)))
+    surest: list[LeftSpeech] = []
+    for item in sorted(claims, key=lambda claim: (-claim.belief, claim.start, claim.text)):
+        taken = union(Span(start=other.start, end=other.end) for other in surest)
+        if item.belief >= HIDDEN_BELIEF and covered(taken, item.start, item.end) <= (item.end - item.start) / 2:
+            surest.append(item)
+    return [
+        Utterance(
+            id="",
+            start=item.start,
+            end=item.end,
+            speaker=UNKNOWN_SPEAKER,
+            language=language,
+            text=item.text,
+            mean_logprob=item.mean_logprob,
+            status="dropped",
+            reason="no_speech",
+        )
+        for item in surest
+    ]
 
 
 def looped(hearing: Hearing, language: str, settings: TranscriptionSettings) -> list[Utterance]:

@@ -15,7 +15,8 @@ import numpy as np
 from services.transcription.recognition.gates import DOUBTFUL_LOGPROB
 from services.transcription.recognition.utterances import Heard
 from services.transcription.recognition.voting import Hearing
-from shared.audio.signal import rms
+from services.transcription.recognition.windows import cut, windows
+from shared.audio.signal import SPEECH_RATE, rms
 from shared.core.records import Span
 from shared.core.text import normalise
 from shared.engines.protocols import Recognizer, Segment
@@ -38,7 +39,7 @@ def whole(
     timed: bool,
     weight: float = OTHER_WEIGHT,
 ) -> Hearing:
-    """All of mono 16 kHz ``audio`` heard in one call of the recogniser's own.
+    """All of mono 16 kHz ``audio`` heard in one call of the recogniser's own, or window by window where it has none.
 
     Args:
         progress: Told the finished share of the sound.
@@ -49,11 +50,24 @@ def whole(
     listen = getattr(recognizer, "whole", None)
     if listen:
         segments = listen(audio, language, timed=timed, progress=progress)
+        words = [heard for segment in segments for heard in heard_words(segment)]
     else:
-        segments = recognizer.transcribe(audio, language)
-    words = [heard for segment in segments for heard in heard_words(segment)]
+        words = by_pieces(audio, language, recognizer, progress)
     kept, loops = unlooped(words, language)
     return Hearing(kept, weight, loops=loops)
+
+
+def by_pieces(
+    audio: np.ndarray, language: str, recognizer: Recognizer, progress: Callable[[float], None]
+) -> list[Heard]:
+    """Words of sound of any length, heard in pieces cut at quiet moments; between two the work may be stopped."""
+    pieces = windows([Span(start=0.0, end=len(audio) / SPEECH_RATE)], audio)
+    words: list[Heard] = []
+    for number, piece in enumerate(pieces):
+        progress(number / len(pieces))
+        for segment in recognizer.transcribe(cut(audio, piece), language):
+            words += heard_words(segment, piece)
+    return words
 
 
 def heard_words(segment: Segment, window: Span | None = None) -> list[Heard]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +27,7 @@ LEAST_SECONDS = 0.7
 """Shorter speech without text is a breath, a laugh or the edge of a word."""
 WORD_REACH = 0.3
 """Sound this far from a word still belongs to it."""
+SURROUNDINGS_SECONDS = 2.5
 BELIEVED_LOGPROB = -1.0
 ALIKE = 0.7
 """Two hearings of one text share at least this much of their characters."""
@@ -47,6 +50,14 @@ def unheard(speech: Sequence[Span], words: Sequence[Heard]) -> list[Span]:
     return out
 
 
+class Answer(NamedTuple):
+    """What a recogniser writes for a stretch."""
+
+    text: str
+    mean_logprob: float
+    no_speech: float
+
+
 def hear_again(
     gap: Span,
     sounds: Sequence[np.ndarray],
@@ -55,33 +66,64 @@ def hear_again(
     speech: Sequence[Span],
     settings: TranscriptionSettings,
 ) -> list[Heard]:
-    """The surer text of a stretch, spread over it, when it is believable and heard alike in all of ``sounds``.
+    """The surer text of a stretch, spread over it, when two hearings believe in it and heard alike.
 
-    Those are mono, 16 kHz, on the same clock.
-    A recogniser that hears one second of a crowd writes something else each time. Words come with times inside ``gap``:
-    the detector knows better where a lone voice is than the recogniser, whose word times are poor in short windows.
+    It is heard alone in each of ``sounds`` (mono, 16 kHz, on the same clock); where only one is believed or they do not
+    agree, again with what stands around it. A recogniser that hears one second of a crowd writes something else each
+    time. Words come with times inside ``gap``: the detector knows better where a lone voice is than the recogniser,
+    whose word times are poor in short windows.
     """
-    candidates: list[tuple[float, str, float]] = []
-    for sound in sounds:
-        text, logprob, no_speech = one_text(recognizer.transcribe(cut(sound, gap, PAD_SECONDS), language))
-        reason = refuse(
-            text,
-            language,
-            seconds=gap.end - gap.start,
-            mean_logprob=logprob,
-            no_speech=no_speech,
-            supported=covered(speech, gap.start, gap.end) / (gap.end - gap.start),
-            sparse=False,
-            settings=settings,
-        )
-        if reason or logprob < BELIEVED_LOGPROB or normalise(text) in GHOSTS:
-            return []
-        if candidates and likeness(candidates[0][1], text, language) < ALIKE:
-            return []
-        candidates.append((logprob, text, no_speech))
-    logprob, text, no_speech = max(candidates)
-    words = spread(text, gap, logprob, no_speech)
-    return words if not unlooped(words, language)[1] else []
+    supported = covered(speech, gap.start, gap.end) / (gap.end - gap.start)
+    answers: list[Answer] = []
+    # Once is enough for what is only a witness.
+    skim = getattr(recognizer, "skim", recognizer.transcribe)
+    for around, hear in ((PAD_SECONDS, recognizer.transcribe), (SURROUNDINGS_SECONDS, skim)):
+        for sound in sounds:
+            answer = one_text(within_gap(hear(cut(sound, gap, around), language), gap, around))
+            if believed(answer, gap, language, supported, settings):
+                answers.append(answer)
+        agreed = [
+            pair
+            for pair in combinations(answers, min(2, len(sounds)))
+            if likeness(pair[0].text, pair[-1].text, language) >= ALIKE
+        ]
+        if agreed:
+            best = max(agreed[0], key=lambda one: (one.mean_logprob, one.text))
+            words = spread(best.text, gap, best.mean_logprob, best.no_speech)
+            return words if not unlooped(words, language)[1] else []
+        if not answers:
+            break
+    return []
+
+
+def within_gap(segments: Sequence[Segment], gap: Span, around: float) -> Sequence[Segment]:
+    """What was said inside a stretch that was heard with ``around`` seconds on either side; all, where it was alone."""
+    if around <= PAD_SECONDS:
+        return segments
+    offset = max(0.0, gap.start - around)
+    inside = []
+    for segment in segments:
+        middles = [(word, offset + (word.start + word.end) / 2) for word in segment.words]
+        words = [word for word, middle in middles if gap.start - WORD_REACH <= middle <= gap.end + WORD_REACH]
+        if words:
+            text = "".join(word.text for word in words).strip()
+            inside.append(Segment(text, words, segment.mean_logprob, segment.no_speech))
+    return inside
+
+
+def believed(answer: Answer, gap: Span, language: str, supported: float, settings: TranscriptionSettings) -> bool:
+    """Whether words that were heard by themselves are likely ones, and none that recognisers make up."""
+    reason = refuse(
+        answer.text,
+        language,
+        seconds=gap.end - gap.start,
+        mean_logprob=answer.mean_logprob,
+        no_speech=answer.no_speech,
+        supported=supported,
+        sparse=False,
+        settings=settings,
+    )
+    return reason is None and answer.mean_logprob >= BELIEVED_LOGPROB and normalise(answer.text) not in GHOSTS
 
 
 def likeness(one: str, other: str, language: str) -> float:
@@ -89,12 +131,12 @@ def likeness(one: str, other: str, language: str) -> float:
     return SequenceMatcher(None, normalise(one, language), normalise(other, language), autojunk=False).ratio()
 
 
-def one_text(segments: Sequence[Segment]) -> tuple[str, float, float]:
+def one_text(segments: Sequence[Segment]) -> Answer:
     """Text, mean log-probability and probability of no speech over all segments; a repeated segment counts once."""
     kept = [segment for i, segment in enumerate(segments) if i == 0 or segment.text != segments[i - 1].text]
     if not kept:
-        return "", -10.0, 1.0
-    return (
+        return Answer("", -10.0, 1.0)
+    return Answer(
         " ".join(segment.text.strip() for segment in kept),
         float(np.mean([segment.mean_logprob for segment in kept])),
         float(np.mean([segment.no_speech for segment in kept])),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ingest.segmentation import chunks_of, shots_between
+from services.ingest.segmentation import chunks_of, shortest_shot, shots_between
 from shared.core.records import SAMPLE_RATE, Shot, Span
 
 TIMES = st.floats(0, 4000, allow_nan=False)
@@ -76,3 +76,7 @@ def test_without_a_silent_cut_the_longest_pause_is_taken() -> None:
     shots = [Shot(index=0, start=0, end=1000)]
     speech = [Span(start=0, end=200), Span(start=201, end=400), Span(start=404, end=1000)]
     assert chunks_of(1000 * SAMPLE_RATE, shots, speech, 300)[0].end == pytest.approx(402 * SAMPLE_RATE)
+
+
+def test_a_flash_lasts_as_long_in_a_film_of_more_frames() -> None:
+    assert [shortest_shot(6, fps) for fps in (24, 30, 50, 60)] == [0.25, 0.2, 0.24, 0.24]

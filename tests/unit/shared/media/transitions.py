@@ -22,8 +22,8 @@ SECONDS: Mapping[str, tuple[float, float]] = {"dissolve": (0.2, 2.0), "fade": (0
 """Shortest and longest gradual transition of each kind."""
 SHOT_SECONDS = (1.6, 4.0)
 """Of a shot between its transitions."""
-TOLERANCE = 2
-"""Frames by which a detection may miss a transition."""
+TOLERANCE = 0.08
+"""Seconds by which a detection may miss a transition, two frames at the usual rate."""
 
 Pool = Mapping[str, Sequence[np.ndarray]]
 """Pictures ``[frames, height, width, 3]`` of single shots, RGB, by what they show: no film joins two of one group."""
@@ -44,6 +44,7 @@ class Film:
     frames: int
     transitions: Sequence[Transition]
     disturbances: int
+    fps: int = FPS
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def score(film: Film, detections: Sequence[float]) -> Counts:
     """
     left, hits = sorted(detections), 0
     for transition in film.transitions:
-        low, high = transition.first - TOLERANCE, transition.last + TOLERANCE
+        low, high = transition.first - TOLERANCE * film.fps, transition.last + TOLERANCE * film.fps
         inside = [at for at in left if low - 0.5 < at < high + 0.5]
         if inside:
             hits += 1
@@ -212,17 +213,60 @@ def make_film(
     return Film(path, frames, transitions, sum(item is not None for item in disturbances))
 
 
-def write_film(path: Path, pictures: Iterator[np.ndarray]) -> int:
+def write_film(path: Path, pictures: Iterator[np.ndarray], fps: int = FPS) -> int:
     """Encode pictures as H.264 without sound; how many there were."""
     count = 0
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=FPS, options={"crf": "23", "preset": "veryfast"})
+        stream = container.add_stream("libx264", rate=fps, options={"crf": "23", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
             count += 1
         container.mux(stream.encode(None))
     return count
+
+
+def at_rate(film: Film, path: Path, fps: int) -> Film:
+    """The film as a camera of ``fps`` would have it: pictures between are moved along the optical flow, cuts stay cuts.
+
+    A cut lies on any frame of the new rate, odd ones too.
+    """
+    cuts = {transition.first for transition in film.transitions if transition.kind == "cut"}
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    with av.open(str(film.path)) as container:
+        shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    places = np.arange(int((len(shown) - 1) * fps / FPS) + 1) * FPS / fps
+
+    def pictures() -> Iterator[np.ndarray]:
+        for place in places.tolist():
+            at, share = int(place), place % 1
+            if share < 1e-6:
+                yield shown[at]
+            elif at + 1 in cuts:
+                yield shown[at + round(share)]
+            else:
+                yield between(shown[at], shown[at + 1], share, flow)
+
+    def moved(frame: int, at_cut: bool) -> int:
+        earliest = frame - 0.5 if at_cut else frame - 1 + 1e-6
+        return int(np.searchsorted(places, earliest, side="right"))
+
+    transitions = [
+        Transition(item.kind, moved(item.first, item.first in cuts), moved(item.last, item.first in cuts))
+        for item in film.transitions
+    ]
+    return Film(path, write_film(path, pictures(), fps), transitions, film.disturbances, fps)
+
+
+def between(old: np.ndarray, new: np.ndarray, share: float, flow: cv2.DISOpticalFlow) -> np.ndarray:
+    """The picture at ``share`` of the way from one to the next."""
+    motion = flow.calc(cv2.cvtColor(old, cv2.COLOR_RGB2GRAY), cv2.cvtColor(new, cv2.COLOR_RGB2GRAY), None)
+    grid = np.stack(np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT)), axis=-1).astype(np.float32)
+    sides = [
+        cv2.remap(image, grid + way * motion, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for image, way in ((old, -share), (new, 1 - share))
+    ]
+    return cv2.addWeighted(sides[0], 1 - share, sides[1], share, 0)
 
 
 def drawn_shots(sample: Path) -> Pool:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from services.dubbing.casting.cast import Candidate, gender_heard
-from services.dubbing.casting.voice_search import refine
+from services.dubbing.casting.voice_search import TakenVoices, refine
 from services.dubbing.engines.kokoro.engine import PROBES, KokoroSynthesizer, natural_pitch, prosody_style, voice_table
 from services.dubbing.engines.kokoro.make_mixes import coordinates
 from services.dubbing.engines.kokoro.mix_search import bank, nearest
@@ -56,23 +56,31 @@ class Ear:
         return out
 
 
-def refined(tmp_path: Path, voices: list[str], taken: set[str]) -> CastMember:
+def refined(tmp_path: Path, voices: list[str], taken: TakenVoices) -> CastMember:
     member = CastMember(speaker="S1", language="es", voice="cast", gender="female", native=False)
     who = speaker("S1", unit((2, 1), (3, 0.5)))
     return refine(member, who, Proposer(voices), Ear(), FolderWork(tmp_path), count=3, taken=taken)
 
 
 def test_the_nearest_voice_that_was_heard_is_kept(tmp_path: Path) -> None:
-    chosen = refined(tmp_path, ["0.1", "0.2", "0.3"], set())
+    chosen = refined(tmp_path, ["0.1", "0.2", "0.3"], TakenVoices())
     assert chosen.voice == "0.2" and chosen.similarity == pytest.approx(0.894, abs=0.01)
 
 
 def test_two_speakers_do_not_share_a_voice(tmp_path: Path) -> None:
-    assert refined(tmp_path, ["0.1", "0.2", "0.3"], {"0.2"}).voice == "0.3"
+    assert refined(tmp_path, ["0.1", "0.2", "0.3"], TakenVoices({"0.2"})).voice == "0.3"
+
+
+def test_two_speakers_have_no_voices_that_are_alike_while_others_are_left(tmp_path: Path) -> None:
+    like_the_nearest = TakenVoices(embeddings=[unit((2, 1), (5, 0.3))])
+    assert refined(tmp_path, ["0.1", "0.2", "0.3"], like_the_nearest).voice == "0.3"
+    assert refined(tmp_path, ["0.2"], like_the_nearest).voice == "0.2"
+    every = TakenVoices(embeddings=[unit((2, 1)), unit((3, 1), (6, 0.4)), unit((1, 1), (6, 0.3))])
+    assert refined(tmp_path, ["0.1", "0.2", "0.3"], every).voice == "0.3"
 
 
 def test_without_proposals_the_cast_stays(tmp_path: Path) -> None:
-    assert refined(tmp_path, [], set()).voice == "cast"
+    assert refined(tmp_path, [], TakenVoices()).voice == "cast"
 
 
 def test_pitch_that_may_be_either_lets_the_voice_decide() -> None:

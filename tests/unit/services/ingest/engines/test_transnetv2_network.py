@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.ingest.engines.transnetv2 import MARGIN, TransNet, shot_starts, windows
+from services.ingest.engines import transnetv2
+from services.ingest.engines.transnetv2 import MARGIN, TransNet, exact_start, shot_starts, windows
 from services.ingest.engines.transnetv2_network import WINDOW, ShotNetwork, histograms
 from shared.engines.protocols import EngineOptions
+from shared.media.probing import probe
 from shared.settings.models import Settings
 from tests.unit.services.ingest import upstream
 from tests.unit.services.ingest.detection import shot_begins
@@ -165,6 +167,39 @@ def test_cuts_of_a_clip_are_found_at_their_frames(tmp_path: Path, weights: Any) 
     assert shares == sorted(shares)
 
 
+@pytest.mark.parametrize(("fps", "seen"), [(24, 96), (30, 120), (50, 100), (60, 80), (120, 96)])
+def test_the_network_sees_no_more_frames_a_second_than_it_was_trained_on(
+    fps: int, seen: int, tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = odd.clip(tmp_path / "a.mp4", seconds=4, fps=fps, size=(64, 36))
+    shown = 0
+
+    def counted(images: Any) -> Any:
+        def told() -> Any:
+            nonlocal shown
+            for image in images:
+                shown += 1
+                yield image
+
+        return windows(told())
+
+    monkeypatch.setattr(transnetv2, "windows", counted)
+    transnetv2.find_cuts(str(source), probe(source).model_dump(), 10**9, str(checkpoint), 2)
+    assert shown == seen
+
+
+@pytest.mark.parametrize("fps", [50, 60])
+def test_cuts_between_the_frames_that_are_seen_are_found_at_their_own(fps: int, tmp_path: Path, weights: Any) -> None:
+    cuts = [51 / fps, 126 / fps, 201 / fps]
+    source = odd.clip(tmp_path / "a.mp4", seconds=6, fps=fps, cuts=cuts)
+    assert TransNet(EngineOptions(), weights).cuts(source, lambda share: None) == pytest.approx(cuts, abs=1e-3)
+
+
+def test_a_shot_begins_where_the_picture_changes_most() -> None:
+    changes = [0.0, 9.0, 1.0, 1.0, 8.0, 2.0, 1.0]
+    assert exact_start(2, 6, changes) == 4 and exact_start(3, 4, changes) == 4 and exact_start(4, 5, changes) == 5
+
+
 def test_it_stops_when_it_is_told_to(tmp_path: Path, weights: Any) -> None:
     def stop(share: float) -> None:
         if share:
@@ -184,3 +219,9 @@ def test_the_default_finds_every_transition_of_a_film(kind: Any, sample: Path, t
     film = transitions.make_film(tmp_path / "film.mp4", pool, [kind] * 5, disturbances, seed=5)
     counts = transitions.score(film, shot_begins(film.path, Settings().ingest.detector, weights))
     assert (counts.hits, counts.detections) == (5, 5)
+    faster = transitions.at_rate(film, tmp_path / "faster.mp4", 50)
+    begins = shot_begins(faster.path, Settings().ingest.detector, weights, 50)
+    counts = transitions.score(faster, begins)
+    assert (counts.hits, counts.detections) == (5, 5)
+    if kind == "cut":
+        assert begins == pytest.approx([item.first for item in faster.transitions], abs=0.01)
