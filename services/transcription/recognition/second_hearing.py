@@ -50,7 +50,7 @@ def unheard(speech: Sequence[Span], words: Sequence[Heard]) -> list[Span]:
     return out
 
 
-class Answer(NamedTuple):
+class LoneHearing(NamedTuple):
     """What a recogniser writes for a stretch."""
 
     text: str
@@ -74,7 +74,7 @@ def hear_again(
     whose word times are poor in short windows.
     """
     supported = covered(speech, gap.start, gap.end) / (gap.end - gap.start)
-    answers: list[Answer] = []
+    answers: list[LoneHearing] = []
     # Once is enough for what is only a witness.
     skim = getattr(recognizer, "skim", recognizer.transcribe)
     for around, hear in ((PAD_SECONDS, recognizer.transcribe), (SURROUNDINGS_SECONDS, skim)):
@@ -111,7 +111,7 @@ def within_gap(segments: Sequence[Segment], gap: Span, around: float) -> Sequenc
     return inside
 
 
-def believed(answer: Answer, gap: Span, language: str, supported: float, settings: TranscriptionSettings) -> bool:
+def believed(answer: LoneHearing, gap: Span, language: str, supported: float, settings: TranscriptionSettings) -> bool:
     """Whether words that were heard by themselves are likely ones, and none that recognisers make up."""
     reason = refuse(
         answer.text,
@@ -131,12 +131,12 @@ def likeness(one: str, other: str, language: str) -> float:
     return SequenceMatcher(None, normalise(one, language), normalise(other, language), autojunk=False).ratio()
 
 
-def one_text(segments: Sequence[Segment]) -> Answer:
+def one_text(segments: Sequence[Segment]) -> LoneHearing:
     """Text, mean log-probability and probability of no speech over all segments; a repeated segment counts once."""
     kept = [segment for i, segment in enumerate(segments) if i == 0 or segment.text != segments[i - 1].text]
     if not kept:
-        return Answer("", -10.0, 1.0)
-    return Answer(
+        return LoneHearing("", -10.0, 1.0)
+    return LoneHearing(
         " ".join(segment.text.strip() for segment in kept),
         float(np.mean([segment.mean_logprob for segment in kept])),
         float(np.mean([segment.no_speech for segment in kept])),

@@ -232,7 +232,7 @@ def at_rate(film: Film, path: Path, fps: int) -> Film:
     A cut lies on any frame of the new rate, odd ones too.
     """
     cuts = {transition.first for transition in film.transitions if transition.kind == "cut"}
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     with av.open(str(film.path)) as container:
         shown = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     places = np.arange(int((len(shown) - 1) * fps / FPS) + 1) * FPS / fps

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 
@@ -27,8 +29,9 @@ class Plain:
 
 
 def test_long_sound_is_heard_in_pieces_on_one_clock_and_may_be_stopped_between_them() -> None:
-    engine, sound, shares = Plain(), tone(100, rate=SPEECH_RATE), []
-    words = whole(sound, "en", engine, shares.append, timed=True).words
+    engine, sound = Plain(), tone(100, rate=SPEECH_RATE)
+    shares: list[float] = []
+    words = whole(sound, "en", cast(Any, engine), shares.append, timed=True).words
     assert sum(engine.heard) == pytest.approx(100) and max(engine.heard) <= 28.1
     starts = np.cumsum([0.0, *engine.heard[:-1]]) + 0.5
     assert [heard.word.start for heard in words] == pytest.approx(starts, abs=1e-3)
@@ -40,5 +43,5 @@ def test_long_sound_is_heard_in_pieces_on_one_clock_and_may_be_stopped_between_t
 
     stopped = Plain()
     with pytest.raises(Cancelled):
-        whole(sound, "en", stopped, stop, timed=True)
+        whole(sound, "en", cast(Any, stopped), stop, timed=True)
     assert len(stopped.heard) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def said(group: Sequence[Heard]) -> str:
 
 def chosen(line: str, others: Sequence[str], likely: Mapping[str, float]) -> list[Heard]:
     hearings = [Hearing(words(other)) for other in others]
-    return reconsider(words(line), hearings, (SOUND, SOUND), "en", Weighs(likely))
+    return reconsider(words(line), hearings, (SOUND, SOUND), "en", cast(Any, Weighs(likely)))
 
 
 def test_the_version_that_is_clearly_more_likely_is_taken() -> None:
@@ -78,5 +79,8 @@ def test_words_more_or_fewer_several_in_a_row_and_other_sentences_are_left_to_th
 def test_hearings_that_agree_cost_nothing_and_other_recognisers_weigh_nothing() -> None:
     weighs = Weighs({})
     line = words("one two three")
-    assert reconsider(line, [Hearing(line), Hearing(line)], (SOUND,), "en", weighs) == line and weighs.asked == []
-    assert reconsider(line, [Hearing(words("one too three"))], (SOUND,), "en", object()) == line
+    assert (
+        reconsider(line, [Hearing(line), Hearing(line)], (SOUND,), "en", cast(Any, weighs)) == line
+        and weighs.asked == []
+    )
+    assert reconsider(line, [Hearing(words("one too three"))], (SOUND,), "en", cast(Any, object())) == line
