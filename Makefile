@@ -56,6 +56,7 @@ faults: $(VENV)/test
 	$(BIN)/python -m tests.integration.faults.matrix 2> faults.log
 
 bench: models $(VENV)/test
+	$(BIN)/counterdub models pull dnsmos
 	$(BIN)/python -m pytest -m bench -s tests/benchmarks
 
 # The controlled comparison in miniature (docs/reproduce.md); what is there already is not made again.

@@ -173,6 +173,11 @@ def speaking_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
     return uses
 
 
+def dubbing_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
+    detector = EngineUse("voice_detector", settings.ingest.vad, EngineOptions(threads=1))
+    return speaking_engines(settings, scope) | {"vad": detector}
+
+
 def audition_options(settings: Settings) -> AuditionOptions:
     return AuditionOptions(dubbing=settings.dubbing, alternatives=settings.auditions.alternatives)
 
@@ -183,6 +188,6 @@ def audition_engines(settings: Settings, scope: Scope) -> dict[str, EngineUse]:
 
 CAST = Stage("cast", 3, run_cast, section, casting_engines, "dubbing")
 REFERENCES = Stage("references", 2, run_references, section, embedder_use, "dubbing")
-STAGE = Stage("dubbing", 6, run_dubbing, section, speaking_engines, "dubbing")
-AUDITION = Stage("audition", 1, run_audition, audition_options, audition_engines, "dubbing")
+STAGE = Stage("dubbing", 7, run_dubbing, section, dubbing_engines, "dubbing")
+AUDITION = Stage("audition", 2, run_audition, audition_options, audition_engines, "dubbing")
 CONTROL = Stage("control", 1, run_control, section, lambda settings, scope: {}, "dubbing")

@@ -25,6 +25,7 @@ from shared.core.records import (
 )
 from shared.core.text import character_error_rate
 from shared.pipeline.stage import Scope, Work
+from shared.quality.prosody import compare_prosody
 from shared.settings.models import QualitySettings
 
 MIN_SECONDS = 0.3
@@ -54,15 +55,19 @@ def run(
     speech = read_speech(inputs["speech.flac"])
     speakers = {speaker.id: speaker for speaker in read_list(inputs["speakers.json"], Speaker)}
     lines = read_jsonl(inputs["dubbed.jsonl"], DubbedUtterance)
+    vocals = read_speech(inputs["vocals.flac"])
     checked = []
     for number, line in enumerate(lines):
         work.progress(0.9 * number / len(lines))
         span = Span(start=line.start - offset, end=line.end - offset)
         audio = cut(speech, span, PAD_SECONDS)
         audible = line.status in ("ok", "overflow") and line.end - line.start >= MIN_SECONDS and rms(audio) > SILENT_RMS
-        checked.append(check_line(line, audio, speakers, engines, work) if audible and settings.round_trip else line)
+        if not audible:
+            checked.append(line)
+            continue
+        compared = beside_original(line, cut(vocals, span, 0.0), cut(speech, span, 0.0))
+        checked.append(check_line(compared, audio, speakers, engines, work) if settings.round_trip else compared)
     work.progress(0.9)
-    vocals = read_speech(inputs["vocals.flac"])
     activity = {
         name: [{"start": round(span.start + offset, 3), "end": round(span.end + offset, 3)} for span in spans]
         for name, spans in (("source", engines["vad"].speech(vocals)), ("dub", engines["vad"].speech(speech)))
@@ -71,6 +76,13 @@ def run(
     path.write_text(json.dumps(activity), encoding="utf-8")
     work.progress(1.0)
     return {"dubbed.jsonl": write_jsonl(work.path("dubbed.jsonl"), checked), "activity.json": path}
+
+
+def beside_original(line: DubbedUtterance, original: np.ndarray, dub: np.ndarray) -> DubbedUtterance:
+    """Fill in how a line's melody and loudness move with the original's; mono 16 kHz, of the same time."""
+    found = compare_prosody(original, dub)
+    values = {"pitch_correlation": found.pitch_correlation, "energy_correlation": found.energy_correlation}
+    return line.model_copy(update={name: None if value is None else round(value, 4) for name, value in values.items()})
 
 
 def check_line(

@@ -62,5 +62,5 @@ STAGE = Stage(
 SPEAKERS = Stage(
     "speakers", 3, speaker_labels.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE
 )
-QUALITY = Stage("quality", 2, round_trip.run, lambda settings: settings.quality, quality_engines, QUEUE)
+QUALITY = Stage("quality", 3, round_trip.run, lambda settings: settings.quality, quality_engines, QUEUE)
 RESIDUAL = Stage("residual", 1, residual.run, lambda settings: settings.quality, residual_engines, QUEUE)

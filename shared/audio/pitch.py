@@ -24,13 +24,42 @@ def _detector() -> Any:
     return SwiftF0(threads=1, spin=False)
 
 
-def median_f0(audio: np.ndarray) -> float | None:
-    """Median fundamental frequency in Hz of mono 16 kHz speech; None where hardly anything is voiced.
+FRAME_SECONDS = 0.016
+"""Between two values of a contour."""
+
+
+def pitch_contour(audio: np.ndarray) -> np.ndarray:
+    """Fundamental frequency of mono 16 kHz speech in Hz, one value each 16 ms; NaN where nothing is voiced.
 
     By SwiftF0 (Nieradzik, 2508.18440; MIT), whose package carries its 135 kB model.
     """
     if not len(audio):
-        return None
+        return np.zeros(0)
     contour = _detector().detect(audio, SPEECH_RATE, LOWEST, HIGHEST)
-    pitch = contour.pitch_hz[contour.confidence >= VOICED]
+    return np.where(contour.confidence >= VOICED, contour.pitch_hz, np.nan)
+
+
+def smooth_contour(values: np.ndarray, size: int) -> np.ndarray:
+    """Moving mean over about ``size`` values of those that are known (not NaN), joined by straight lines elsewhere.
+
+    All NaN where none is known.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(len(values), np.nan)
+    kernel = np.hanning(size + 2)[1:-1]
+
+    def total(series: np.ndarray) -> np.ndarray:
+        return np.convolve(series, kernel)[(size - 1) // 2 :][: len(values)]
+
+    weights = total(known.astype(float))
+    near = np.flatnonzero(weights > 1e-9)
+    means = total(np.where(known, values, 0.0))[near] / weights[near]
+    return np.asarray(np.interp(np.arange(len(values)), near, means))
+
+
+def median_f0(audio: np.ndarray) -> float | None:
+    """Median fundamental frequency in Hz of mono 16 kHz speech; None where hardly anything is voiced."""
+    contour = pitch_contour(audio)
+    pitch = contour[np.isfinite(contour)]
     return float(np.median(pitch)) if len(pitch) >= MIN_FRAMES else None

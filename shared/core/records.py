@@ -220,6 +220,8 @@ class DubbedUtterance(Record):
     detected_language: str | None = None
     language_confidence: float | None = None
     speaker_similarity: float | None = Field(None, description="Cosine to the source utterance's speaker.")
+    pitch_correlation: float | None = Field(None, description="Of the melody with the original's, while both speak.")
+    energy_correlation: float | None = Field(None, description="Of the level with the original's, while either speaks.")
     edited: bool = False
     status: Literal["ok", "overflow", "failed", "dropped"] = "ok"
     reason: str | None = None

@@ -165,6 +165,8 @@ class SpeechRequest:
     """For models that draw their speech."""
     reference: Audio | None = field(default=None, compare=False)
     """For models that clone: mono 16 kHz speech of the person to sound like."""
+    melody: tuple[float, ...] = ()
+    """For models that can follow one: pitch in semitones from the voice's usual one, evenly over the speech."""
 
 
 class Synthesizer(Engine, Protocol):

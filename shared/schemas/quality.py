@@ -52,6 +52,8 @@ class TrackQuality(Record):
     loudness_difference_lu: float | None = Field(None, description="Median of its size.")
     round_trip_cer: float | None = None
     speaker_similarity: float | None = None
+    pitch_correlation: float | None = None
+    energy_correlation: float | None = None
     max_overflow_ms: float | None = None
     language_right: float | None = Field(None, description="Share of utterances over 2 s heard in the right language.")
     speech_dubbed: float | None = Field(None, description="Share of the original's speech that the track says, 0–1.")

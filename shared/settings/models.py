@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -121,11 +121,16 @@ class DubbingSettings(Section):
     model: str = ""
     extra: dict[str, Any] = Field({}, description="Options of the engine itself: dtype, batch_size, allow_download …")
     embedder: str = "resemblyzer"
+    reference: Literal["title", "line"] = Field(
+        "title",
+        description="What engines that clone or convert are shown of a speaker: the best of all lines, or each line.",
+    )
     converter: str | None = Field(None, description="Voice conversion engine after synthesis.")
     converter_model: str = ""
     converter_extra: dict[str, Any] = {}
     guard: GuardSettings = GuardSettings()
     timbre_match: bool = Field(True, description="Move the long-term spectrum towards the speaker's.")
+    prosody_match: bool = Field(True, description="Let melody and loudness of a line follow the original's.")
     room_match: bool = Field(False, description="Add a synthetic room of the original's reverberation time.")
     voices: dict[str, str] = Field({}, description="Fixed casting: {'S1' = 'af_heart', 'es:S2' = 'em_alex'}.")
     voices_heard: int = Field(4, description="Voices spoken and compared with each speaker when casting; 0: none.")

@@ -7,6 +7,7 @@ fails a test, and nobody can set it.
 from __future__ import annotations
 
 from shared.settings.rules import (
+    ChoiceRule,
     EngineRule,
     Glossary,
     ModelRule,
@@ -79,6 +80,7 @@ RULES: dict[str, Rule] = {
     "translation.seed": SEED,
     **on_machine("dubbing"),
     "dubbing.embedder": EngineRule(),
+    "dubbing.reference": ChoiceRule(),
     "dubbing.converter": EngineRule(),
     "dubbing.converter_model": ModelRule(),
     "dubbing.converter_extra": Open(),
@@ -90,6 +92,7 @@ RULES: dict[str, Rule] = {
     "dubbing.guard.new_seeds": Number(low=0, high=20),
     "dubbing.guard.fallback": EngineRule(),
     "dubbing.timbre_match": Switch(),
+    "dubbing.prosody_match": Switch(),
     "dubbing.room_match": Switch(),
     "dubbing.voices": Names(most=500, value=VoiceRule(), key=VoiceRule()),
     "dubbing.voices_heard": Number(low=0, high=100),

@@ -19,9 +19,11 @@ from shared.audio.signal import SPEECH_RATE, decibels, rms, to_mono_16k
 from shared.core.records import SAMPLE_RATE
 from shared.engines.protocols import Embedder, EngineOptions, WeightFiles, engine_class
 from shared.quality.isochrony import isochrony
+from shared.quality.prosody import compare_prosody
 from shared.quality.shortcut import features, free_blocks
 from shared.quality.spans import Times, clip, union
 from shared.settings.models import load_settings
+from tests.benchmarks.naturalness import Dnsmos
 
 Window = tuple[float, float]
 LANGUAGE_SECONDS = 2.0
@@ -54,6 +56,15 @@ class Heard:
         ]
         return np.concatenate([source[:, :0], *parts], axis=1)
 
+    def voice(self, window: Window) -> np.ndarray:
+        """The voice in a window, silent where nobody speaks, mono 16 kHz."""
+        first, last = (round(time * SAMPLE_RATE) for time in window)
+        heard = np.zeros_like(self.vocals[:, first:last])
+        for start, end in clip(self.activity, *window):
+            part = slice(round(start * SAMPLE_RATE) - first, round(end * SAMPLE_RATE) - first)
+            heard[:, part] = self.vocals[:, first:last][:, part]
+        return to_mono_16k(heard)
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -73,6 +84,13 @@ class Comparison:
     """Level of the dub's background against the original's."""
     background_residual_db: float | None
     """Level of the difference of the two backgrounds against the original's."""
+    dnsmos: float | None
+    """Overall quality of the dub's separated voice."""
+    pitch_correlation: float | None
+    energy_correlation: float | None
+    pitch_offset: float | None
+    pitch_spread: float | None
+    source_pitch_spread: float | None
     second_cosine: float | None = None
     """Of the voices, to an encoder that had no part in choosing them (``COUNTERDUB_SECOND_EMBEDDER``)."""
 
@@ -92,6 +110,7 @@ class Listener:
         self.embedder = engine("embedder", settings.quality.embedder)
         second = os.environ.get("COUNTERDUB_SECOND_EMBEDDER")
         self.second = engine("embedder", second) if second else None
+        self.dnsmos = Dnsmos(weights)
 
     def hear(self, sound: Path) -> Heard:
         """Listen to a 48 kHz sound file as a whole; short films only."""
@@ -128,6 +147,8 @@ class Listener:
             detected_language=self.language(to_mono_16k(after), language),
             speaker_cosine=cosine(before, after, self.embedder),
             clean_speaker_cosine=None if clean is None else cosine(before, dub.speech(window, clean), self.embedder),
+            dnsmos=self.dnsmos.overall(to_mono_16k(after)),
+            **compare_prosody(source.voice(window), dub.voice(window))._asdict(),
             background_level_db=level,
             background_residual_db=residual,
             second_cosine=cosine(before, after, self.second) if self.second else None,

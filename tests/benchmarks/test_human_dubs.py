@@ -179,8 +179,16 @@ def highest_null(found: Measured) -> float | None:
     return max(peaks, default=None)
 
 
+def of_language(language: str, measure: Callable[[Comparison], float | None]) -> Callable[[Measured], float | None]:
+    return lambda found: middle(measure(one) for one in found.dubs if one.language == language)
+
+
 def sized(name: str) -> Callable[[Measured], float | None]:
     return lambda found: middle(size(getattr(one, name) for one in found.dubs))
+
+
+def pitch_correlation(one: Comparison) -> float | None:
+    return one.pitch_correlation
 
 
 MEASURES: list[tuple[str, Callable[[Measured], float | None], dict[str, Any]]] = [
@@ -207,6 +215,15 @@ MEASURES: list[tuple[str, Callable[[Measured], float | None], dict[str, Any]]] =
         lambda found: mean(float(one > MAX_RESIDUAL) for title in found.titles for one in published.residuals(title)),
         {},
     ),
+    ("DNSMOS, voice separated from the track", clips(lambda one: one.dnsmos), {}),
+    ("correlation of level with the original", clips(lambda one: one.energy_correlation), {}),
+    *(
+        (f"correlation of pitch with the original, {language}", of_language(language, pitch_correlation), {})
+        for language in LANGUAGES
+    ),
+    ("median pitch, semitones from the original's", sized("pitch_offset"), {}),
+    ("spread of pitch, semitones", clips(lambda one: one.pitch_spread), {}),
+    ("spread of the original's pitch, semitones", clips(lambda one: one.source_pitch_spread), {}),
     ("onset error, s", sized("onset_error"), {}),
     ("offset error, s", sized("offset_error"), {}),
     ("background level, |dB| from the original's", sized("background_level_db"), {}),

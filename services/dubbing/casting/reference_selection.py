@@ -10,8 +10,8 @@ import numpy as np
 from services.dubbing.casting.cast import cosine
 from services.dubbing.post_processing import trim
 from shared.audio.loudness import frame_powers
-from shared.audio.signal import SPEECH_RATE, decibels
-from shared.core.records import Utterance
+from shared.audio.signal import SPEECH_RATE, decibels, resample, rms
+from shared.core.records import SAMPLE_RATE, Utterance
 from shared.media.listening import join, samples_of, segment
 
 WANTED_SECONDS = 12.0
@@ -25,6 +25,8 @@ HEARD_AT_MOST = 8
 """Lines of a speaker that are compared with the speaker's mean voice."""
 SAME_SPEAKER = 0.6
 """Cosine of a line to its speaker's mean; below it the line is likely somebody else's."""
+MIN_OWN_SECONDS = 2.0
+"""A shorter line alone says too little about a voice."""
 CLIPPED_SHARE = 1e-3
 PAUSE_SECONDS = 0.2
 """Between lines, so that engines do not hear words that run into one another."""
@@ -76,6 +78,15 @@ def pick(
         rest = [one for one in best if not one.usable and not one.line.overlapped]
         chosen = gather([*chosen, *rest]) or gather(best)
     return joined(chosen)
+
+
+def of_line(audio: np.ndarray) -> np.ndarray:
+    """One line as a reference of its own, mono 48 kHz in, mono 16 kHz out; empty when it is too short to clone."""
+    heard = trim(resample(audio, SAMPLE_RATE, SPEECH_RATE), SPEECH_RATE)
+    level = rms(heard)
+    if heard.size < MIN_OWN_SECONDS * SPEECH_RATE or level <= 0:
+        return np.zeros(0, np.float32)
+    return np.asarray(np.clip(heard * (LEVEL / level), -1, 1), np.float32)
 
 
 def judge(line: Utterance, audio: np.ndarray, near: float | None) -> Judged:

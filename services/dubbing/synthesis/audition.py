@@ -17,7 +17,8 @@ from services.dubbing.casting.title_references import Vocals, read_references
 from services.dubbing.casting.voice_search import rank_proposals
 from services.dubbing.synthesis.batching import FAULTS
 from services.dubbing.synthesis.chunk_lines import NOBODY, made_ready
-from services.dubbing.synthesis.line_synthesis import Voicer
+from services.dubbing.synthesis.islands import Island
+from services.dubbing.synthesis.line_synthesis import SpokenLine, Voicer
 from shared.audio import files
 from shared.core.errors import CounterdubError, EngineError
 from shared.core.records import (
@@ -180,9 +181,11 @@ def speak(
         EngineError: Also for what the engine itself raises.
     """
     seconds = max(original.size / SAMPLE_RATE, 0.5)
-    text = [Hypothesis(text=line.text, score=0.0)]
+    text = (Hypothesis(text=line.text, score=0.0),)
     try:
-        return voicer.speak(text, voice, seconds, ROOM * seconds, reference, member.gender).audio
+        return voicer.speak(
+            SpokenLine(text, voice, (Island(0.0, seconds, ROOM * seconds),), reference, member.gender)
+        ).audio
     except CounterdubError:
         raise
     except FAULTS as error:

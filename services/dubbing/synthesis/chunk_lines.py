@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from services.dubbing.casting.reference_selection import of_line
 from services.dubbing.casting.timbre import band_levels, equalise
 from services.dubbing.casting.title_references import FILE as REFERENCES
 from services.dubbing.casting.title_references import read_references
-from services.dubbing.post_processing import active_range, add, finish
+from services.dubbing.post_processing import add, finish
 from services.dubbing.synthesis.batching import FAULTS
 from services.dubbing.synthesis.chunk_inputs import ChunkLines, load
+from services.dubbing.synthesis.islands import Island, line_islands, speech_activity
 from services.dubbing.synthesis.line_synthesis import SpokenLine, Voiced, Voicer
+from services.dubbing.synthesis.melody import follow_level, line_contour
 from services.dubbing.synthesis.room import add_room
 from services.dubbing.synthesis.slots import slots
 from services.dubbing.synthesis.speech_check import Fallback, Guard
@@ -28,6 +32,7 @@ from shared.core.records import (
     Hypothesis,
     Shot,
     Span,
+    Speaker,
     Translation,
     Utterance,
     read_jsonl,
@@ -57,11 +62,17 @@ def run(
     shots = read_list(inputs["shots.json"], Shot)
     spoken = [line for line in chunk.everyone if line.status == "ok"]
     places = dict(zip((line.id for line in spoken), slots(spoken, shots, chunk.end, settings.fit), strict=True))
-    voicer = made_ready(engines, language, settings, work)
-    voices = SpeakerSound(chunk, read_references(inputs[REFERENCES]) if REFERENCES in inputs else {})
-    if hasattr(voicer.synthesizer, "synthesize_batch"):
-        voicer.announce(coming(chunk, translations, members, places))
-    track = np.zeros_like(chunk.vocals)
+    scene = Scene(
+        chunk,
+        made_ready(engines, language, settings, work),
+        SpeakerSound(chunk, read_references(inputs[REFERENCES]) if REFERENCES in inputs else {}),
+        speech_activity(chunk, engines.get("vad")),
+        {speaker.id: speaker.median_f0_hz for speaker in read_list(inputs["speakers.json"], Speaker)},
+        settings,
+        np.zeros_like(chunk.vocals),
+    )
+    if hasattr(scene.voicer.synthesizer, "synthesize_batch"):
+        scene.voicer.announce(coming(scene, translations, members, places))
     records = []
     for number, line in enumerate(chunk.lines):
         work.progress(number / len(chunk.lines))
@@ -78,7 +89,7 @@ def run(
             record.voice, record.edited = member.voice, translation.edited
             record.text = translation.hypotheses[0].text
             try:
-                dub(record, translation, chunk, voicer, voices, member, settings=settings, track=track)
+                dub(record, translation, member, scene)
             except EngineError as error:
                 if error.code in {"engine_missing", "weights_missing"}:
                     raise
@@ -90,7 +101,7 @@ def run(
         work.count(record.status)
         records.append(record)
     return {
-        "speech.flac": files.write(work.path("speech.flac"), track),
+        "speech.flac": files.write(work.path("speech.flac"), scene.track),
         "dubbed.jsonl": write_jsonl(work.path("dubbed.jsonl"), records),
     }
 
@@ -106,36 +117,29 @@ def made_ready(engines: Mapping[str, Any], language: str, settings: DubbingSetti
 
 
 def coming(
-    chunk: ChunkLines,
+    scene: Scene,
     translations: Mapping[str, Translation],
     members: Sequence[CastMember],
     places: Mapping[str, Span],
 ) -> list[SpokenLine]:
     """The chunk's lines that will be spoken, in order."""
-    voices = {one.speaker: one.voice for one in reversed(members)}
+    voices = {one.speaker: one for one in reversed(members)}
     out = []
-    for line in chunk.lines:
+    for line in scene.chunk.lines:
         translation = translations.get(line.id)
         if line.status == "dropped" or translation is None or line.speaker not in voices:
             continue
         if translation.status != "failed" and translation.hypotheses:
             try:
-                _, source, slot = room(blank(line, line.language, places.get(line.id)), chunk)
+                record = blank(line, line.language, places.get(line.id))
+                out.append(scene.line(record, translation, voices[line.speaker])[1])
             except FAULTS:
                 continue  # It fails when it is its turn, and alone.
-            out.append(SpokenLine(wordings(translation), voices[line.speaker], source, slot))
     return out
 
 
-def wordings(translation: Translation) -> list[Hypothesis]:
-    return translation.hypotheses[:1] if translation.edited else list(translation.hypotheses)
-
-
-def room(record: DubbedUtterance, chunk: ChunkLines) -> tuple[float, float, float]:
-    """Where the original really begins, how long it speaks, and how long the dub may: seconds."""
-    onset, source = source_activity(chunk.cut(record.source_start, record.source_end))
-    start = record.source_start + onset
-    return start, source, record.slot_end - start
+def wordings(translation: Translation) -> tuple[Hypothesis, ...]:
+    return tuple(translation.hypotheses[:1] if translation.edited else translation.hypotheses)
 
 
 def blank(line: Utterance, language: str, slot: Span | None) -> DubbedUtterance:
@@ -156,62 +160,81 @@ def blank(line: Utterance, language: str, slot: Span | None) -> DubbedUtterance:
     )
 
 
-def dub(
-    record: DubbedUtterance,
-    translation: Translation,
-    chunk: ChunkLines,
-    voicer: Voicer,
-    voices: SpeakerSound,
-    member: CastMember,
-    *,
-    settings: DubbingSettings,
-    track: np.ndarray,
-) -> None:
-    """Speak one line into ``track`` and write into ``record`` how it went."""
+@dataclass(frozen=True)
+class Scene:
+    """What the lines of a chunk are spoken with and into."""
+
+    chunk: ChunkLines
+    voicer: Voicer
+    voices: SpeakerSound
+    activity: Sequence[Span]
+    pitches: Mapping[str, float | None]
+    """Median pitch of each speaker, Hz."""
+    settings: DubbingSettings
+    track: np.ndarray
+
+    def line(self, record: DubbedUtterance, translation: Translation, member: CastMember) -> tuple[float, SpokenLine]:
+        """When a line begins in the title, seconds, and what is to be said."""
+        start, islands = line_islands(record, self.chunk, self.activity)
+        reference = self.reference(record, start, islands) if self.voicer.needs_reference else None
+        contour = None
+        if self.settings.prosody_match and getattr(self.voicer.synthesizer, "follows_melody", False):
+            contour = line_contour(self.original(start, islands), self.pitches.get(record.speaker))
+        return start, SpokenLine(wordings(translation), member.voice, islands, reference, member.gender, contour)
+
+    def reference(self, record: DubbedUtterance, start: float, islands: Sequence[Island]) -> np.ndarray:
+        """What an engine that clones or converts is shown of the speaker, mono 16 kHz."""
+        if self.settings.reference == "line":
+            overlapped = any(line.overlapped for line in self.chunk.lines if line.id == record.id)
+            own = of_line(self.original(start, islands))
+            if not overlapped and own.size:
+                return own
+        return self.voices.reference(record.speaker)
+
+    def original(self, start: float, islands: Sequence[Island]) -> np.ndarray:
+        """The original line from its onset to its end, mono 48 kHz."""
+        last = islands[-1]
+        return to_mono(self.chunk.cut(start, start + last.start + last.source))
+
+
+def dub(record: DubbedUtterance, translation: Translation, member: CastMember, scene: Scene) -> None:
+    """Speak one line into the scene's track and write into ``record`` how it went."""
     record.translator = translation.engine
+    chunk, settings = scene.chunk, scene.settings
     original = chunk.cut(record.source_start, record.source_end)
-    start, source, slot = room(record, chunk)
-    needed = voicer.converter is not None or getattr(voicer.synthesizer, "clones", False)
-    reference = voices.reference(record.speaker) if needed else NOBODY
-    voiced = voicer.speak(wordings(translation), str(record.voice), source, slot, reference, member.gender)
+    start, line = scene.line(record, translation, member)
+    voiced = scene.voicer.speak(line)
     audio = voiced.audio
     if settings.timbre_match:
-        audio = match_colour(audio, voices.levels(record.speaker))
+        audio = match_colour(audio, scene.voices.levels(record.speaker))
+    if settings.prosody_match:
+        audio = follow_level(audio, scene.original(start, line.islands))
     if settings.room_match:
-        audio = add_room(audio, voices.mono(record.speaker))
+        audio = add_room(audio, scene.voices.mono(record.speaker))
     done = finish(audio, original, settings.bandwidth_hz, chunk.median_loudness())
-    add(track, done.audio, chunk.sample(start))
-    describe(record, voiced, start, source)
+    add(scene.track, done.audio, chunk.sample(start))
+    describe(record, voiced, start, line)
     record.loudness_lufs, record.source_loudness_lufs = done.loudness, done.source_loudness
     if done.loudness is not None and done.source_loudness is not None:
         record.loudness_difference_lu = done.loudness - done.source_loudness
 
 
-def describe(record: DubbedUtterance, voiced: Voiced, start: float, source: float) -> None:
-    take, placement = voiced.take, voiced.placement
-    record.text, record.voice, record.reason = take.text, take.voice, take.note
+def describe(record: DubbedUtterance, voiced: Voiced, start: float, line: SpokenLine) -> None:
+    takes, placements = voiced.takes, voiced.placements
+    seconds = sum(take.seconds for take in takes)
+    natural = sum(take.seconds * take.speed for take in takes)
+    record.text, record.voice = voiced.text, takes[0].voice
+    record.reason = next((take.note for take in takes if take.note), None)
     record.start = start
     record.end = start + voiced.audio.size / SAMPLE_RATE
-    record.synthesised_seconds, record.speed, record.attempts = take.seconds, take.speed, voiced.attempts
-    record.fit_ratio = take.seconds * take.speed / source
-    record.stretch = placement.stretch
+    record.synthesised_seconds, record.speed, record.attempts = seconds, natural / seconds, voiced.attempts
+    record.fit_ratio = natural / sum(island.source for island in line.islands)
+    record.stretch = seconds / sum(placement.length for placement in placements)
+    overflow = sum(placement.overflow for placement in placements)
     # Less than a sample is rounding, not speech that was lost.
-    if placement.overflow > 1 / SAMPLE_RATE:
+    if overflow > 1 / SAMPLE_RATE:
         record.status, record.reason = "overflow", "too_long"
-        record.overflow_ms = 1000 * placement.overflow
-
-
-def source_activity(original: np.ndarray) -> tuple[float, float]:
-    """Where in the original line somebody really speaks: onset and length, seconds.
-
-    Word times of recognisers reach into the silence around; what is seen is when the mouth moves.
-    """
-    whole = original.shape[1] / SAMPLE_RATE
-    first, last = active_range(original, SAMPLE_RATE, below_peak_db=30.0)
-    length = (last - first) / SAMPLE_RATE
-    if length < 0.5 * whole:
-        return 0.0, whole
-    return first / SAMPLE_RATE, length
+        record.overflow_ms = 1000 * overflow
 
 
 def match_colour(audio: np.ndarray, want: np.ndarray | None) -> np.ndarray:

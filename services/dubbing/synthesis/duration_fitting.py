@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.core.records import Hypothesis
 from shared.settings.models import FitSettings
 
 CHARACTERS_PER_SECOND = {"en": 17.0, "es": 18.0, "fr": 20.0, "it": 18.0, "pt": 18.0, "de": 19.0, "ja": 7.8}
@@ -24,6 +23,8 @@ FIRST_SPEED = (0.85, 1.2)
 """Native speeds that the first synthesis may be asked for on a prediction alone."""
 WORTH_A_TRY = 0.06
 """A smaller change of native speed is left to the stretch."""
+UNSTRETCHED = 1.03
+"""A length that is this near to its source is left as it is: no ear and no mouth tells, and stretching costs sound."""
 SLOWEST_STRETCH = 0.9
 """Silence can always pad a short line, so it is never stretched slower than this."""
 
@@ -59,20 +60,19 @@ class SpeakingPace:
 def misfit(predicted: float, source: float, slot: float, fit: FitSettings) -> float:
     """How far a length is from what can be said at its own tempo, as |log ratio|.
 
-    Running on into the silence after the source costs half: it fits, but it is heard while no mouth moves.
+    Running on into the silence after the source costs half: it fits, but it is heard while no mouth moves. What stays
+    empty at the slowest tempo that sounds natural costs half as much again: a longer wording would fill it.
     """
     comfortable = source * fit.free_high
+    empty = max(0.0, log(source * fit.accept_low / predicted))
     into_silence = max(0.0, log(min(predicted, max(slot, comfortable)) / comfortable))
     past_slot = max(0.0, log(predicted / max(slot, comfortable)))
-    return max(log(source * fit.free_low / predicted), 0.5 * into_silence + past_slot)
+    return max(log(source * fit.free_low / predicted) + 0.5 * empty, 0.5 * into_silence + past_slot)
 
 
-def choose(
-    hypotheses: Sequence[Hypothesis], seconds: Sequence[float], source: float, slot: float, fit: FitSettings
-) -> int:
-    """Index of the wording to say: best first, unless a later one fits clearly better."""
-    costs = [RANK_COST * rank + misfit(length, source, slot, fit) for rank, length in enumerate(seconds)]
-    return int(np.argmin(costs[: len(hypotheses)]))
+def choose(costs: Sequence[float]) -> int:
+    """Index of the wording to say, given what each is off by: best first, unless a later one fits clearly better."""
+    return int(np.argmin([RANK_COST * rank + cost for rank, cost in enumerate(costs)]))
 
 
 def first_speed(predicted: float, source: float, native: tuple[float, float]) -> float:
@@ -81,6 +81,17 @@ def first_speed(predicted: float, source: float, native: tuple[float, float]) ->
     if 0.95 <= ratio <= 1.05:
         return 1.0
     return round(float(np.clip(ratio, max(FIRST_SPEED[0], native[0]), min(FIRST_SPEED[1], native[1]))), 2)
+
+
+def exact_speed(seconds: float, source: float, slot: float, native: tuple[float, float], fit: FitSettings) -> float:
+    """Native speed at which speech that is known to last ``seconds`` at speed 1 lasts as long as its source.
+
+    Within what is accepted; only a full slot makes it faster.
+    """
+    tempo = seconds / source
+    if tempo > 1:
+        tempo = min(tempo, max(fit.accept_high, seconds / slot))
+    return float(np.clip(tempo, max(native[0], fit.accept_low), native[1]))
 
 
 def next_speed(
@@ -114,8 +125,8 @@ class Placement(NamedTuple):
 
 def place(seconds: float, source: float, slot: float, speed: float, fit: FitSettings) -> Placement:
     """Tempo for a line of ``seconds``: towards the source's length, inside the slot, within the limits."""
-    if seconds <= slot and fit.free_low <= seconds / source <= 1.02:
-        tempo = max(1.0, seconds / source)
+    if seconds <= slot and fit.free_low <= seconds / source <= UNSTRETCHED:
+        tempo = 1.0
     elif seconds > source:
         tempo = max(min(seconds / source, fit.accept_high), seconds / slot)
     else:

@@ -86,6 +86,8 @@ def track_quality(
         ),
         round_trip_cer=middle(lambda line: line.round_trip_cer),
         speaker_similarity=middle(lambda line: line.speaker_similarity),
+        pitch_correlation=middle(lambda line: line.pitch_correlation),
+        energy_correlation=middle(lambda line: line.energy_correlation),
         max_overflow_ms=max((line.overflow_ms for line in track.spoken), default=0.0) if track.synthetic else None,
         language_right=right / len(judged) if judged else None,
         speech_dubbed=share_dubbed(seconds_by_fate),

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from services.api.schemas.submission import checked_settings
 from shared.core.errors import CounterdubError, UsageError
 from shared.settings.models import Settings, load_settings, settings_from, stored_settings
-from shared.settings.rules import Glossary, Names, Number, Open, Rule, Switch, Text, leaves
+from shared.settings.rules import ChoiceRule, Glossary, Names, Number, Open, Rule, Switch, Text, leaves
 from shared.settings.setting_rules import RULES
 
 FIELDS = dict(leaves(Settings()))
@@ -65,6 +65,8 @@ def test_the_rule_fits_the_field(key: str) -> None:
         assert isinstance(rule, Number) and -math.inf < rule.low < rule.high < math.inf
     elif wanted is str:
         assert isinstance(rule, Rule) and not isinstance(rule, Number | Switch | Open) and type(rule) is not Rule
+    elif typing.get_origin(wanted) is typing.Literal:
+        assert isinstance(rule, ChoiceRule)
     else:
         assert isinstance(rule, Names | Glossary | Open), "a table or a list"
     assert rule.check(FIELDS[key]) is None, "the default"

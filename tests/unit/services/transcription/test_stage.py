@@ -179,6 +179,7 @@ def test_dubbed_lines_are_heard_once_and_compared(tmp_path: Path, engines: dict[
     assert first.round_trip_cer == 0 and second.round_trip_cer == pytest.approx(1 / 20, abs=0.01)
     assert first.detected_language == "en" and first.language_confidence == 1.0
     assert first.speaker_similarity == 1.0
+    assert first.energy_correlation == pytest.approx(1.0) and third.energy_correlation is None
     assert third.round_trip_text is None and third.status == "failed"
     assert work.made == 2
     quality_inputs(tmp_path, ["Hello there, my friend!", "", ""], speech)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pytest
@@ -202,3 +202,37 @@ def test_they_are_planned_where_an_engine_is_shown_them(
 def test_engines_that_clone_are_named_without_importing_them() -> None:
     for name in registered("synthesizer"):
         assert clones(name) == getattr(engine_class("synthesizer", name), "clones", False), name
+
+
+@pytest.mark.parametrize(("reference", "own"), [("title", []), ("line", ["u0001"])])
+def test_the_reference_is_the_titles_or_the_lines_own_where_it_is_long_enough(
+    tmp_path: Path, reference: Literal["title", "line"], own: list[str]
+) -> None:
+    class Cloner(Hummer):
+        clones = True
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.shown: dict[str, np.ndarray] = {}
+
+        def synthesize(self, request: SpeechRequest) -> np.ndarray:
+            assert request.reference is not None
+            self.shown[request.text] = request.reference
+            return super().synthesize(request)
+
+    lines = [utterance(1, 0.5, 3.5), utterance(2, 4.0, 5.0)]
+    inputs = title(tmp_path, lines, {"u0001": ["a" * 30], "u0002": ["b" * 10]})
+    whole = speech(6.0)
+    np.savez(tmp_path / "references.npz", S1=whole)
+    engine = Cloner()
+    STAGE.run(
+        Scope("es", 0),
+        {**inputs, "references.npz": tmp_path / "references.npz"},
+        DubbingSettings(reference=reference),
+        {"synthesizer": engine},
+        FolderWork(tmp_path),
+    )
+    titles = {text for text, shown in engine.shown.items() if np.array_equal(shown, whole)}
+    assert titles == {"b" * 10, *(["a" * 30] if not own else [])}
+    if own:
+        assert 2.5 < engine.shown["a" * 30].size / SPEECH_RATE <= 3.1

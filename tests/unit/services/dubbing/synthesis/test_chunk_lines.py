@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from services.dubbing.stage import CONTROL, STAGE
 from shared.audio import files
 from shared.core.errors import EngineError
-from shared.core.records import SAMPLE_RATE, DubbedUtterance, Shot, read_jsonl
+from shared.core.records import SAMPLE_RATE, DubbedUtterance, Shot, Span, read_jsonl
 from shared.engines.protocols import SpeechRequest
 from shared.pipeline.stage import Scope
 from shared.settings.models import DubbingSettings
@@ -176,3 +177,45 @@ def test_control_says_the_common_part_of_overlapping_lines_once(tmp_path: Path) 
     assert [one.status for one in records] == ["ok", "ok", "ok"]
     middle = slice(int(2.1 * SAMPLE_RATE), int(2.9 * SAMPLE_RATE))
     assert np.std(speech[0, middle]) == pytest.approx(np.std(vocals[0, middle]), rel=0.15)
+
+
+class Detector:
+    def __init__(self, *spans: tuple[float, float]) -> None:
+        self.spans = [Span(start=start, end=end) for start, end in spans]
+
+    def speech(self, audio: np.ndarray) -> list[Span]:
+        return self.spans
+
+
+class Foreknowing(Hummer):
+    """Knows how long it will hum, and hums phrases in one breath."""
+
+    def natural_seconds(self, phrases: Sequence[SpeechRequest]) -> list[float]:
+        return [len(phrase.text) * self.seconds_per_character for phrase in phrases]
+
+    def synthesize_phrases(self, phrases: Sequence[SpeechRequest]) -> list[np.ndarray]:
+        return [self.synthesize(phrase) for phrase in phrases]
+
+
+@pytest.mark.parametrize("engine", [Hummer(1 / 18), Foreknowing(1 / 18)])
+def test_the_dub_pauses_when_the_original_pauses(tmp_path: Path, engine: Hummer) -> None:
+    vocals = np.zeros((1, 10 * SAMPLE_RATE), np.float32)
+    for start, end in ((1.0, 2.6), (4.0, 5.4)):
+        vocals[:, round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)] = babble(end - start)
+    text = "No puedo decirle la hora a usted, pero nos quedan cuatro días."
+    inputs = title(tmp_path, [utterance(1, 1.0, 5.4)], {"u0001": [text]}, vocals=vocals)
+    engines = {"synthesizer": engine, "vad": Detector((1.0, 2.6), (4.0, 5.4))}
+    out = STAGE.run(Scope(language="es", chunk=0), inputs, SETTINGS, engines, FolderWork(tmp_path))
+    speech = files.read_audio(out["speech.flac"])[0]
+    (record,) = read_jsonl(out["dubbed.jsonl"], DubbedUtterance)
+    assert (record.status, record.text) == ("ok", text)
+    loud = [bool(np.abs(speech[round(t * SAMPLE_RATE) :][:4800]).max() > 0.01) for t in (1.1, 2.3, 3.0, 3.8, 4.1, 5.1)]
+    assert loud == [True, True, False, False, True, True]
+
+
+def test_an_engine_that_knows_its_lengths_needs_one_synthesis_a_line(tmp_path: Path) -> None:
+    engine = Foreknowing(1 / 14)
+    inputs = title(tmp_path, [utterance(1, 1.0, 3.0)], {"u0001": ["x" * 27]})
+    _, (record,), work = dub(tmp_path, inputs, engine)
+    assert len(engine.calls) == 1 and record.attempts == 1 and not work.counters["retries"]
+    assert record.stretch == 1.0 and record.end - record.start == pytest.approx(2.0, abs=0.06)

@@ -10,11 +10,12 @@ from services.dubbing.synthesis.duration_fitting import (
     FIXED_SECONDS,
     SpeakingPace,
     choose,
+    exact_speed,
     first_speed,
+    misfit,
     next_speed,
     place,
 )
-from shared.core.records import Hypothesis
 from shared.settings.models import FitSettings
 
 FIT = FitSettings()
@@ -66,10 +67,39 @@ def test_native_speed_stays_in_range(speed: float, spoken: float, source: float,
 
 
 def test_the_best_wording_wins_unless_another_fits_clearly_better() -> None:
-    options = [Hypothesis(text="a", score=0.0), Hypothesis(text="b", score=-1.0), Hypothesis(text="c", score=-2.0)]
-    assert choose(options, [2.1, 2.0, 1.9], 2.0, 2.2, FIT) == 0
-    assert choose(options, [4.0, 3.6, 2.0], 2.0, 2.2, FIT) == 2
-    assert choose(options, [0.5, 2.0, 2.0], 2.0, 2.2, FIT) == 1
+    def chosen(*lengths: float) -> int:
+        return choose([misfit(length, 2.0, 2.2, FIT) for length in lengths])
+
+    assert chosen(2.1, 2.0, 1.9) == 0
+    assert chosen(4.0, 3.6, 2.0) == 2
+    assert chosen(0.5, 2.0, 2.0) == 1
+
+
+def test_a_longer_wording_is_preferred_where_the_slot_would_stay_empty() -> None:
+    """A third choice that fits costs 0.2; the first is 24 % too short, more than slow speech makes good."""
+
+    def chosen(*lengths: float) -> int:
+        return choose([misfit(length, 2.0, 2.2, FIT) for length in lengths])
+
+    assert chosen(1.52, 1.5, 2.0) == 2
+    assert chosen(1.7, 1.5, 2.0) == 0
+
+
+@given(seconds, seconds, st.floats(0.0, 5.0))
+def test_a_known_length_is_spoken_at_the_speed_that_makes_it_the_sources(
+    spoken: float, source: float, extra: float
+) -> None:
+    speed = exact_speed(spoken, source, source + extra, NATIVE, FIT)
+    assert max(NATIVE[0], FIT.accept_low) <= speed <= NATIVE[1]
+    if FIT.accept_low <= spoken / source <= FIT.accept_high:
+        assert spoken / speed == pytest.approx(source)
+    if speed > FIT.accept_high + 1e-9:
+        assert spoken / FIT.accept_high > source + extra
+
+
+def test_what_is_a_little_off_is_not_stretched() -> None:
+    assert place(2.05, 2.0, 2.5, 1.0, FIT).stretch == 1.0
+    assert place(2.2, 2.0, 2.5, 1.0, FIT).stretch == pytest.approx(1.1)
 
 
 def test_pace_is_learnt_from_real_synthesis_by_voice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from services.dubbing.stage import STAGE, named_after, speaking_engines
+from services.dubbing.synthesis.islands import Island
 from services.dubbing.synthesis.line_synthesis import SpokenLine, Voicer
 from services.dubbing.synthesis.speech_check import Fallback, Guard
 from shared.core.errors import EngineError
@@ -53,14 +55,18 @@ def voicer(folder: Path, engine: Any, *, fallback: Any = None, listener: Any = N
     return Voicer(engine, None, "es", settings, FolderWork(folder), Guard(settings.guard, "es", listener), other)
 
 
+def line(text: str, voice: str = "bob", source: float = 2.0, slot: float = 3.0) -> SpokenLine:
+    return SpokenLine((Hypothesis(text=text, score=0.0),), voice, (Island(0.0, source, slot),))
+
+
 def speak(one: Voicer) -> Any:
-    return one.speak([Hypothesis(text=TEXT, score=0.0)], "clone", 2.0, 3.0, np.ones(16_000, np.float32), "male")
+    return one.speak(replace(line(TEXT, "clone"), reference=np.ones(16_000, np.float32), gender="male"))
 
 
 def test_a_good_take_is_taken(tmp_path: Path) -> None:
     engine = Babbler(set())
     voiced = speak(voicer(tmp_path, engine))
-    assert voiced.take.note is None
+    assert voiced.takes[0].note is None
     assert engine.seeds == [0]
 
 
@@ -68,7 +74,7 @@ def test_a_new_seed(tmp_path: Path) -> None:
     engine = Babbler({0, 1})
     one = voicer(tmp_path, engine)
     voiced = speak(one)
-    assert voiced.take.note is None
+    assert voiced.takes[0].note is None
     assert engine.seeds == [0, 1, 2]
     assert cast(FolderWork, one.work).counters["takes_doubted"] == 2
 
@@ -76,21 +82,21 @@ def test_a_new_seed(tmp_path: Path) -> None:
 def test_another_engine_and_a_word_about_it(tmp_path: Path) -> None:
     one = voicer(tmp_path, Babbler({0, 1, 2}), fallback=Hummer(0.06))
     voiced = speak(one)
-    assert voiced.take.note == "fallback: too_long"
-    assert voiced.take.voice == "hummer:bob"
+    assert voiced.takes[0].note == "fallback: too_long"
+    assert voiced.takes[0].voice == "hummer:bob"
     assert cast(FolderWork, one.work).counters["lines_by_fallback"] >= 1
 
 
 def test_the_best_of_bad_ones(tmp_path: Path) -> None:
     voiced = speak(voicer(tmp_path, Babbler({0, 1, 2})))
-    assert voiced.take.note == "doubtful: too_long"
+    assert voiced.takes[0].note == "doubtful: too_long"
 
 
 def test_other_words(tmp_path: Path) -> None:
     pytest.importorskip("jiwer")
     engine = Babbler(set())
     voiced = speak(voicer(tmp_path, engine, listener=Listener("algo muy distinto de todo eso", TEXT)))
-    assert voiced.take.note is None
+    assert voiced.takes[0].note is None
     assert engine.seeds == [0, 1]
 
 
@@ -106,7 +112,7 @@ def test_no_reference_falls_back_or_fails(tmp_path: Path) -> None:
         def synthesize(self, request: SpeechRequest) -> Audio:
             raise EngineError("Too little.", code="no_reference")
 
-    assert speak(voicer(tmp_path, Shy(set()), fallback=Hummer(0.06))).take.note == "fallback: no_reference"
+    assert speak(voicer(tmp_path, Shy(set()), fallback=Hummer(0.06))).takes[0].note == "fallback: no_reference"
     with pytest.raises(EngineError) as caught:
         speak(voicer(tmp_path, Shy(set())))
     assert caught.value.code == "no_reference"
@@ -114,10 +120,10 @@ def test_no_reference_falls_back_or_fails(tmp_path: Path) -> None:
 
 def test_memory_used_up_falls_back(tmp_path: Path) -> None:
     class Large(Babbler):
-        def synthesize(self, *_: Any, **__: Any) -> Audio:
+        def synthesize(self, request: SpeechRequest) -> Audio:
             raise EngineError("Too little memory.", code="out_of_memory")
 
-    assert speak(voicer(tmp_path, Large(set()), fallback=Hummer(0.06))).take.note == "fallback: out_of_memory"
+    assert speak(voicer(tmp_path, Large(set()), fallback=Hummer(0.06))).takes[0].note == "fallback: out_of_memory"
     with pytest.raises(EngineError) as caught:
         speak(voicer(tmp_path, Large(set())))
     assert caught.value.code == "out_of_memory"
@@ -127,11 +133,11 @@ def test_what_another_voice_takes_says_nothing_about_the_cast_voice(tmp_path: Pa
     """A fallback that speaks at a third of the tempo: the next line's first take is asked for as if it had not been."""
     usual = voicer(tmp_path, Babbler(set())).pace.seconds(TEXT, "clone")
     one = voicer(tmp_path, Babbler({0, 1, 2}), fallback=Hummer(0.2))
-    assert speak(one).take.voice == "hummer:bob"
+    assert speak(one).takes[0].voice == "hummer:bob"
     assert one.pace.seconds(TEXT, "clone") == usual
     assert one.pace.seconds(TEXT, "hummer:bob") > 1.3 * usual
     doubted = voicer(tmp_path, Babbler({0, 1, 2}))
-    assert speak(doubted).take.note == "doubtful: too_long"
+    assert speak(doubted).takes[0].note == "doubtful: too_long"
     assert doubted.pace.seconds(TEXT, "clone") == usual
 
 
@@ -140,10 +146,10 @@ def test_the_record_says_so(tmp_path: Path) -> None:
     settings = DubbingSettings(engine="babbler", guard=GuardSettings(fallback="hummer"))
     engines = {"synthesizer": Babbler({0, 1, 2}), "fallback": Hummer(0.06)}
     out = STAGE.run(Scope("es", 0), inputs, settings, engines, FolderWork(tmp_path))
-    (line,) = read_jsonl(out["dubbed.jsonl"], DubbedUtterance)
-    assert line.status == "ok"
-    assert line.reason == "fallback: too_long"
-    assert line.voice == "hummer:bob"
+    (record,) = read_jsonl(out["dubbed.jsonl"], DubbedUtterance)
+    assert record.status == "ok"
+    assert record.reason == "fallback: too_long"
+    assert record.voice == "hummer:bob"
 
 
 def test_a_converter_without_a_reference_leaves_the_line(tmp_path: Path) -> None:
@@ -154,7 +160,7 @@ def test_a_converter_without_a_reference_leaves_the_line(tmp_path: Path) -> None
             raise EngineError("Too little.", code="no_reference")
 
     one = Voicer(Hummer(0.06), Converter(), "es", DubbingSettings(), FolderWork(tmp_path))
-    assert speak(one).take.note == "not_converted: no_reference"
+    assert speak(one).takes[0].note == "not_converted: no_reference"
 
 
 def test_lines_in_batches(tmp_path: Path) -> None:
@@ -172,15 +178,15 @@ def test_lines_in_batches(tmp_path: Path) -> None:
     def all_lines(engine: Any, folder: Path, announced: bool) -> list[Any]:
         folder.mkdir()
         one = Voicer(engine, None, "es", DubbingSettings(), FolderWork(folder))
-        said = [SpokenLine([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(10)]
+        said = [line(f"{TEXT} {number}") for number in range(10)]
         if announced:
             one.announce(said)
-        return [one.speak(list(line.hypotheses), line.voice, line.source, line.slot, np.zeros(0)) for line in said]
+        return [one.speak(each) for each in said]
 
     engine = Choir()
     voiced = all_lines(engine, tmp_path / "a", announced=True)
     assert engine.batches == [8, 2]
-    assert [one.take.text for one in voiced] == [f"{TEXT} {number}" for number in range(10)]
+    assert [one.text for one in voiced] == [f"{TEXT} {number}" for number in range(10)]
     plain = all_lines(Choir(), tmp_path / "b", announced=False)
     np.testing.assert_array_equal(voiced[0].audio, plain[0].audio)
 
@@ -193,10 +199,10 @@ def test_a_line_that_breaks_the_batch_breaks_alone(tmp_path: Path) -> None:
             raise EngineError("One of them.", code="engine_failed")
 
     one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
-    said = [SpokenLine([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(3)]
+    said = [line(f"{TEXT} {number}") for number in range(3)]
     one.announce(said)
-    for line in said:
-        assert one.speak(list(line.hypotheses), line.voice, line.source, line.slot, np.zeros(0)).audio.size
+    for each in said:
+        assert one.speak(each).audio.size
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("cuda"), ValueError("shape"), IndexError(), ZeroDivisionError()])
@@ -208,10 +214,10 @@ def test_whatever_a_batch_throws_breaks_no_line(tmp_path: Path, fault: Exception
             raise fault
 
     one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
-    said = [SpokenLine([Hypothesis(text=f"{TEXT} {number}", score=0.0)], "bob", 2.0, 3.0) for number in range(3)]
+    said = [line(f"{TEXT} {number}") for number in range(3)]
     one.announce(said)
-    for line in said:
-        assert one.speak(list(line.hypotheses), line.voice, line.source, line.slot, np.zeros(0)).audio.size
+    for each in said:
+        assert one.speak(each).audio.size
 
 
 def test_a_line_that_cannot_be_announced_fails_alone(tmp_path: Path) -> None:
@@ -224,12 +230,11 @@ def test_a_line_that_cannot_be_announced_fails_alone(tmp_path: Path) -> None:
             return [self.synthesize(one) for one in requests]
 
     one = Voicer(Choir(0.06), None, "es", DubbingSettings(), FolderWork(tmp_path))
-    good = SpokenLine([Hypothesis(text=TEXT, score=0.0)], "bob", 2.0, 3.0)
-    bad = SpokenLine([Hypothesis(text=TEXT + "!", score=0.0)], "bob", 0.0, 0.0)
+    good, bad = line(TEXT), line(TEXT + "!", source=0.0, slot=0.0)
     one.announce([good, bad])
-    assert one.speak(list(good.hypotheses), good.voice, good.source, good.slot, np.zeros(0)).audio.size
+    assert one.speak(good).audio.size
     with pytest.raises((ArithmeticError, ValueError)):
-        one.speak(list(bad.hypotheses), bad.voice, bad.source, bad.slot, np.zeros(0))
+        one.speak(bad)
 
 
 def test_what_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,6 +114,8 @@ def dubbed(
         "detected_language": "en" if control else track,
         "language_confidence": float(rng.uniform(0.7, 1.0)),
         "speaker_similarity": float(rng.uniform(0.5, 0.8)),
+        "pitch_correlation": float(rng.uniform(-0.3, 0.9)),
+        "energy_correlation": float(rng.uniform(0.2, 0.9)),
     }
     return DubbedUtterance(**{**values, **changes})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from services.dubbing.engines.kokoro.engine import KokoroSynthesizer, voice_tabl
 from services.dubbing.engines.kokoro.make_voices import embedding
 from services.dubbing.engines.kokoro.voices import STYLES, Mix, read_style, style_voice
 from services.dubbing.post_processing import trim
+from shared.audio.pitch import pitch_contour
 from shared.audio.resemblyzer import Resemblyzer
+from shared.audio.signal import SPEECH_RATE, resample
 from shared.core.errors import EngineError
 from shared.engines.protocols import EngineOptions, SpeechRequest, WeightFiles
 
@@ -85,3 +88,38 @@ def test_every_style_names_its_language_and_gender() -> None:
     assert len(STYLES) == 54
     assert {style_voice(style).language for style in STYLES} == {"en", "es", "fr", "hi", "it", "ja", "pt", "zh"}
     assert [voice.id for voice in (style_voice("ff_siwis"),) if voice.gender == "female"] == ["ff_siwis"]
+
+
+def test_it_knows_how_long_it_will_speak(kokoro: KokoroSynthesizer) -> None:
+    for text in ("No puedo decirle la hora exacta.", "Sí, claro."):
+        for speed in (0.9, 1.0, 1.2):
+            request = SpeechRequest(text, "es", "em_alex", speed)
+            (natural,) = kokoro.natural_seconds([request])
+            heard = trim(kokoro.synthesize(request), kokoro.sample_rate).size / kokoro.sample_rate
+            assert heard == pytest.approx(natural / speed, abs=0.08)
+
+
+def test_phrases_of_a_line_are_spoken_apart_each_at_its_speed(kokoro: KokoroSynthesizer) -> None:
+    phrases = [
+        SpeechRequest("No puedo decirle la hora exacta,", "es", "em_alex", 1.2),
+        SpeechRequest("pero nos quedan cuatro días.", "es", "em_alex", 0.9),
+    ]
+    lengths = [seconds / phrase.speed for seconds, phrase in zip(kokoro.natural_seconds(phrases), phrases, strict=True)]
+    spoken = kokoro.synthesize_phrases(phrases)
+    heard = [trim(sound, kokoro.sample_rate).size / kokoro.sample_rate for sound in spoken]
+    assert heard == pytest.approx(lengths, abs=0.15)
+    assert [np.abs(sound[-240:]).max() < 0.02 for sound in spoken] == [True, True]
+    again = kokoro.synthesize_phrases(phrases)
+    assert all(np.array_equal(one, other) for one, other in zip(spoken, again, strict=True))
+
+
+def test_it_follows_a_melody_and_takes_as_long(kokoro: KokoroSynthesizer) -> None:
+    request = SpeechRequest("No puedo decirle la hora exacta.", "es", "em_alex")
+    rising, falling = (kokoro.synthesize(replace(request, melody=melody)) for melody in ((-4.0, 4.0), (4.0, -4.0)))
+    assert rising.size == falling.size == kokoro.synthesize(request).size
+
+    def rise(audio: np.ndarray) -> float:
+        halves = np.array_split(pitch_contour(resample(trim(audio, 24_000), 24_000, SPEECH_RATE)), 2)
+        return float(12 * np.log2(np.nanmedian(halves[1]) / np.nanmedian(halves[0])))
+
+    assert rise(rising) > rise(falling) + 1.5
