@@ -60,7 +60,7 @@ STAGE = Stage(
     "transcription", 7, chunk_utterances.run, lambda settings: settings.transcription, transcription_engines, QUEUE
 )
 SPEAKERS = Stage(
-    "speakers", 3, speaker_labels.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE
+    "speakers", 4, speaker_labels.run, lambda settings: settings.transcription, lambda settings, scope: {}, QUEUE
 )
 QUALITY = Stage("quality", 3, round_trip.run, lambda settings: settings.quality, quality_engines, QUEUE)
 RESIDUAL = Stage("residual", 1, residual.run, lambda settings: settings.quality, residual_engines, QUEUE)

@@ -1,8 +1,7 @@
 """Whether a voice is a woman's or a man's: what it sounds like to the speaker encoder, and its pitch.
 
-Pitch alone fails where people raise their voice (men in a saloon of a film: 166–194 Hz) and where music is left in the
-separated voice; the encoder alone where a voice is unusual. Together they were right about all speakers of the handed
-film shots in six languages whose sex the picture shows, and about six men's spoken digits.
+Pitch alone fails where people raise their voice (men in a saloon of a film: 166–196 Hz) and where music is left in the
+separated voice; the encoder alone where a voice is unusual. Measured: tests/benchmarks/test_voices.py.
 """
 
 from __future__ import annotations
