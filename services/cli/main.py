@@ -68,7 +68,9 @@ def dub(
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT…", help="Videos, folders or globs.")],
     lang: Annotated[list[str], typer.Option("--lang", "-l", help="Target language (es, fr, …); repeat for more.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Output folder.")],
-    profile: Annotated[str, typer.Option(help="Engines and defaults: cpu or gpu.")] = "cpu",
+    profile: Annotated[
+        str, typer.Option(help="Engines and defaults: cpu, fastest, gpu, best, commercial, paper.")
+    ] = "cpu",
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
     set_: Set = [],  # noqa: B006 - typer copies it
     transcript: Annotated[
@@ -243,26 +245,41 @@ def engines(
 
 @models.command("list")
 def models_list(json: Json = False) -> None:
-    """List known models: licence, size, whether they are here."""
+    """List known models: licence, size, whether they are here: pinned, or trusted since their first fetch."""
     with reported(json):
         from services.cli.terminal.tables import model_rows, model_table
-        from shared.weights import catalog
 
-        rows = model_rows(catalog())
+        rows = model_rows()
         say_json({"models": rows}) if json else console.print(model_table(rows))
 
 
 @models.command("pull")
 def models_pull(
-    names: Annotated[list[str] | None, typer.Argument(help="Models; all of the profile when none is named.")] = None,
-    profile: Annotated[str, typer.Option(help="Whose models: cpu or gpu.")] = "cpu",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Models, also a hub's OWNER/NAME; all of the profile when none is named."),
+    ] = None,
+    profile: Annotated[str, typer.Option(help="Whose models: cpu, fastest, gpu, best, commercial or paper.")] = "cpu",
+    lang: Annotated[
+        list[str], typer.Option("--lang", "-l", help="What the profile loads for these languages; repeat for more.")
+    ] = [],  # noqa: B006 - typer copies it
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML); with --lang.")] = None,
+    set_: Set = [],  # noqa: B006 - typer copies it
     json: Json = False,
 ) -> None:
     """Fetch and verify weights. What is here and fits is kept."""
     with reported(json):
         from services.cli.terminal.tables import pull_with_bars
+        from shared.settings.models import load_settings
+        from shared.weights.known_models import profile_models
 
-        pulled = pull_with_bars(names or None, profile, quiet=json)
+        settings = load_settings(profile, config, set_)
+        wanted = names or profile_models(profile)
+        if lang and not names:
+            from shared.pipeline.folder_commands import needed_models
+
+            wanted = needed_models(settings, lang)
+        pulled = pull_with_bars(wanted, quiet=json)
         say_json({"pulled": pulled}) if json else console.print(f"{len(pulled)} models are here and verified")
 
 
@@ -271,11 +288,11 @@ def models_verify(
     names: Annotated[list[str] | None, typer.Argument(help="Models; all that are here when none is named.")] = None,
     json: Json = False,
 ) -> None:
-    """Hash the weights that are here against the registry."""
+    """Hash the weights that are here against the registry, or against what was fetched first."""
     with reported(json):
-        from shared.weights import verify
+        from shared.weights.known_models import verify_models
 
-        results = verify(names or None)
+        results = verify_models(names or None)
         if json:
             say_json({"verified": results})
         else:

@@ -9,7 +9,8 @@ An engine's class may say, beside what :class:`shared.engines.protocols.Engine` 
 - ``cpu_only``: it computes on the processor whatever device is named;
 - ``memory_mb``: of a card, for its default model; ``memory_by_model``: the same for others, by name;
 - ``languages_spoken(options)``: all languages it can speak, None where only loading tells;
-- ``absent(options, language)``: models that are neither here nor may be fetched, in words.
+- ``absent(options, language)``: models that are neither here nor may be fetched, in words;
+- ``repositories(options, language)``: a model hub's that hold them, by ``OWNER/NAME``.
 """
 
 from __future__ import annotations

@@ -50,6 +50,9 @@ from shared.schemas.provenance import Verification, signer, verify
 from shared.settings.models import Settings, stored_settings
 from shared.transcripts.given_texts import SUBTITLE_CHOICES, GivenTexts, asked_translations, unknown_subtitles
 from shared.weights import WeightFolder
+from shared.weights.hub_trust import pulled_folder
+from shared.weights.known_models import is_repository
+from shared.weights.needed_models import Use, needed_names
 
 log = logging.getLogger(__name__)
 
@@ -359,12 +362,12 @@ def register(session: Session, job: Job, video: Path, given: GivenTexts, fresh: 
     session.flush()
 
 
-def check_engines(settings: Settings, languages: Sequence[str]) -> None:
-    """Fail before any work when an engine is unknown or cannot work here, saying all that is missing at once.
+def used_engines(settings: Settings, languages: Sequence[str]) -> list[Use]:
+    """Class and options of every engine that these settings use for these languages, each once.
 
     Raises:
-        UsageError: ``unknown_engine``, ``unsupported_language``.
-        EngineError: ``weights_missing``, ``weights_damaged``, ``engine_missing``; of several, the first one's.
+        UsageError: ``unknown_engine``.
+        EngineError: ``engine_missing``.
     """
     uses = {
         (use.kind, use.name, repr(use.options)): use
@@ -372,12 +375,33 @@ def check_engines(settings: Settings, languages: Sequence[str]) -> None:
         for language in languages
         for use in stage(name).engines(settings, Scope(language=language, chunk=0)).values()
     }
-    kinds = [(engine_class(use.kind, use.name), use.options) for use in uses.values()]
+    return [(engine_class(use.kind, use.name), use.options) for use in uses.values()]
+
+
+def needed_models(settings: Settings, languages: Sequence[str]) -> list[str]:
+    """Names of the models that these settings load for these languages: of the registry and of a hub.
+
+    Raises:
+        UsageError: ``unknown_language``, ``unknown_engine``.
+    """
+    wanted = list(dict.fromkeys(codes.code(language) for language in languages))
+    return needed_names(used_engines(settings, wanted), wanted)
+
+
+def check_engines(settings: Settings, languages: Sequence[str]) -> None:
+    """Fail before any work when an engine is unknown or cannot work here, saying all that is missing at once.
+
+    Raises:
+        UsageError: ``unknown_engine``, ``unsupported_language``.
+        EngineError: ``weights_missing``, ``weights_damaged``, ``engine_missing``; of several, the first one's.
+    """
+    kinds = used_engines(settings, languages)
     found = [lack for kind, options in kinds for lack in lacks(kind, options, languages)]
     weights = WeightFolder()
-    for entry in sorted({name for kind, options in kinds for name in kind.weights(options)}):
+    for name in needed_names(kinds, languages):
         try:
-            weights.path(entry)
+            # A hub's that is not here has been said; one that is must be as it was.
+            pulled_folder(name) if is_repository(name) else weights.path(name)
         except EngineError as error:
             found.append(Lack(error.code, error.message))
     if not found:

@@ -39,7 +39,7 @@ def pull(
     """
     folder = WeightFolder(root, entries)
     wanted = [find(name, folder.entries) for name in dict.fromkeys(names)]
-    report = _serial(progress)
+    report = serial(progress)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as clients, ThreadPoolExecutor(MODELS_AT_ONCE) as pool:
         sources = make_sources(clients)
         # The largest first: it decides when the last one is done.
@@ -164,7 +164,8 @@ class _Meter:
         self._report(self._entry.name, max(self._placed, min(self._fetched, total - 1)), total)
 
 
-def _serial(progress: Progress | None) -> Progress:
+def serial(progress: Progress | None) -> Progress:
+    """What is told from several threads, told one at a time."""
     lock = Lock()
 
     def report(name: str, done: int, total: int) -> None:

@@ -2,7 +2,8 @@
 
 An engine's ``model`` setting is, in this order: a name of the registry, a path on this machine (with a slash in it: a
 plain name is never looked for in the working folder), a hub's ``OWNER/NAME``.
-The hub's library looks into its own cache; it fetches only where ``extra["allow_download"]`` is true.
+A hub's repository is looked for in the folder of models first, where ``counterdub models pull`` puts it. Else the hub's
+library looks into its own cache; it fetches only where ``extra["allow_download"]`` is true.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from shared.core.errors import EngineError
 from shared.engines.protocols import EngineOptions, WeightFiles
 from shared.weights.given import digest
+from shared.weights.hub_trust import MAIN, pulled, pulled_folder
 from shared.weights.registry import catalog
 
 
@@ -25,7 +27,7 @@ def located(options: EngineOptions, weights: WeightFiles, default: str = "") -> 
     """Path of the model's files, or ``OWNER/NAME`` for the hub's library.
 
     Raises:
-        EngineError: ``weights_missing``.
+        EngineError: ``weights_missing``, ``weights_damaged``.
     """
     model = options.model or default
     if model in catalog():
@@ -33,7 +35,7 @@ def located(options: EngineOptions, weights: WeightFiles, default: str = "") -> 
     if (path := place(model)) is not None:
         return path
     if is_hub_name(model):
-        return model
+        return pulled_folder(model, revision(options)) or model
     raise EngineError(
         f"The model “{model}” is neither in the registry nor a folder on this machine.", code="weights_missing"
     )
@@ -47,6 +49,11 @@ def place(model: str) -> Path | None:
 
 def is_hub_name(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith((".", "/", "~"))
+
+
+def revision(options: EngineOptions) -> str:
+    """Of a hub's repository: ``extra["revision"]``, else its main line."""
+    return str(options.extra.get("revision") or MAIN)
 
 
 def may_download(options: EngineOptions) -> bool:
@@ -65,7 +72,7 @@ def local_digests(options: EngineOptions, default: str = "") -> dict[str, str]:
         return {path.name: digest(path)}
     if not is_hub_name(model):
         return {Path(model).name: "absent"}
-    return {model: hub_commit(model, str(options.extra.get("revision") or "main"))}
+    return {model: hub_commit(model, revision(options))}
 
 
 def absent(options: EngineOptions, default: str = "") -> tuple[str, ...]:
@@ -77,12 +84,22 @@ def absent(options: EngineOptions, default: str = "") -> tuple[str, ...]:
         return (f"the model folder “{Path(model).name}”",)
     if may_download(options):
         return ()
-    revision = str(options.extra.get("revision") or "main")
-    return () if hub_commit(model, revision) != revision else (f"“{model}” from the model hub",)
+    asked = revision(options)
+    if pulled(model, asked) is not None:
+        return ()
+    return () if hub_commit(model, asked) != asked else (f"“{model}” from the model hub",)
+
+
+def repositories(options: EngineOptions, default: str = "") -> tuple[str, ...]:
+    """The hub's repository that a model is read from; nothing for the registry's or a place of the operator's."""
+    model = options.model or default
+    return (model,) if model not in catalog() and place(model) is None and is_hub_name(model) else ()
 
 
 def hub_commit(model: str, revision: str) -> str:
-    """Commit of the copy in the hub library's cache, else the revision as it is."""
+    """Commit of the copy in the folder of models or in the hub library's cache, else the revision as it is."""
+    if (trust := pulled(model, revision)) is not None:
+        return trust.commit
     try:
         from huggingface_hub import try_to_load_from_cache
     except ImportError:

@@ -12,7 +12,10 @@ from services.cli.terminal.progress import make_progress
 from shared.core.errors import EngineError
 from shared.core.voices import CastVoice
 from shared.engines.protocols import KINDS, EngineOptions, engine_class, registered
-from shared.weights import Entry, WeightFolder, names, pull
+from shared.weights import Entry, WeightFolder, catalog
+from shared.weights.hub_models import HubModel, hub_catalog, hub_model
+from shared.weights.hub_trust import hub_state, trusted_repositories
+from shared.weights.known_models import pull_models
 
 
 def probe_table(facts: Mapping[str, Any]) -> Table:
@@ -90,37 +93,54 @@ def check_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
-def model_rows(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
-    """The registry, with whether the files are on this machine and were verified."""
+def model_rows() -> list[dict[str, Any]]:
+    """The registry and the hub's known models, with whether the files are on this machine and by what they are held.
+
+    ``state``: ``pinned`` where the registry has their hashes or commit, ``trusted`` where those of the first fetch are
+    kept (``since`` that day), ``missing``, ``damaged``.
+    """
     folder = WeightFolder()
-    return [
-        {
-            "name": name,
-            "title": entry.title,
-            "stage": entry.stage,
-            "licence": entry.licence.name,
-            "commercial_use": entry.licence.commercial_use,
-            "note": entry.licence.note,
-            "bytes": entry.size,
-            "profiles": list(entry.profiles),
-            "here": folder.stamped(entry),
-        }
-        for name, entry in entries.items()
-    ]
+    rows = []
+    for name, entry in catalog().items():
+        here = folder.stamped(entry)
+        state = "pinned" if here else "missing"
+        rows.append(model_row(name, entry, {"bytes": entry.size, "here": here, "state": state, "since": None}))
+    known = [repo for repo in trusted_repositories() if repo not in hub_catalog()]
+    for repo in (*hub_catalog(), *known):
+        model = hub_model(repo)
+        state, trust = ("missing", None) if model.family else hub_state(repo)
+        size, since = (trust.size, trust.since) if trust is not None else (model.size, None)
+        here = state in ("pinned", "trusted")
+        rows.append(model_row(repo, model, {"bytes": size, "here": here, "state": state, "since": since}))
+    return rows
+
+
+def model_row(name: str, model: Entry | HubModel, held: Mapping[str, Any]) -> dict[str, Any]:
+    licence = model.licence
+    return {
+        "name": name,
+        "title": model.title,
+        "stage": model.stage,
+        "licence": licence.name,
+        "commercial_use": licence.commercial_use,
+        "note": licence.note,
+        "profiles": list(model.profiles),
+        **held,
+    }
 
 
 def model_table(rows: list[dict[str, Any]]) -> Table:
     table = Table("model", "stage", "licence", "MB", "here", "profile", "title")
+    shown = {"pinned": "[green]pinned[/]", "missing": "not here", "damaged": "[red]damaged[/]"}
     for row in rows:
-        here = "[green]yes[/]" if row["here"] else "no"
-        size = f"{row['bytes'] / 1e6:.1f}"
+        here = shown.get(row["state"]) or f"[green]trusted since {row['since']}[/]"
+        size = "" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f}"
         table.add_row(row["name"], row["stage"], row["licence"], size, here, " ".join(row["profiles"]), row["title"])
     return table
 
 
-def pull_with_bars(wanted: list[str] | None, profile: str, quiet: bool) -> list[str]:
+def pull_with_bars(wanted: Sequence[str], quiet: bool) -> list[str]:
     """Fetch models with a bar for each."""
-    chosen = wanted or list(names(profile))
     bars = make_progress(TextColumn("{task.description:<32}"), BarColumn(), DownloadColumn(), quiet=quiet)
     tasks: dict[str, Any] = {}
 
@@ -130,5 +150,4 @@ def pull_with_bars(wanted: list[str] | None, profile: str, quiet: bool) -> list[
         bars.update(tasks[name], completed=done)
 
     with bars:
-        pull(chosen, show)
-    return chosen
+        return pull_models(wanted, show)

@@ -18,7 +18,7 @@ from shared.core.errors import EngineError
 from shared.engines.accelerator import BatchSize, drawing, in_batches, torch_device, torch_dtype
 from shared.engines.protocols import Audio, EngineOptions, Licence, WeightFiles
 from shared.weights import default_folder
-from shared.weights.local import absent, local_digests, registered_names
+from shared.weights.local import absent, local_digests, registered_names, repositories
 
 MIN_REFERENCE_SECONDS = 1.0
 LONGEST_SECONDS = 20.0
@@ -41,6 +41,8 @@ class CoquiConverter:
     licence: ClassVar[Licence]
     input_rate: ClassVar[int]
     """Sample rate that the model hears at, Hz."""
+    repo: ClassVar[str] = ""
+    """Where the release is on the model hub; empty where it is on none."""
     packages: ClassVar[tuple[str, ...]] = ("coqui-tts", "torch", "torchaudio")
     memory_mb: ClassVar[int]
     sample_rate: int
@@ -70,9 +72,16 @@ class CoquiConverter:
         return absent(cls.placed(options))
 
     @classmethod
+    def repositories(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return repositories(cls.placed(options))
+
+    @classmethod
     def placed(cls, options: EngineOptions) -> EngineOptions:
-        """The options with the folder that is meant."""
-        return options if options.model else replace(options, model=str(default_folder() / cls.name))
+        """The options with the folder that is meant, or the hub's repository where there is none of that name."""
+        if options.model:
+            return options
+        folder = default_folder() / cls.name
+        return replace(options, model=cls.repo if cls.repo and not folder.exists() else str(folder))
 
     def release(self) -> None:
         """Give the memory back; the model is loaded again when needed."""

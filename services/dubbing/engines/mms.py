@@ -93,6 +93,11 @@ class MmsSynthesizer(VitsSynthesizer):
         code = MODELS.get(language)
         return absent(replace(options, model=HUB.format(code=code))) if code else ()
 
+    @classmethod
+    def repositories(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        code = MODELS.get(language)
+        return (HUB.format(code=code),) if code and not options.model else ()
+
     def model_of(self, language: str) -> str | None:
         code = MODELS.get(language)
         if self._base is None:

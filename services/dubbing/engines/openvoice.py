@@ -13,12 +13,14 @@ from shared.engines.protocols import EngineOptions, Licence, WeightFiles
 class OpenVoice(CoquiConverter):
     """See :class:`shared.engines.protocols.VoiceConverter`. Draws with the settings' seed.
 
-    The folder is the ``converter`` folder of the release: ``config.json`` and ``checkpoint.pth``.
+    The folder is the ``converter`` folder of the release: ``config.json`` and ``checkpoint.pth``. Without one the hub's
+    model is taken.
     """
 
     name: ClassVar[str] = "openvoice"
     licence: ClassVar[Licence] = Licence("MIT")
     input_rate: ClassVar[int] = 22_050
+    repo: ClassVar[str] = "myshell-ai/OpenVoiceV2"
     memory_mb: ClassVar[int] = 1000
     sample_rate = 22_050
 

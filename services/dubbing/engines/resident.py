@@ -12,7 +12,8 @@ from shared.core.errors import EngineError
 from shared.engines.accelerator import release, within_memory
 from shared.engines.protocols import EngineOptions, WeightFiles, missing
 from shared.observability.internal_errors import summary
-from shared.weights.local import located, may_download
+from shared.weights.hub_trust import pulled_folder
+from shared.weights.local import located, may_download, revision
 
 ModelT = TypeVar("ModelT")
 
@@ -102,11 +103,15 @@ def model_folder(options: EngineOptions, weights: WeightFiles, default: str = ""
 
 
 def hub_folder(repository: str, options: EngineOptions) -> Path:
-    """A hub's repository in the hub library's cache, fetched only where ``extra["allow_download"]`` is true.
+    """A hub's repository among the models, else in the hub library's cache.
+
+    It is fetched only where ``extra["allow_download"]`` is true.
 
     Raises:
-        EngineError: ``weights_missing``, ``engine_missing``.
+        EngineError: ``weights_missing``, ``weights_damaged``, ``engine_missing``.
     """
+    if (folder := pulled_folder(repository, revision(options))) is not None:
+        return folder
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -116,12 +121,12 @@ def hub_folder(repository: str, options: EngineOptions) -> Path:
             package="huggingface_hub",
         ) from error
     try:
-        revision = str(options.extra.get("revision") or "main")
-        return Path(snapshot_download(repository, revision=revision, local_files_only=not may_download(options)))
+        local = not may_download(options)
+        return Path(snapshot_download(repository, revision=revision(options), local_files_only=local))
     except (OSError, ValueError) as error:
         raise EngineError(
-            f"The model “{repository}” is not on this machine. Give a folder as the model, or let it be fetched with "
-            "allow_download.",
+            f"The model “{repository}” is not on this machine. Run `counterdub models pull {repository}`, give a "
+            "folder as the model, or let it be fetched with allow_download.",
             code="weights_missing",
             model=repository,
         ) from error

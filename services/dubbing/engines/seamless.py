@@ -13,7 +13,16 @@ from shared.core.errors import EngineError, UsageError
 from shared.engines.accelerator import out_of_memory, release, torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
 from shared.observability.internal_errors import summary
-from shared.weights.local import absent, is_hub_name, local_digests, located, may_download, registered_names
+from shared.weights.local import (
+    absent,
+    is_hub_name,
+    local_digests,
+    located,
+    may_download,
+    registered_names,
+    repositories,
+    revision,
+)
 
 DEFAULT = "facebook/seamless-m4t-v2-large"
 CLASSES = {"seamless_m4t": "SeamlessM4TForTextToSpeech", "seamless_m4t_v2": "SeamlessM4Tv2ForTextToSpeech"}
@@ -65,7 +74,7 @@ class SeamlessSynthesizer:
         self._place = str(located(options, weights, DEFAULT))
         self._files = {
             "local_files_only": not may_download(options),
-            "revision": str(options.extra.get("revision") or "main"),
+            "revision": revision(options),
         }
         config = self._read(transformers.AutoConfig)
         if config.model_type not in CLASSES:
@@ -90,6 +99,10 @@ class SeamlessSynthesizer:
     @classmethod
     def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
         return absent(options, DEFAULT)
+
+    @classmethod
+    def repositories(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return repositories(options, DEFAULT)
 
     @classmethod
     def languages_spoken(cls, options: EngineOptions) -> tuple[str, ...]:
@@ -195,8 +208,8 @@ class SeamlessSynthesizer:
             name = self._options.model or DEFAULT
             if isinstance(error, OSError) and self._place == name and is_hub_name(name):
                 raise EngineError(
-                    f"The model “{name}” is not on this machine. Give a folder as dubbing.model, or let it be fetched "
-                    "with allow_download.",
+                    f"The model “{name}” is not on this machine. Run `counterdub models pull {name}`, give a folder as "
+                    "dubbing.model, or let it be fetched with allow_download.",
                     code="weights_missing",
                 ) from error
             raise EngineError(f"The model could not be loaded: {summary(error)}", code="engine_load_failed") from error

@@ -21,7 +21,7 @@ from shared.core.errors import EngineError, UsageError
 from shared.core.text import alphanumerics
 from shared.engines.accelerator import drawing, torch_device, torch_dtype, within_memory
 from shared.engines.protocols import Audio, EngineOptions, Licence, SpeechRequest, Voice, WeightFiles
-from shared.weights.local import absent, local_digests, registered_names
+from shared.weights.local import absent, local_digests, registered_names, repositories
 
 HUB = "coqui/XTTS-v2"
 LANGUAGES = ("ar", "cs", "de", "en", "es", "fr", "hi", "hu", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh")
@@ -100,6 +100,10 @@ class XttsSynthesizer:
     @classmethod
     def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
         return absent(options, HUB)
+
+    @classmethod
+    def repositories(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return repositories(options, HUB)
 
     def release(self) -> None:
         """Give the memory back; the model is loaded again when needed."""

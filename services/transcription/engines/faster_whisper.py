@@ -33,7 +33,8 @@ from shared.engines.accelerator import (
 from shared.engines.protocols import Audio, EngineOptions, Licence, Segment, WeightFiles, missing
 from shared.observability.internal_errors import summary
 from shared.weights.given import digest, is_place, place
-from shared.weights.local import may_download
+from shared.weights.hub_trust import MAIN, pulled, pulled_folder
+from shared.weights.local import hub_commit, may_download
 from shared.weights.registry import catalog
 
 if TYPE_CHECKING:
@@ -196,13 +197,18 @@ class FasterWhisper:
     def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
         if cls.weights(options) or may_download(options):
             return ()
-        try:
-            own_folder(options)
-        except EngineError:
-            return (f"Whisper {options.model}",)
-        except ImportError:
-            pass  # that is said already
-        return ()
+        # The library would be imported to ask it, which takes a second.
+        if is_place(options.model):
+            here = Path(options.model).expanduser().exists()
+        else:
+            repo = hub_name(options.model)
+            here = pulled(repo) is not None or hub_commit(repo, MAIN) != MAIN
+        return () if here else (f"Whisper {options.model}",)
+
+    @classmethod
+    def repositories(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        """Where the library knows the size to be; nothing for what the registry has or the operator gives."""
+        return () if is_place(options.model) or cls.weights(options) else (hub_name(options.model),)
 
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
         named = self.weights(options)
@@ -433,22 +439,44 @@ class FasterWhisper:
         return segments, (sane, logprob)
 
 
+REPOSITORIES = {
+    "large": "Systran/faster-whisper-large-v3",
+    "large-v3-turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+    "turbo": "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+    "distil-small.en": "Systran/faster-distil-whisper-small.en",
+    "distil-medium.en": "Systran/faster-distil-whisper-medium.en",
+    "distil-large-v2": "Systran/faster-distil-whisper-large-v2",
+    "distil-large-v3": "Systran/faster-distil-whisper-large-v3",
+    "distil-large-v3.5": "distil-whisper/distil-large-v3.5-ct2",
+}
+"""Sizes that the library, faster-whisper 1.2.1, has under another name than ``Systran/faster-whisper-SIZE``."""
+
+
+def hub_name(model: str) -> str:
+    """Where a size is on the model hub, as the library has it: ``large-v3`` → ``Systran/faster-whisper-large-v3``."""
+    if "/" in model:
+        return model
+    return REPOSITORIES.get(model, f"Systran/faster-whisper-{model}")
+
+
 def own_folder(options: EngineOptions) -> Path:
     """The folder that the options give, or the hub's copy on this machine, fetched only with ``allow_download``.
 
     Raises:
-        EngineError: ``weights_missing``.
+        EngineError: ``weights_missing``, ``weights_damaged``.
     """
     if is_place(options.model):
         return place(options.model)
+    if (folder := pulled_folder(hub_name(options.model))) is not None:
+        return folder
     from faster_whisper import download_model
 
     try:
         return Path(download_model(options.model, local_files_only=not may_download(options)))
     except (OSError, ValueError) as error:
         raise EngineError(
-            f"Whisper {options.model} is not on this machine. Give a folder in CTranslate2's format as the model, or "
-            "let it be fetched from the model hub with allow_download.",
+            f"Whisper {options.model} is not on this machine. Run `counterdub models pull {hub_name(options.model)}`, "
+            "give a folder in CTranslate2's format as the model, or let it be fetched with allow_download.",
             code="weights_missing",
             model=options.model,
         ) from error

@@ -25,7 +25,16 @@ from shared.engines.accelerator import (
 )
 from shared.engines.protocols import EngineOptions, Licence, Line, WeightFiles
 from shared.observability.internal_errors import summary
-from shared.weights.local import absent, is_hub_name, local_digests, located, may_download, registered_names
+from shared.weights.local import (
+    absent,
+    is_hub_name,
+    local_digests,
+    located,
+    may_download,
+    registered_names,
+    repositories,
+    revision,
+)
 
 BEAMS = 5
 BATCH = 16
@@ -80,7 +89,7 @@ class Seq2SeqTranslator:
         self._place = str(located(options, weights, self.default))
         self._files = {
             "local_files_only": not may_download(options),
-            "revision": str(options.extra.get("revision") or "main"),
+            "revision": revision(options),
         }
         self._model: Any = None
         self._lock = threading.RLock()
@@ -112,6 +121,10 @@ class Seq2SeqTranslator:
     @classmethod
     def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
         return absent(options, cls.default)
+
+    @classmethod
+    def repositories(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return repositories(options, cls.default)
 
     def languages(self) -> set[tuple[str, str]] | None:
         return {(source, target) for source in self._sources for target in self._targets if source != target}
@@ -248,8 +261,8 @@ class Seq2SeqTranslator:
             name = self._options.model or self.default
             if isinstance(error, OSError) and self._place == name and is_hub_name(name):
                 raise EngineError(
-                    f"The model “{name}” is not on this machine. Give a folder as translation.model, or let it be "
-                    "fetched with allow_download.",
+                    f"The model “{name}” is not on this machine. Run `counterdub models pull {name}`, give a folder as "
+                    "translation.model, or let it be fetched with allow_download.",
                     code="weights_missing",
                 ) from error
             raise EngineError(f"The model could not be loaded: {summary(error)}", code="engine_load_failed") from error

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from shared.core.errors import EngineError, UsageError
-from shared.pipeline.folder_commands import check_engines
+from shared.pipeline.folder_commands import check_engines, needed_models
 from shared.settings.models import load_settings
+from shared.weights.known_models import profile_models
 from tests.conftest import CheckedWeights
 
 
@@ -34,3 +35,15 @@ def test_one_thing_is_said_as_it_is() -> None:
 
 def test_nothing_is_missing_for_the_default(weights: CheckedWeights) -> None:
     check_engines(load_settings(), ["es", "fr", "ja", "pt"])
+
+
+@pytest.mark.parametrize("profile", ["cpu", "fastest", "gpu", "best", "commercial", "paper"])
+def test_the_models_listed_for_a_profile_are_those_that_its_engines_read(profile: str) -> None:
+    languages = ["en", "es", "fr", "pt"]
+    assert set(needed_models(load_settings(profile), languages)) == set(profile_models(profile))
+
+
+def test_voices_by_language_are_needed_for_the_languages_asked() -> None:
+    settings = load_settings("cpu", None, ["dubbing.engine=mms"])
+    spoken = {name for name in needed_models(settings, ["es", "fr"]) if name.startswith("facebook/")}
+    assert spoken == {"facebook/mms-tts-spa", "facebook/mms-tts-fra"}

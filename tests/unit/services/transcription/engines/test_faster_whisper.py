@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from services.transcription.engines.faster_whisper import FasterWhisper
+from services.transcription.engines.faster_whisper import FasterWhisper, hub_name
 from services.transcription.stage import STAGE
 from shared.audio.signal import resample
 from shared.core.errors import UsageError
@@ -127,3 +127,9 @@ def test_less_than_can_be_timed_holds_no_words(recognizer: FasterWhisper, speech
     """The library fails on a single frame."""
     assert recognizer.transcribe(speech[20_000:20_160], "en") == []
     assert recognizer.skim(speech[20_000:20_160], "en") == []
+
+
+def test_sizes_are_looked_for_where_the_library_has_them() -> None:
+    from faster_whisper.utils import _MODELS
+
+    assert {model: hub_name(model) for model in _MODELS} == _MODELS
