@@ -91,6 +91,7 @@ def dub(
         Path | None,
         typer.Option(envvar="COUNTERDUB_SIGNING_KEY", help="Ed25519 key (PEM) that signs provenance.json."),
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Fetch models that are not here without asking.")] = False,
     json: Json = False,
 ) -> None:
     """Dub videos into other languages and lay out the pairs.
@@ -98,10 +99,12 @@ def dub(
     Exit codes: 0 done, 1 some titles or languages failed, 2 bad usage, 3 failed, 130 interrupted.
     """
     with reported(json):
+        from services.cli.terminal.model_consent import provide_models
         from services.cli.terminal.progress import Bars
         from shared.pipeline import folder_commands
         from shared.pipeline.licences import require
         from shared.pipeline.run import RunOptions
+        from shared.pipeline.title_names import find_videos
         from shared.settings.models import load_settings
         from shared.transcripts.given_texts import GivenTexts, parse_translations
 
@@ -110,6 +113,8 @@ def dub(
             signed = settings.provenance.model_copy(update={"signing_key": str(signing_key.absolute())})
             settings = settings.model_copy(update={"provenance": signed})
         require(settings, accept_licence)
+        find_videos(inputs)
+        provide_models(settings, lang, yes=yes, quiet=json)
         given = GivenTexts(transcript, parse_translations(translation), subtitles)
         with Bars(errors, quiet=json) as bars:
             options = RunOptions(jobs, fresh, bars)

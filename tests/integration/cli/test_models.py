@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.weights import names
 from shared.weights.hub_models import hub_model, hub_names
+from tests.conftest import CheckedWeights
 from tests.unit.shared.weights.stand_in_hub import StandInHub, serve_hub
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -40,10 +42,100 @@ def counterdub(tmp_path: Path, hub: StandInHub) -> Command:
 
 def publish(hub: StandInHub, repo: str) -> None:
     """A repository as small as can be, under the commit that is pinned."""
-    names = {"model.safetensors", "config.json"} if "config.json" in hub_model(repo).files else {"config.json"}
-    files = {name.replace("*", "checkpoint.pth") if "/" in name else name: WEIGHTS for name in hub_model(repo).files}
-    wanted = {name: data for name, data in files.items() if "*" not in name} or dict.fromkeys(names, WEIGHTS)
-    hub.commit(repo, wanted, hub_model(repo).revision or "")
+    files = {pattern.replace("*", "part"): WEIGHTS for pattern in hub_model(repo).files}
+    hub.commit(repo, {**files, "README.md": b"words"}, hub_model(repo).revision or "")
+
+
+SMALL = "Systran/faster-whisper-small"
+
+
+@pytest.fixture
+def default_models(tmp_path: Path, weights: CheckedWeights) -> None:
+    """What the default profile needs of the registry, as it is on this machine."""
+    (tmp_path / "models").mkdir()
+    for name in names("cpu"):
+        (tmp_path / "models" / name).symlink_to(weights.path(name))
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """No film: what comes before the work is what is looked at."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"nothing")
+    return path
+
+
+@pytest.fixture
+def dub(tmp_path: Path, film: Path, default_models: None, counterdub: Command) -> Command:
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        wanted = ["--lang", "es", "--out", str(tmp_path / "out"), "--set", "transcription.model=small"]
+        return counterdub("dub", str(film), *wanted, *more)
+
+    return run
+
+
+def test_a_script_is_refused_with_what_is_missing_and_the_command(hub: StandInHub, dub: Command) -> None:
+    hub.commit(SMALL, {"model.bin": b"w" * 3_200_000, "config.json": b"{}"})
+    done = dub("--json")
+    assert done.returncode == 3, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "weights_missing"
+    assert f"{SMALL}        3.2 MB  MIT" in error["message"]
+    assert f"Say --yes to fetch them, or run `counterdub models pull {SMALL}`." in error["message"]
+    assert not [path for path in hub.asked if "/resolve/" in path]
+
+
+def test_with_yes_they_are_fetched_before_the_work(hub: StandInHub, tmp_path: Path, dub: Command) -> None:
+    hub.commit(SMALL, {"model.bin": WEIGHTS, "config.json": b"{}"})
+    done = dub("--yes")
+    assert f"{SMALL}        0.0 MB  MIT" in done.stderr
+    assert (tmp_path / "models/hub" / SMALL / "model.bin").read_bytes() == WEIGHTS
+    assert "failed  film" in done.stdout  # the work itself, on what is no film
+    hub.asked.clear()
+    assert "not on this machine" not in dub("--yes").stderr
+    assert not hub.asked
+
+
+def test_without_the_hub_the_size_is_unknown_and_the_pull_says_why(hub: StandInHub, dub: Command) -> None:
+    done = dub("--yes")
+    assert "size unknown" in done.stderr and "could not be fetched from the model hub" in done.stderr
+    assert done.returncode == 3
+
+
+def test_nothing_is_fetched_while_a_package_is_missing(hub: StandInHub, dub: Command) -> None:
+    """One message says all."""
+    hub.commit(SMALL, {"model.bin": WEIGHTS, "config.json": b"{}"})
+    done = dub("--yes", "--set", "separation.engine=demucs")
+    if "needs demucs" not in done.stderr:
+        pytest.skip("demucs is installed here")
+    assert "Whisper small" in done.stderr
+    assert not [path for path in hub.asked if "/resolve/" in path]
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_on_a_terminal_it_asks_once(
+    hub: StandInHub, tmp_path: Path, film: Path, default_models: None, answer: str
+) -> None:
+    hub.commit(SMALL, {"model.bin": WEIGHTS, "config.json": b"{}"})
+    command = [sys.executable, "-m", "services.cli", "dub", str(film), "--lang", "es", "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "COUNTERDUB_MODELS": str(tmp_path / "models"), "HF_ENDPOINT": hub.url}
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        done = subprocess.run(
+            [*command, "--set", "transcription.model=small"],
+            env=environment,
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert done.stderr.count("Fetch them?") == 1, done.stderr
+    assert (tmp_path / "models/hub" / SMALL / "model.bin").is_file() == (answer == "y")
+    assert done.returncode == 3
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, object]]:
@@ -69,8 +161,28 @@ def test_models_by_name_are_pinned_or_trusted_and_the_list_says_so(hub: StandInH
 
 
 @pytest.mark.parametrize("profile", ["gpu", "best", "commercial", "paper"])
-def test_a_profile_has_models_of_the_hub(profile: str) -> None:
-    assert hub_names(profile)
+def test_a_profile_is_fetched_whole_and_is_enough_from_then_on(
+    hub: StandInHub, default_models: None, counterdub: Command, profile: str
+) -> None:
+    for repo in hub_names(profile):
+        publish(hub, repo)
+    done = counterdub("models", "pull", "--profile", profile, "--json")
+    assert done.returncode == 0, done.stdout
+    assert set(json.loads(done.stdout)["pulled"]) == {*names(profile), *hub_names(profile)} > set(hub_names(profile))
+    hub.asked.clear()
+    again = counterdub("models", "pull", "--profile", profile, HF_HUB_OFFLINE="1")
+    assert again.returncode == 0 and not hub.asked
+
+
+def test_with_languages_the_voices_of_these_are_fetched(
+    hub: StandInHub, tmp_path: Path, default_models: None, counterdub: Command
+) -> None:
+    for code in ("spa", "fra", "deu"):
+        publish(hub, f"facebook/mms-tts-{code}")
+    done = counterdub("models", "pull", "-l", "es", "-l", "fr", "--set", "dubbing.engine=mms")
+    assert done.returncode == 0, done.stderr
+    voices = {path.name for path in (tmp_path / "models/hub/facebook").iterdir() if path.is_dir()}
+    assert voices == {"mms-tts-spa", "mms-tts-fra"}
 
 
 def test_an_unknown_profile_is_refused(counterdub: Command) -> None:
