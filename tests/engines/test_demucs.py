@@ -16,8 +16,11 @@ from services.separation.engines import demucs_weights
 from services.separation.engines.demucs import Demucs
 from shared.core.errors import EngineError
 from shared.engines.protocols import EngineOptions
+from shared.weights.hub_models import hub_model
+from shared.weights.hub_pull import pull_hub
 from tests.conftest import ROOT
 from tests.engines.contract_separator import noise
+from tests.unit.shared.weights.stand_in_hub import serve_hub
 
 RATE = 44_100
 
@@ -52,6 +55,33 @@ def test_it_equals_the_librarys_own_way(places: dict[str, Path], name: str, seco
 def test_only_networks_that_hear_voices_are_run(places: dict[str, Path], weights: Any) -> None:
     assert len(Demucs(options(places["htdemucs_ft"]), weights)._members) == 1
     assert len(Demucs(options(places["mdx_extra"]), weights)._members) == 2
+
+
+def test_the_hubs_copy_is_found_where_it_was_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named by its commit; released files are taken before it, and named by their hash."""
+    pytest.importorskip("demucs")
+    from demucs import hf
+    from huggingface_hub import constants
+
+    from tests.engines.tiny_separation import networks, save_safe
+
+    repos = {name: f"{hf.DEFAULT_NAMESPACE}/{hf.hf_repo_name(name)}" for name in demucs_weights.RELEASED.files}
+    assert repos == demucs_weights.REPOSITORIES
+    monkeypatch.setenv("COUNTERDUB_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    wanted = options("htdemucs")
+    assert Demucs.absent(wanted, "es") and Demucs.repositories(wanted, "es") == ("adefossez/HTDemucs",)
+    with serve_hub(tmp_path / "hub") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        file = save_safe(networks()["aaaa0001"], "955717e8", tmp_path)
+        bag = b"models: ['955717e8']\n"
+        sha = hub.commit("adefossez/HTDemucs", {file.name: file.read_bytes(), "htdemucs.yaml": bag})
+        pull_hub(hub_model("adefossez/HTDemucs"))
+    assert Demucs.absent(wanted, "es") == () and Demucs.digests(wanted) == {"adefossez/HTDemucs": sha}
+    assert len(demucs_weights.load(wanted).models) == 1
+    (tmp_path / "models/demucs").mkdir()
+    (tmp_path / "models/demucs/955717e8-8726e21a.th").touch()
+    assert Demucs.digests(wanted) == {"955717e8-8726e21a": "8726e21a"}
 
 
 def test_batches_do_not_change_the_result(places: dict[str, Path], weights: Any) -> None:

@@ -73,6 +73,10 @@ class Demucs:
     def absent(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
         return demucs_weights.absent(options)
 
+    @classmethod
+    def repositories(cls, options: EngineOptions, language: str) -> tuple[str, ...]:
+        return demucs_weights.repositories(options)
+
     def __init__(self, options: EngineOptions, weights: WeightFiles) -> None:
         try:
             import demucs.apply

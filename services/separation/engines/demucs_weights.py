@@ -15,6 +15,7 @@ from shared.core.errors import EngineError
 from shared.engines.protocols import EngineOptions
 from shared.observability.internal_errors import summary
 from shared.weights.given import digest, is_place, place
+from shared.weights.hub_trust import pulled, pulled_folder
 from shared.weights.local import may_download
 from shared.weights.released import ReleasedModels
 
@@ -31,14 +32,26 @@ RELEASED: ReleasedModels[tuple[str, ...]] = ReleasedModels(
 )
 """Files of every model, as demucs 4.1 lists them, without their suffix."""
 DEFAULT = "htdemucs"
+REPOSITORIES = {
+    "htdemucs": "adefossez/HTDemucs",
+    "htdemucs_ft": "adefossez/HTDemucs-ft",
+    "mdx_extra": "adefossez/Demucs-mdx_extra",
+    "mdx_extra_q": "adefossez/Demucs-mdx_extra_q",
+}
+"""The publisher's own copies on the model hub, by the rule of demucs.hf: a bag and a safetensors file a network."""
 
 
 def digests(options: EngineOptions) -> dict[str, str]:
-    """What names the weights: the released files, whose names carry their hash, or the hash of given ones."""
+    """What names the weights: the released files, whose names carry their hash, or the hash of given ones.
+
+    Where only the hub's copy is here, its commit.
+    """
     model = options.model or DEFAULT
     if is_place(model):
         path = place(model)
         return {"given": digest(path if path.suffix == ".th" else path if path.is_dir() else path.parent)}
+    if not released(model) and (trust := pulled(REPOSITORIES[model])) is not None:
+        return {trust.repo: trust.commit}
     return {name: name.partition("-")[2] for name in RELEASED.find(model)}
 
 
@@ -51,12 +64,26 @@ def files_of(model: str) -> tuple[str, ...]:
     return tuple(f"{name}.th" for name in RELEASED.find(model))
 
 
+def released(model: str) -> bool:
+    """Whether all released files of a model are among the models; they are taken before the hub's copy."""
+    return all((RELEASED.folder() / name).is_file() for name in files_of(model))
+
+
+def repositories(options: EngineOptions) -> tuple[str, ...]:
+    """The hub's copy of the model that the options name."""
+    model = options.model or DEFAULT
+    return (REPOSITORIES[model],) if model in REPOSITORIES else ()
+
+
 def absent(options: EngineOptions) -> tuple[str, ...]:
     """The files that are neither here nor may be fetched, in words."""
     model = options.model or DEFAULT
     if may_download(options) and not is_place(model):
         return ()
-    return RELEASED.absent(model, () if is_place(model) else files_of(model))
+    if is_place(model):
+        return RELEASED.absent(model, ())
+    names = files_of(model)
+    return () if pulled(REPOSITORIES[model]) is not None else RELEASED.absent(model, names)
 
 
 def load(options: EngineOptions) -> Any:
@@ -97,10 +124,11 @@ def _load(options: EngineOptions) -> Any:
         name = only(root) if path.is_dir() else path.stem.partition("-")[0] if path.suffix == ".th" else path.stem
         return AnyModelRepo(files, BagOnlyRepo(root, files)).get_model(name)
     wanted, root = files_of(model), RELEASED.folder()
-    if all((root / name).is_file() for name in wanted):
-        return BagOnlyRepo(pretrained.REMOTE_ROOT, repository(root)).get_model(model)
+    copy = None if released(model) else pulled_folder(REPOSITORIES[model])
+    if released(model) or copy is not None:
+        return BagOnlyRepo(pretrained.REMOTE_ROOT, repository(copy or root)).get_model(model)
     if may_download(options):
-        # By the released file, whose hash is known beforehand, not by the hub's copy, whose is not.
+        # By the released file, whose hash is known beforehand.
         remote = RemoteRepo(pretrained._parse_remote_files(pretrained.REMOTE_ROOT / "files.txt"))
         return BagOnlyRepo(pretrained.REMOTE_ROOT, remote).get_model(model)
     raise RELEASED.missing(model, wanted)
