@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.terminal.model_consent import listing
+from shared.pipeline.folder_commands import used_engines
+from shared.settings.models import load_settings
 from shared.weights import names
 from shared.weights.hub_models import hub_model, hub_names
-from tests.conftest import CheckedWeights
+from shared.weights.known_models import profile_models
+from shared.weights.needed_models import missing_models
+from tests.conftest import ROOT, CheckedWeights
 from tests.unit.shared.weights.stand_in_hub import StandInHub, serve_hub
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -188,3 +193,23 @@ def test_with_languages_the_voices_of_these_are_fetched(
 def test_an_unknown_profile_is_refused(counterdub: Command) -> None:
     done = counterdub("models", "pull", "--profile", "gpux", "--json")
     assert json.loads(done.stdout)["error"]["code"] == "unknown_profile"
+
+
+@pytest.mark.parametrize(("profile", "whole"), [("gpu", True), ("best", True), ("commercial", True), ("paper", False)])
+def test_nothing_else_is_missing_of_a_profile_for_cards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str, whole: bool
+) -> None:
+    """Of the paper's, Whisper's own file and WavLM for kNN-VC are on no hub."""
+    monkeypatch.setenv("COUNTERDUB_MODELS", str(tmp_path))
+    missing = missing_models(used_engines(load_settings(profile), ["es"]), ["es"])
+    assert {model.name for model in missing.models} == set(profile_models(profile))
+    assert missing.others != whole
+
+
+def test_the_readme_shows_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, default_models: None
+) -> None:
+    """Sizes as without an answer of the hub."""
+    monkeypatch.setenv("COUNTERDUB_MODELS", str(tmp_path / "models"))
+    missing = missing_models(used_engines(load_settings("gpu"), ["es"]), ["es"])
+    assert f"{listing(missing.models)}\nFetch them? [Y/n]:" in (ROOT / "README.md").read_text(encoding="utf-8")
