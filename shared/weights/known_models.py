@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from shared.core.errors import UsageError
 from shared.weights.fetch import Progress, pull, serial, verify
 from shared.weights.folder import State
 from shared.weights.hub_models import HubModel, hub_model, hub_names
@@ -13,6 +15,7 @@ from shared.weights.hub_trust import hub_state, trusted_repositories
 from shared.weights.registry import Entry, find, names
 
 REPOSITORIES_AT_ONCE = 2
+REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 
 
 def is_repository(name: str) -> bool:
@@ -24,9 +27,13 @@ def known_model(name: str) -> Entry | HubModel:
     """A model by its name.
 
     Raises:
-        UsageError: ``unknown_model``, for names without an owner.
+        UsageError: ``unknown_model``, for what is neither in the registry nor ``OWNER/NAME``.
     """
-    return hub_model(name) if is_repository(name) else find(name)
+    if not is_repository(name):
+        return find(name)
+    if not REPOSITORY.fullmatch(name):
+        raise UsageError(f"“{name}” is no model of a hub: those are called OWNER/NAME.", code="unknown_model")
+    return hub_model(name)
 
 
 def profile_models(profile: str) -> tuple[str, ...]:
