@@ -52,7 +52,7 @@ from shared.transcripts.given_texts import SUBTITLE_CHOICES, GivenTexts, asked_t
 from shared.weights import WeightFolder
 from shared.weights.hub_trust import pulled_folder
 from shared.weights.known_models import is_repository
-from shared.weights.needed_models import Use, needed_names
+from shared.weights.needed_models import Use, missing_models, needed_names
 
 log = logging.getLogger(__name__)
 
@@ -410,6 +410,8 @@ def check_engines(settings: Settings, languages: Sequence[str]) -> None:
     message = found[0].message
     if len(found) > 1:
         message = "\n".join(["Not all that these settings need is here:", *(f"- {lack.message}" for lack in found)])
+    if fetched := [model.name for model in missing_models(kinds, languages).models if is_repository(model.name)]:
+        message += f"\n`counterdub models pull {' '.join(fetched)}` fetches what a hub has of it."
     kind = UsageError if found[0].code == "unsupported_language" else EngineError
     raise kind(message, code=found[0].code, lacking=[lack._asdict() for lack in found])
 

@@ -42,6 +42,8 @@ def provide_models(settings: Settings, languages: Sequence[str], *, yes: bool, q
     if missing.others or any(
         lack.code != "weights_missing" for kind, options in uses for lack in lacks(kind, options, wanted)
     ):
+        if not quiet:
+            errors.print(listing(missing.models), highlight=False, markup=False, soft_wrap=True)
         check_engines(settings, wanted)
     listed = listing([sized(model) for model in missing.models])
     if not yes:

@@ -113,7 +113,7 @@ def test_nothing_is_fetched_while_a_package_is_missing(hub: StandInHub, dub: Com
     done = dub("--yes", "--set", "separation.engine=demucs")
     if "needs demucs" not in done.stderr:
         pytest.skip("demucs is installed here")
-    assert "Whisper small" in done.stderr
+    assert "Whisper small" in done.stderr and f"{SMALL}  size unknown  MIT" in done.stderr
     assert not [path for path in hub.asked if "/resolve/" in path]
 
 

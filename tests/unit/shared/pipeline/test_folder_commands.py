@@ -9,6 +9,7 @@ import pytest
 from shared.core.errors import EngineError, UsageError
 from shared.pipeline.folder_commands import check_engines, needed_models
 from shared.settings.models import load_settings
+from shared.weights.hub_models import hub_names
 from shared.weights.known_models import profile_models
 from tests.conftest import CheckedWeights
 
@@ -23,6 +24,8 @@ def test_all_that_is_missing_is_said_at_once_and_soon(weights: CheckedWeights) -
     said = caught.value.message
     for what in ("955717e8-8726e21a.th", "Whisper large-v3", "facebook/m2m100_1.2B", "coqui/XTTS-v2"):
         assert what in said
+    pulled = said.partition("`counterdub models pull ")[2].partition("`")[0]
+    assert set(pulled.split()) == set(hub_names("gpu"))
     assert {lack["code"] for lack in caught.value.details["lacking"]} >= {"weights_missing"}
 
 
