@@ -25,14 +25,16 @@ dub: models
 # mostly waits, and the others take what it leaves, in two processes. What it says is shown at the end.
 PUNCTUAL := tests/browser tests/integration/queue tests/integration/faults tests/integration/cli/test_startup.py
 SPECIAL := not bench and not network and not gpu
-test: MARKED := $(SPECIAL) and not slow
-# With the slow ones, as every change is tested.
-test-all: MARKED := $(SPECIAL)
-test test-all: models $(VENV)/test
-	@$(BIN)/python -m pytest -m '$(MARKED)' $(PUNCTUAL) > $(VENV)/punctual.log 2>&1 & punctual=$$!; trap "kill $$punctual" INT TERM; \
-	nice -n 15 $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m '$(MARKED)' --ignore=tests/engines \
+test: models $(VENV)/test
+	@$(BIN)/python -m pytest -m '$(SPECIAL) and not slow' $(PUNCTUAL) > $(VENV)/punctual.log 2>&1 & punctual=$$!; trap "kill $$punctual" INT TERM; \
+	nice -n 15 $(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup -m '$(SPECIAL) and not slow' --ignore=tests/engines \
 	  $(foreach t,$(PUNCTUAL),--ignore=$(t)); others=$$?; \
 	wait $$punctual; status=$$?; cat $(VENV)/punctual.log; exit $$((others > status ? others : status))
+
+# With the slow ones, as every change is tested: what is held against a clock has the machine for itself.
+test-all: models $(VENV)/test
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/engines $(foreach t,$(PUNCTUAL),--ignore=$(t))
+	$(BIN)/python -m pytest $(PUNCTUAL)
 
 # From a film to its pairs, services and training aside: for further Pythons.
 QUICK := unit/shared unit/services integration/cli packaging
