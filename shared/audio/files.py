@@ -23,8 +23,15 @@ def quantise(audio: np.ndarray, gain: float = 1.0) -> np.ndarray:
 
 
 def length(path: Path) -> tuple[int, int]:
-    """Samples and channels of a sound file."""
-    info = sf.info(str(path))
+    """Samples and channels of a sound file.
+
+    Raises:
+        InputError: ``bad_audio`` when the file is not readable as sound.
+    """
+    try:
+        info = sf.info(str(path))
+    except sf.LibsndfileError as error:
+        raise unreadable(error) from error
     return info.frames, info.channels
 
 
@@ -37,16 +44,28 @@ def read_audio(path: Path, start: int = 0, stop: int | None = None) -> np.ndarra
     try:
         data, _ = sf.read(str(path), start=start, stop=stop, dtype="float32", always_2d=True)
     except sf.LibsndfileError as error:
-        raise InputError(f"A sound file cannot be read: {error}.", code="bad_audio") from error
+        raise unreadable(error) from error
     return np.ascontiguousarray(data.T)
 
 
+def unreadable(error: sf.LibsndfileError) -> InputError:
+    """Without the path, which libsndfile's own words have."""
+    return InputError(f"A sound file cannot be read: {error.error_string.rstrip('.')}.", code="bad_audio")
+
+
 def blocks(path: Path, size: int = 10 * SAMPLE_RATE) -> Iterator[tuple[int, np.ndarray]]:
-    """``(start, [channels, ≤ size])`` over the whole file."""
+    """``(start, [channels, ≤ size])`` over the whole file.
+
+    Raises:
+        InputError: ``bad_audio`` when the file is not readable as sound.
+    """
     start = 0
-    for block in sf.blocks(str(path), blocksize=size, dtype="float32", always_2d=True):
-        yield start, np.ascontiguousarray(block.T)
-        start += len(block)
+    try:
+        for block in sf.blocks(str(path), blocksize=size, dtype="float32", always_2d=True):
+            yield start, np.ascontiguousarray(block.T)
+            start += len(block)
+    except sf.LibsndfileError as error:
+        raise unreadable(error) from error
 
 
 class FlacWriter:

@@ -35,6 +35,6 @@ def read_file(store: Store, file: Artifact) -> bytes:
     return local_copy(store, file).read_bytes()
 
 
-def lost_file() -> Refused:
-    """The answer where the store no longer has a file that the database knows."""
-    return not_found("The file is no longer in the store.", "artifact_lost")
+def lost_file(why: str = "The file is no longer in the store.") -> Refused:
+    """The answer where the store no longer has a file that the database knows, or has it damaged."""
+    return not_found(why, "artifact_lost")

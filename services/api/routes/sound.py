@@ -23,10 +23,11 @@ from services.api.auth.keys import Caller, Reader
 from services.api.auth.ownership import JobId, artifact, one_title, own_job
 from services.api.dependencies import Here, Services
 from services.api.http.problems import documented, not_found
-from services.api.http.stored_files import local_copy
+from services.api.http.stored_files import local_copy, lost_file
 from services.api.routes.artifacts import USUAL, TitleName, href, media
-from shared.audio.files import read_audio
+from shared.audio.files import length, read_audio
 from shared.audio.mel import hertz_to_mel, mel_power
+from shared.core.errors import InputError
 from shared.core.records import SAMPLE_RATE
 from shared.core.store import Blob, Store
 from shared.ledger.tables import Artifact
@@ -167,8 +168,11 @@ def read_excerpt(store: Store, file: Artifact | Blob, excerpt: Excerpt) -> np.nd
         Refused: ``artifact_lost`` (404).
     """
     path = local_copy(store, file)
-    first = min(round(excerpt.start * SAMPLE_RATE), sf.info(str(path)).frames)
-    return read_audio(path, first, first + round(excerpt.seconds * SAMPLE_RATE))
+    try:
+        first = min(round(excerpt.start * SAMPLE_RATE), length(path)[0])
+        return read_audio(path, first, first + round(excerpt.seconds * SAMPLE_RATE))
+    except InputError as error:
+        raise lost_file("The file in the store is damaged.") from error
 
 
 def read_mono(store: Store, files: Sequence[Artifact], excerpt: Excerpt) -> np.ndarray:

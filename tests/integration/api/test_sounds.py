@@ -68,6 +68,18 @@ def test_behind_the_end_there_is_nothing(api: Api, finished: str, sounds: dict[s
     assert peaks["seconds"] == 0.5
 
 
+@pytest.mark.parametrize("name", ["piece", "peaks", "spectrogram"])
+def test_a_damaged_sound_is_told_like_a_lost_one(
+    api: Api, finished: str, sounds: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    damaged = tmp_path / "damaged.flac"
+    damaged.write_bytes(b"no sound")
+    api.publish(finished, {"kitchen/tracks/es.flac": damaged})
+    answer = api.client().get(f"/v1/jobs/{finished}/sounds/es/{name}?start=0&seconds=1")
+    assert (answer.status_code, answer.json()["code"]) == (404, "artifact_lost")
+    assert "damaged" in answer.text and str(tmp_path) not in answer.text
+
+
 def test_a_piece_that_is_known_is_not_sent_again(api: Api, finished: str, sounds: dict[str, Path]) -> None:
     client = api.client()
     for what in ("piece?", "peaks?", "spectrogram?"):
