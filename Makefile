@@ -1,6 +1,7 @@
 # make demo   set up .venv, fetch the weights, dub the bundled sample
 # make test   set up .venv, run the tests; test-all with the slow ones
 # make trainer   add what training needs (torch) to .venv
+# make gpu   add what engines on torch and a graphics card need to .venv: --profile gpu, best, commercial, paper
 # make reproduce   the paper's controlled comparison in a synthetic cinema, within 2 hours; reproduce-smoke in minutes
 PYTHON ?= python3
 # Another environment beside it: make VENV=.venv-3.13 PYTHON=python3.13 …
@@ -12,7 +13,7 @@ SAMPLE ?= tests/sample/sample.mp4
 OUT ?= out
 comma := ,
 
-.PHONY: faults demo test test-all test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer models lock notebooks page types check-page test-page
+.PHONY: faults demo test test-all test-quick test-wheel dub reproduce reproduce-smoke lint bench setup trainer gpu models lock notebooks page types check-page test-page
 
 demo: models
 	$(BIN)/counterdub dub $(SAMPLE) $(foreach l,$(subst $(comma), ,$(LANGS)),--lang $(l)) --out $(OUT)/demo
@@ -80,6 +81,8 @@ setup: $(VENV)/run
 
 trainer: $(VENV)/trainer
 
+gpu: models $(VENV)/gpu
+
 models: $(VENV)/run
 	$(BIN)/counterdub models pull
 
@@ -100,6 +103,17 @@ $(VENV)/test: $(VENV)/trainer requirements/test.txt
 $(VENV)/trainer: $(VENV)/run requirements/trainer.txt requirements/torch.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-deps --require-hashes -r requirements/trainer.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r requirements/torch.txt
+	@touch $@
+
+# openai-whisper, unidic-lite, torchaudio: as below. This checkout is looked into first: coqui-tts brings a package “trainer”,
+# which would be found before ours.
+$(VENV)/gpu: $(VENV)/run requirements/gpu.txt requirements/torch.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --no-binary openai-whisper,unidic-lite \
+	  --no-deps --no-build-isolation --require-hashes -r requirements/gpu.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r requirements/torch.txt
+	rm -f $(VENV)/lib/python*/site-packages/torchaudio/lib/*.so
+	echo 'import sys; sys.path.insert(0, "$(CURDIR)")' > \
+	  "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/counterdub.pth"
 	@touch $@
 
 # Beside .venv and seeing all that is in it, torch too: coqui-tts brings a package named like one of ours, and nobody needs
@@ -147,6 +161,8 @@ lock-engines:
 	$(GPU_LOCK) --extra translation --extra transformers --extra client --extra cuda12 -o requirements/translation-gpu.txt pyproject.toml
 	$(GPU_LOCK) $(foreach e,dubbing espeak japanese coqui mms transformers transcription cuda12,--extra $(e)) \
 	  -o requirements/dubbing-gpu.txt pyproject.toml
+	$(COMPILE_ENGINES) $(foreach e,demucs coqui openai-whisper transformers cuda12,--extra $(e)) \
+	  -c requirements/engines.txt -c requirements/dubbing-gpu.txt -o requirements/gpu.txt pyproject.toml
 
 # The outputs kept in docs/notebooks, made again.
 notebooks: models $(VENV)/test

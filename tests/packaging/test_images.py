@@ -39,21 +39,38 @@ def lock(image: str) -> frozenset[str]:
     return frozenset(held | WITH_TORCH if image.endswith(CARD) else held)
 
 
+def needs(profile: str, language: str) -> set[tuple[str, str, str]]:
+    """Queue, engine and distribution: engine, guard, fallback and converter of each stage."""
+    settings = load_settings(profile)
+    return {
+        (queue_of(name), use.name, package)
+        for name in stage_names()
+        for use in stage(name).engines(settings, Scope(language=language, chunk=0)).values()
+        for package in packages(
+            engine_class(use.kind, use.name), use.options, language, on_card=use.options.device != "cpu"
+        )
+    }
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_an_image_has_what_its_stages_engines_need(profile: str, language: str) -> None:
-    """Engine, guard, fallback and converter of each stage, for each language that the profile speaks."""
-    settings = load_settings(profile)
-    cards = card_queues(settings)
+    """For each language that the profile speaks."""
+    cards = card_queues(load_settings(profile))
     lacking = set()
-    for name in stage_names():
-        queue = queue_of(name)
+    for queue, engine, package in needs(profile, language):
         image = f"{queue}{CARD}" if queue in cards else {"fetch": "api"}.get(queue, queue)
-        for use in stage(name).engines(settings, Scope(language=language, chunk=0)).values():
-            kind = engine_class(use.kind, use.name)
-            needed = packages(kind, use.options, language, on_card=use.options.device != "cpu")
-            lacking |= {(image, use.name, package) for package in needed if package not in lock(image)}
+        if package not in lock(image):
+            lacking.add((image, engine, package))
     assert not lacking
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_make_gpu_installs_what_a_profiles_engines_need(profile: str, language: str) -> None:
+    """One environment for all stages; what needs no card is there before (requirements/run.txt)."""
+    there = lock("run") | lock("gpu") | WITH_TORCH
+    assert not {need for need in needs(profile, language) if need[-1] not in there}
 
 
 ENGINES = [(kind, name) for kind in KINDS for name in registered(kind)]

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from requirements.check_locks import LOCKS, ROOT, direct_dependencies, first_without_wheel, split_pins
+from requirements.check_locks import LOCKS, ROOT, direct_dependencies, first_without_wheel, pins, split_pins
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -34,6 +34,12 @@ def test_the_locks_of_the_project_pass() -> None:
     assert split_pins(locks, direct_dependencies(PROJECT)) == []
     done = subprocess.run([sys.executable, ROOT / "requirements/check_locks.py"], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_make_gpu_lays_over_the_environment_replaces_nothing() -> None:
+    """Indirect dependencies too: they are installed one lock after the other, without looking at what is there."""
+    locks = {name: (LOCKS / f"{name}.txt").read_text() for name in ("run", "test", "gpu")}
+    assert split_pins(locks, {package for package, _, _ in pins(locks["gpu"])}) == []
 
 
 @pytest.mark.parametrize("package", ["av", "numpy", "onnxruntime", "ctranslate2", "xllamacpp", "torch"])
