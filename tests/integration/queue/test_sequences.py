@@ -76,7 +76,8 @@ def test_no_sequence_costs_a_worker_or_memory(rig: Rig) -> None:
     for _ in range(ROUNDS):
         ask()
     after = memory()
-    assert first >= STEPS and len(asked) >= 2 * first and min(asked) < 300, (
+    # A round ends early where the service answered otherwise than before, so none has a number of its own.
+    assert first >= STEPS and len(asked) >= first + STEPS and min(asked) < 300, (
         "something was asked, and something was answered"
     )
     grown = {pid: after[pid] - before[pid] for pid in before}
