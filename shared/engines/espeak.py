@@ -11,12 +11,12 @@ from typing import Any
 
 from shared.core.errors import EngineError
 
-OUTPUT_RETRIEVAL, OUTPUT_SYNCHRONOUS = 1, 2
-"""``espeak_AUDIO_OUTPUT``: samples to a callback before the call returns, or nothing but phonemes."""
+OUTPUT_SYNCHRONOUS = 2
+"""``espeak_AUDIO_OUTPUT``: samples, if any, go to a callback before a call returns."""
 
 
-def load_espeak(output: int, wanted_for: str) -> tuple[Any, int]:
-    """The library, initialised for an output, and its sample rate, Hz.
+def load_espeak(wanted_for: str) -> tuple[Any, int]:
+    """The library, initialised, and its sample rate, Hz.
 
     Args:
         wanted_for: Who needs it, as the message begins when it is not there.
@@ -36,7 +36,7 @@ def load_espeak(output: int, wanted_for: str) -> tuple[Any, int]:
         library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
     except OSError as error:
         raise EngineError(f"eSpeak NG cannot be loaded: {error}.", code="engine_failed") from error
-    rate = library.espeak_Initialize(output, 0, str(espeakng_loader.get_data_path()).encode(), 0)
+    rate = library.espeak_Initialize(OUTPUT_SYNCHRONOUS, 0, str(espeakng_loader.get_data_path()).encode(), 0)
     if rate <= 0:
         raise EngineError("eSpeak NG cannot be initialised.", code="engine_failed")
     return library, int(rate)

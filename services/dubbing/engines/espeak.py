@@ -8,7 +8,7 @@ import threading
 from typing import Any
 
 from shared.core.errors import EngineError
-from shared.engines.espeak import OUTPUT_SYNCHRONOUS, load_espeak
+from shared.engines.espeak import load_espeak
 
 VOICES = {
     "en": "gmw/en-US",
@@ -38,7 +38,7 @@ class Espeak:
     def __init__(self) -> None:
         with self._lock:
             if Espeak._library is None:
-                Espeak._library, _ = load_espeak(OUTPUT_SYNCHRONOUS, "Speaking this language")
+                Espeak._library, _ = load_espeak("Speaking this language")
                 Espeak._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
                 Espeak._library.espeak_TextToPhonemes.argtypes = [
                     ctypes.POINTER(ctypes.c_char_p),

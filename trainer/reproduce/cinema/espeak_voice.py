@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shared.core.errors import EngineError
-from shared.engines.espeak import OUTPUT_RETRIEVAL, load_espeak
+from shared.engines.espeak import load_espeak
 
 NAMES = {"en": "gmw/en-US", "es": "roa/es", "fr": "roa/fr", "ja": "jpx/ja"}
 SAMPLE_RATE = 22_050
@@ -75,7 +75,7 @@ def load() -> Any:
     Raises:
         EngineError: ``engine_missing`` without the wheel, ``engine_failed`` if it does not work.
     """
-    library, rate = load_espeak(OUTPUT_RETRIEVAL, "The miniature's cheap speech")
+    library, rate = load_espeak("The miniature's cheap speech")
     if rate != SAMPLE_RATE:
         raise EngineError(f"eSpeak NG speaks at {rate} Hz, not at {SAMPLE_RATE}.", code="engine_failed")
     library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
