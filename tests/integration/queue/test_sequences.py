@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 from typing import Any
@@ -10,14 +9,11 @@ from typing import Any
 import psutil
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.errors import FlakyStrategyDefinition
-from hypothesis.stateful import run_state_machine_as_test
-from schemathesis.checks import not_a_server_error
 from sqlalchemy import select
 
 from services.api.app import create_app
 from shared.ledger.tables import Worker
+from tests.integration.api.sequences import call_in_sequences
 from tests.integration.queue.rig import Rig
 
 EXAMPLES, STEPS, ROUNDS = 8, 15, 3
@@ -43,29 +39,8 @@ def test_no_sequence_costs_a_worker_or_memory(rig: Rig) -> None:
 
     asked: list[int] = []
 
-    class Sequence(schema.as_state_machine()):  # type: ignore[misc]
-        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
-            return {"base_url": "http://localhost", "headers": {"Tus-Resumable": "1.0.0"}}
-
-        def validate_response(self, response: Any, case: Any, **more: Any) -> None:
-            asked.append(response.status_code)
-            case.validate_response(response, checks=[not_a_server_error])
-
     def ask() -> None:
-        # The service remembers: asked the same once more it may answer otherwise, and then Hypothesis goes no further.
-        with contextlib.suppress(FlakyStrategyDefinition):
-            run_state_machine_as_test(
-                Sequence,
-                settings=settings(
-                    max_examples=EXAMPLES,
-                    stateful_step_count=STEPS,
-                    deadline=None,
-                    derandomize=True,
-                    database=None,
-                    phases=[Phase.generate],
-                    suppress_health_check=list(HealthCheck),
-                ),
-            )
+        asked.extend(call_in_sequences(schema, EXAMPLES, STEPS))
         gc.collect()
 
     def memory() -> dict[int, int]:
