@@ -47,6 +47,8 @@ class Phrasing(NamedTuple):
     """How far it is from what can be said at its own tempo at the original's times, about a log ratio."""
 
 
+MOST_PARTS = 150
+"""A longer text is no line of a film, and dividing it would take time and memory with its square: it is said as one."""
 UNREACHED: tuple[float, tuple[Phrase, ...]] = (float("inf"), ())
 
 
@@ -80,7 +82,7 @@ def align_phrases(text: str, islands: Sequence[Island], seconds: Callable[[str],
         seconds: Predicted length of a part of the text at its natural tempo.
     """
     parts = units(text)
-    if len(islands) == 1 or len(parts) < 2:
+    if len(islands) == 1 or not 2 <= len(parts) <= MOST_PARTS:
         whole = joined(islands)
         return Phrasing((Phrase(text, whole),), phrase_cost(seconds(text), whole, fit))
     joint = "" if WITHOUT_SPACES.search(text) else " "

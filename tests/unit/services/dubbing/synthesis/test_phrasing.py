@@ -103,3 +103,15 @@ def test_a_mark_that_stands_alone_is_no_phrase() -> None:
 def test_a_phrase_that_goes_on_sounds_like_it() -> None:
     said = {text: with_pause(text) for text in ("pero", "pero,", "あと", "¿Sí?")}
     assert said == {"pero": "pero,", "pero,": "pero,", "あと": "あと、", "¿Sí?": "¿Sí?"}
+
+
+def test_an_endless_text_is_said_as_one_without_being_divided() -> None:
+    asked: list[str] = []
+
+    def watched(part: str) -> float:
+        asked.append(part)
+        return seconds(part)
+
+    text = "palabra " * 20_000
+    (phrase,) = align_phrases(text, islands((0.0, 1.0), (2.0, 3.0)), watched, FIT).phrases
+    assert phrase.text == text and asked == [text]
